@@ -1,0 +1,113 @@
+"""Geometry: what the networks see of a structure — atomic numbers, positions, cell, periodicity — as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+MAX_ATOMIC_NUMBER = 118
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Atoms in a cell.
+
+    Attributes:
+        numbers: [atoms] atomic numbers Z, 1 … 118 (0 = unknown species).
+        positions: [atoms, 3] Cartesian positions in Å; they need not lie inside the cell.
+        cell: [3, 3] lattice vectors as rows, in Å.
+        pbc: [3] which lattice vectors are periodic.
+
+    Raises:
+        InputError: on wrong shapes, non-finite numbers, an unknown atomic number, no atom, or a cell without volume
+            where it is periodic.
+    """
+
+    numbers: Int[ndarray, "atoms"]
+    positions: Float[ndarray, "atoms 3"]
+    cell: Float[ndarray, "3 3"]
+    pbc: Bool[ndarray, "3"]
+
+    def __post_init__(self) -> None:
+        numbers = np.ascontiguousarray(self.numbers, dtype=np.int64)
+        positions = np.ascontiguousarray(self.positions, dtype=np.float64)
+        cell = np.ascontiguousarray(self.cell, dtype=np.float64)
+        pbc = np.broadcast_to(np.asarray(self.pbc, dtype=bool), (3,)).copy()
+        if numbers.ndim != 1 or len(numbers) == 0:
+            raise InputError("a structure needs at least one atom")
+        if positions.shape != (len(numbers), 3) or cell.shape != (3, 3):
+            raise InputError(
+                f"positions must be [{len(numbers)}, 3] and the cell [3, 3], found {positions.shape} and {cell.shape}"
+            )
+        if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
+            raise InputError("positions and cell must be finite numbers")
+        if numbers.min() < 0 or numbers.max() > MAX_ATOMIC_NUMBER:
+            raise InputError(f"atomic numbers must be 0 … {MAX_ATOMIC_NUMBER}, found {numbers.min()} … {numbers.max()}")
+        if pbc.all() and abs(np.linalg.det(cell)) < 1e-6:
+            raise InputError("a periodic structure needs a cell with a volume, found lattice vectors in one plane")
+        for name, value in (("numbers", numbers), ("positions", positions), ("cell", cell), ("pbc", pbc)):
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell in Å³."""
+        return float(abs(np.linalg.det(self.cell)))
+
+    @property
+    def formula(self) -> str:
+        """Reduced chemical formula, e.g. ``"LiCoO2"``."""
+        return self.to_structure().composition.reduced_formula
+
+    @classmethod
+    def of(cls, structure: Any) -> Geometry:
+        """From a pymatgen Structure or Molecule, ASE Atoms, or a Geometry (returned as it is).
+
+        Raises:
+            InputError: for other types, and for structures with partial occupation.
+        """
+        if isinstance(structure, cls):
+            return structure
+        if hasattr(structure, "get_atomic_numbers"):  # ase.Atoms
+            return cls(
+                structure.get_atomic_numbers(), structure.get_positions(), np.array(structure.cell), structure.pbc
+            )
+        if not hasattr(structure, "sites"):
+            raise InputError(
+                f"expected a pymatgen Structure or Molecule or ASE Atoms, found {type(structure).__name__}"
+            )
+        if not structure.is_ordered:
+            raise InputError("the structure has sites with partial occupation; order it first (one species per site)")
+        numbers = np.array([_atomic_number(site.specie) for site in structure.sites], dtype=np.int64)
+        lattice = getattr(structure, "lattice", None)
+        cell = np.zeros((3, 3)) if lattice is None else lattice.matrix
+        pbc = np.zeros(3, dtype=bool) if lattice is None else np.array(lattice.pbc)
+        return cls(numbers, np.array(structure.cart_coords), cell, pbc)
+
+    def to_structure(self) -> Structure:
+        """The same as a pymatgen Structure (positions are kept as they are, not wrapped into the cell)."""
+        from pymatgen.core import DummySpecies, Element, Lattice, Structure
+
+        species = [Element.from_Z(int(z)) if z > 0 else DummySpecies("X") for z in self.numbers]
+        lattice = Lattice(self.cell, pbc=tuple(bool(p) for p in self.pbc))
+        return Structure(lattice, species, self.positions, coords_are_cartesian=True)
+
+    def with_cell(self, cell: Float[ndarray, "3 3"]) -> Geometry:
+        """The same atoms in another cell."""
+        return Geometry(self.numbers, self.positions, cell, self.pbc)
+
+
+def _atomic_number(species: Any) -> int:
+    return int(getattr(species, "Z", 0) or 0)

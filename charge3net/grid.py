@@ -1,0 +1,127 @@
+"""Grid: the regular mesh that a density lives on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from charge3net.errors import InputError
+from charge3net.units import HBAR2_2M
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Periodic mesh: voxel (i, j, k) sits at ``origin + i/nx·a + j/ny·b + k/nz·c``.
+
+    Attributes:
+        cell: [3, 3] vectors a, b, c spanned by the whole mesh, as rows, in Å.
+        shape: (nx, ny, nz) number of voxels along a, b, c.
+        origin: [3] position of voxel (0, 0, 0) in Å.
+
+    A *flat index* runs over voxels in C order (k fastest): ``(i·ny + j)·nz + k``.
+
+    Raises:
+        InputError: for a shape that is not three positive integers, or a cell without volume.
+    """
+
+    cell: Float[ndarray, "3 3"]
+    shape: tuple[int, int, int]
+    origin: Float[ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
+
+    def __post_init__(self) -> None:
+        cell = np.array(self.cell, dtype=np.float64)
+        origin = np.array(self.origin, dtype=np.float64)
+        shape = tuple(int(n) for n in self.shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise InputError(f"a grid shape is three positive integers, found {self.shape}")
+        if cell.shape != (3, 3) or origin.shape != (3,) or not np.isfinite(cell).all() or not np.isfinite(origin).all():
+            raise InputError("a grid needs a finite [3, 3] cell and [3] origin")
+        if abs(np.linalg.det(cell)) < 1e-9:
+            raise InputError("a grid needs a cell with a volume, found vectors in one plane")
+        cell.setflags(write=False)
+        origin.setflags(write=False)
+        object.__setattr__(self, "cell", cell)
+        object.__setattr__(self, "origin", origin)
+        object.__setattr__(self, "shape", shape)
+
+    def __len__(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell in Å³."""
+        return float(abs(np.linalg.det(self.cell)))
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of one voxel in Å³."""
+        return self.volume / len(self)
+
+    @property
+    def spacing(self) -> Float[ndarray, "3"]:
+        """[3] distance between neighbouring voxels along a, b, c in Å."""
+        return np.linalg.norm(self.cell, axis=1) / np.array(self.shape)
+
+    def points(self, index: Int[ndarray, "points"] | None = None) -> Float[ndarray, "points 3"]:
+        """Cartesian positions in Å of the voxels with these flat indices (all of them when None).
+
+        Raises:
+            InputError: for an index outside the grid.
+        """
+        index = np.arange(len(self)) if index is None else np.asarray(index)
+        if index.size and (index.min() < 0 or index.max() >= len(self)):
+            raise InputError(f"voxel indices must lie in 0 … {len(self) - 1}")
+        ijk = np.stack(np.unravel_index(index, self.shape), axis=-1)
+        return (ijk / np.array(self.shape)) @ self.cell + self.origin
+
+    def same_as(self, other: Grid, tolerance: float = 1e-5) -> bool:
+        """Whether the other grid has the same shape and, within ``tolerance`` Å, the same cell and origin."""
+        return (
+            self.shape == other.shape
+            and np.allclose(self.cell, other.cell, rtol=0.0, atol=tolerance)
+            and np.allclose(self.origin, other.origin, rtol=0.0, atol=tolerance)
+        )
+
+    @classmethod
+    def from_spacing(cls, cell: Float[ndarray, "3 3"], spacing: float) -> Grid:
+        """The coarsest FFT-friendly grid (factors 2, 3, 5, 7) whose spacing is at most ``spacing`` Å."""
+        if not (np.isfinite(spacing) and spacing > 0):
+            raise InputError(f"a grid spacing is a positive length in Å, found {spacing}")
+        lengths = np.linalg.norm(np.asarray(cell, dtype=np.float64), axis=1)
+        needed = np.maximum(np.ceil(lengths / spacing - 1e-9).astype(int), 1)
+        shape = tuple(fft_friendly(int(n)) for n in needed)
+        return cls(cell, (shape[0], shape[1], shape[2]))
+
+    @classmethod
+    def from_encut(cls, cell: Float[ndarray, "3 3"], encut: float, factor: float = 2.0, fine: bool = True) -> Grid:
+        """VASP's grid for a plane-wave cutoff.
+
+        The smallest FFT-friendly n with ``n ≥ 2·factor·G_cut·|a|/2π``, ``G_cut = sqrt(ENCUT / (ħ²/2m))``:
+        ``factor`` 2 is PREC = Accurate, 1.5 is PREC = Normal; ``fine`` doubles it to NGXF (the grid of a CHGCAR).
+        Source: VASP manual, PREC and NGX. VASP may also round up for parallel FFTs; take ``--like`` to match a file.
+        """
+        if not (np.isfinite(encut) and encut > 0):
+            raise InputError(f"a plane-wave cutoff is a positive energy in eV, found {encut}")
+        g_cut = np.sqrt(encut / HBAR2_2M)
+        lengths = np.linalg.norm(np.asarray(cell, dtype=np.float64), axis=1)
+        coarse = [fft_friendly(int(np.ceil(factor * g_cut * a / np.pi - 1e-9))) for a in lengths]
+        shape = [2 * n if fine else n for n in coarse]
+        return cls(cell, (shape[0], shape[1], shape[2]))
+
+
+def fft_friendly(n: int) -> int:
+    """The smallest even integer ≥ n (or 1 for n = 1) with no prime factor above 7."""
+    if n <= 1:
+        return 1
+    n += n % 2
+    while True:
+        rest = n
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 2
