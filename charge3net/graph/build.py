@@ -1,0 +1,40 @@
+"""The border between the two worlds: numpy geometry in, torch graphs out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.geometry import Geometry
+from charge3net.graph.neighbors import find_neighbors
+from charge3net.graph.types import AtomGraph, ProbeGraph
+
+
+def build_atom_graph(geometry: Geometry, cutoff: float) -> AtomGraph:
+    """Who hears whom among the atoms: edges shorter than ``cutoff`` Å, no atom hears itself, but it hears its images."""
+    receivers, senders, shifts = find_neighbors(geometry.positions, geometry, cutoff)
+    itself = (receivers == senders) & (np.abs(shifts).max(axis=1, initial=0.0) < 1e-8)
+    keep = ~itself
+    return AtomGraph(
+        numbers=torch.from_numpy(geometry.numbers.copy()),
+        positions=torch.from_numpy(geometry.positions.copy()),
+        senders=torch.from_numpy(senders[keep]),
+        receivers=torch.from_numpy(receivers[keep]),
+        shifts=torch.from_numpy(shifts[keep]),
+        offsets=torch.tensor([0, len(geometry)]),
+    )
+
+
+def build_probe_graph(geometry: Geometry, points: Float[ndarray, "probes 3"], cutoff: float) -> ProbeGraph:
+    """Which atoms each point (Å) hears: edges shorter than ``cutoff`` Å, an atom at the point itself included."""
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    receivers, senders, shifts = find_neighbors(points, geometry, cutoff)
+    return ProbeGraph(
+        points=torch.from_numpy(points.copy()),
+        senders=torch.from_numpy(senders),
+        receivers=torch.from_numpy(receivers),
+        shifts=torch.from_numpy(shifts),
+        offsets=torch.tensor([0, len(points)]),
+    )
