@@ -1,0 +1,88 @@
+"""The two statistics that comparisons of models need: differences in pairs, and rank correlation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import stats
+
+from charge3net.errors import InputError
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The difference of two models' errors over the same materials.
+
+    Attributes:
+        mean: mean of first − second.
+        low, high: 95 % confidence interval of the mean (Student's t).
+        wins: number of materials where the first is smaller.
+        count: number of materials.
+    """
+
+    mean: float
+    low: float
+    high: float
+    wins: int
+    count: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return bool(self.low > 0.0 or self.high < 0.0)
+
+
+def paired_difference(first: Float[ndarray, "materials"], second: Float[ndarray, "materials"]) -> PairedDifference:
+    """Compare two models material by material.
+
+    Raises:
+        InputError: for different lengths or fewer than two materials.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    n = len(first)
+    if first.shape != second.shape or n < 2:
+        raise InputError(f"a paired comparison needs the same two or more materials, found {n} and {len(second)}")
+    difference = first - second
+    mean = float(difference.mean())
+    half = float(stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n))
+    return PairedDifference(mean, mean - half, mean + half, int((difference < 0).sum()), n)
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's rank correlation.
+
+    Attributes:
+        rho: the coefficient, −1 … 1.
+        low, high: 95 % confidence interval.
+        p_value: two-sided test of no correlation.
+        count: number of points.
+    """
+
+    rho: float
+    low: float
+    high: float
+    p_value: float
+    count: int
+
+
+def spearman(x: Float[ndarray, "points"], y: Float[ndarray, "points"]) -> RankCorrelation | None:
+    """Spearman's ρ with a 95 % interval; None for fewer than four points or a constant side.
+
+    The interval is Fisher's transform with the variance (1 + ρ²/2)/(n − 3): Bonett and Wright, Psychometrika 65, 23
+    (2000).
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    n = len(x)
+    if n < 4 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
+        return None
+    result = stats.spearmanr(x, y)
+    rho = float(result.statistic)
+    if abs(rho) > 1.0 - 1e-12:
+        return RankCorrelation(rho, rho, rho, float(result.pvalue), n)
+    half = stats.norm.ppf(0.975) * np.sqrt((1.0 + rho**2 / 2.0) / (n - 3))
+    centre = np.arctanh(rho)
+    return RankCorrelation(rho, float(np.tanh(centre - half)), float(np.tanh(centre + half)), float(result.pvalue), n)

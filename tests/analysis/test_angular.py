@@ -1,0 +1,101 @@
+"""ζ and gradients against analytic fields."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from charge3net.analysis.angular import angular_variation, gradient_central, gradient_spectral
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.grid import Grid
+
+SKEWED = np.array([[4.0, 0.0, 0.0], [1.5, 3.5, 0.0], [-0.7, 0.9, 4.5]])
+
+
+def _wave(grid: Grid, hkl: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """cos(G·r) on the grid and its analytic gradient."""
+    g = 2 * np.pi * np.array(hkl) @ np.linalg.inv(grid.cell).T
+    phase = grid.points() @ g
+    values = np.cos(phase).reshape(grid.shape)
+    gradient = (-np.sin(phase)[None] * g[:, None]).reshape(3, *grid.shape)
+    return values, gradient
+
+
+@pytest.mark.parametrize("hkl", [(1, 0, 0), (2, -3, 1), (0, 4, -4), (4, 4, 4)])
+@pytest.mark.parametrize("shape", [(9, 11, 13), (10, 12, 10)])
+def test_spectral_gradient_of_a_plane_wave(hkl: tuple[int, int, int], shape: tuple[int, int, int]) -> None:
+    values, expected = _wave(Grid(SKEWED, shape), hkl)
+    np.testing.assert_allclose(gradient_spectral(values, Grid(SKEWED, shape)), expected, atol=1e-10)
+
+
+def test_nyquist_wave_has_no_gradient_at_the_voxels() -> None:
+    grid = Grid(SKEWED, (8, 8, 8))
+    for hkl in [(4, 0, 0), (0, 4, 0), (0, 0, 4)]:
+        values, _ = _wave(grid, hkl)
+        np.testing.assert_allclose(gradient_spectral(values, grid), 0.0, atol=1e-10)
+
+
+def test_central_gradient_converges_in_second_order() -> None:
+    errors = []
+    for n in (16, 32, 64):
+        grid = Grid(SKEWED, (n, n, n))
+        values, expected = _wave(grid, (1, 1, -1))
+        errors.append(np.abs(gradient_central(values, grid) - expected).max())
+    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.05)
+    assert errors[1] / errors[2] == pytest.approx(4.0, rel=0.05)
+
+
+def _density(field: np.ndarray, grid: Grid, positions: list[list[float]]) -> Density:
+    geometry = Geometry(np.ones(len(positions), dtype=int), np.array(positions), grid.cell, np.ones(3, dtype=bool))
+    return Density(geometry, grid, field.reshape(1, *grid.shape))
+
+
+def test_a_spherical_atom_has_zero_zeta() -> None:
+    grid = Grid(np.eye(3) * 8.0, (40, 40, 40))
+    field = np.exp(-(((grid.points() - 4.0) ** 2).sum(axis=1)) / 0.8)
+    density = _density(field, grid, [[4.0, 4.0, 4.0]])
+    assert angular_variation(density) == pytest.approx(0.0, abs=1e-6)
+    assert angular_variation(density, method="central") == pytest.approx(0.0, abs=5e-3)
+
+
+def test_zeta_of_a_layered_field_by_quadrature() -> None:
+    """ρ(z) within R of an atom, dρ/dz even about it: ζ = 1 − ∫∫|g||cos θ| / ∫∫|g|, by quadrature in polar angles."""
+    box, radius = 6.0, 1.5
+    grid = Grid(np.eye(3) * box, (60, 60, 60))
+    k = 2 * np.pi / box
+    density = _density(np.sin(k * grid.points()[:, 2]), grid, [[0.0, 0.0, 0.0]])
+    r = (np.arange(400) + 0.5) * radius / 400
+    u = (np.arange(400) + 0.5) / 400  # |cos θ|
+    slope = np.abs(np.cos(k * r[:, None] * u)) * r[:, None] ** 2
+    expected = 1 - (slope * u).sum() / slope.sum()
+    assert angular_variation(density, cutoff=radius) == pytest.approx(expected, abs=5e-3)
+
+
+def test_zeta_does_not_depend_on_scale_origin_or_cell_choice() -> None:
+    rng = np.random.default_rng(0)
+    grid = Grid(SKEWED, (12, 12, 12))
+    coefficients = rng.standard_normal((5, 3)).round(1)
+    field = sum(_wave(grid, tuple(rng.integers(-2, 3, 3)))[0] * c[0] for c in coefficients)
+    assert isinstance(field, np.ndarray)
+    atom = [0.71, 0.33, 1.27]
+    zeta = angular_variation(_density(field, grid, [atom]))
+    assert 0.2 < zeta < 0.8
+    assert angular_variation(_density(7.0 * field + 3.0, grid, [atom])) == pytest.approx(zeta, abs=1e-10)
+    moved = np.array(atom) + np.array([2, -1, 3]) @ SKEWED
+    assert angular_variation(_density(field, grid, [moved.tolist()])) == pytest.approx(zeta, abs=1e-10)
+    shifted = Density(
+        Geometry(np.array([1]), np.array([atom]) + SKEWED[0] / 12, SKEWED, np.ones(3, dtype=bool)),
+        grid,
+        np.roll(field, 1, axis=0)[None],
+    )
+    assert angular_variation(shifted) == pytest.approx(zeta, abs=1e-10)
+
+
+def test_constant_density_and_bad_input() -> None:
+    grid = Grid(np.eye(3) * 3.0, (6, 6, 6))
+    density = _density(np.full(216, 2.0), grid, [[0.1, 0.1, 0.1]])
+    assert angular_variation(density) == 0.0
+    with pytest.raises(InputError, match="cutoff"):
+        angular_variation(density, cutoff=0.01)
