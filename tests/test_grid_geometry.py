@@ -11,7 +11,9 @@ def test_points_follow_c_order_and_the_cell():
     grid = Grid(cell, (2, 3, 4), origin=np.array([0.1, 0.2, 0.3]))
     points = grid.points()
     assert points.shape == (24, 3)
-    np.testing.assert_allclose(points[(1 * 3 + 2) * 4 + 3], cell[0] / 2 + cell[1] * 2 / 3 + cell[2] * 3 / 4 + [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(
+        points[(1 * 3 + 2) * 4 + 3], cell[0] / 2 + cell[1] * 2 / 3 + cell[2] * 3 / 4 + [0.1, 0.2, 0.3]
+    )
     assert grid.voxel_volume == pytest.approx(abs(np.linalg.det(cell)) / 24)
 
 

@@ -1,0 +1,268 @@
+"""Weights of the published ChargE3Net code. You can safely ignore this file unless you load such weights.
+
+The published network computes much that cannot reach the density (docs/models.md). Its weight tensors are cut to what can;
+the result is the same function of the atoms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from e3nn import o3
+from jaxtyping import Float
+from torch import Tensor
+
+from charge3net.errors import InputError
+from charge3net.graph.types import AtomState, ProbeGraph
+from charge3net.models.charge3net import N_SPECIES, ChargE3Net
+from charge3net.nn.convolution import Convolution, tensor_product_paths
+from charge3net.nn.irreps import EVEN_SCALAR, ODD_SCALAR, Gate, IrrepsLinear, hidden_irreps, reachable, split
+
+#: e3nn's own buffers, recomputed here: names that may be in the file and are not used.
+_IGNORED = ("output_mask", "_w3j", "_compiled", "tp.weight", "sh.", ".mul.", "cutoff_func")
+
+_MARK = "atom_model.convolutions.0.fc.layer0.weight"
+
+
+class PseudoscalarSpinChargE3Net(ChargE3Net):
+    """The published spin variant, as it answers: channel 0 is up + down, channel 1 is *up* (not the magnetisation).
+
+    Its second head is a pseudoscalar (0o): under an inversion its sign changes, so it cannot be a collinear magnetisation,
+    which vanishes nowhere by inversion symmetry alone. It is here to reproduce published results; train with ``channels=2``
+    of ChargE3Net instead.
+    """
+
+    architecture: ClassVar[str] = "charge3net-published-spin"
+
+    def __init__(
+        self,
+        lmax: int = 4,
+        mul: int = 500,
+        num_interactions: int = 3,
+        cutoff: float = 4.0,
+        num_basis: int = 20,
+        hidden: int = 100,
+        num_neighbors: float = 20.0,
+        channels: int = 2,
+    ) -> None:
+        super().__init__(lmax, mul, num_interactions, cutoff, num_basis, hidden, num_neighbors, channels)
+        self.readout = IrrepsLinear(self.probe_irreps[-1], o3.Irreps("1x0e+1x0o"))
+
+    def _atom_irreps(self) -> list[o3.Irreps]:
+        return _published_irreps(o3.Irreps(f"{N_SPECIES}x0e"), self.lmax, self.mul, self.num_interactions)
+
+    def _probe_irreps(self) -> list[o3.Irreps]:
+        full = _published_irreps(o3.Irreps("1x0e"), self.lmax, self.mul, self.num_interactions)
+        return [o3.Irreps([(mul, ir) for mul, ir in irreps if ir.l == 0]) for irreps in full]
+
+    def read_density(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
+        """[probes, 2] e/Å³: up + down, up."""
+        blocks = self.readout(split(self.read_features(state, probes), self.probe_irreps[-1]))
+        even = blocks[EVEN_SCALAR].squeeze(-1)
+        odd = blocks[ODD_SCALAR].squeeze(-1) if ODD_SCALAR in blocks else torch.zeros_like(even)
+        return torch.cat([even + odd, even], dim=1)
+
+
+@dataclass(frozen=True)
+class _PublishedLayer:
+    """One convolution of the published network: senders x, receivers y, what goes into its gate."""
+
+    x: o3.Irreps
+    y: o3.Irreps
+    gate: Gate
+
+    @property
+    def paths(self) -> dict[o3.Irrep, tuple[tuple[int, o3.Irrep], ...]]:
+        lmax = max(ir.l for _, ir in self.gate.irreps_out)
+        return tensor_product_paths(self.x, self.gate.irreps_in, lmax)
+
+    def message_rows(self) -> dict[o3.Irrep, int]:
+        """{irrep: copies among the summed messages}."""
+        paths = self.paths
+        return {t: sum(m for m, ir in self.x for _, o in paths[ir] if o == t) for _, t in self.gate.irreps_in}
+
+    def shapes(self, num_basis: int, hidden: int) -> dict[str, tuple[int, ...]]:
+        """Name of each weight tensor → shape."""
+        out, rows = {ir: m for m, ir in self.gate.irreps_in}, self.message_rows()
+        return {
+            "sc.weight": (sum(m * out[ir] for m, ir in self.y if ir in out),),
+            "lin1.weight": (sum(m * m for m, _ in self.x),),
+            "lin2.weight": (sum(rows[ir] * m for ir, m in out.items()),),
+            "lin3.weight": (rows[EVEN_SCALAR],),
+            "fc.layer0.weight": (num_basis, hidden),
+            "fc.layer1.weight": (hidden, sum(m * len(self.paths[ir]) for m, ir in self.x)),
+        }
+
+
+def _published_irreps(start: o3.Irreps, lmax: int, mul: int, layers: int) -> list[o3.Irreps]:
+    """Features after each layer of the published networks, for receivers that start as ``start``."""
+    hidden, found, current = hidden_irreps(lmax, mul), [], start
+    for _ in range(layers):
+        current = reachable(current, lmax, hidden)
+        found.append(current)
+    return found
+
+
+def _published_layers(lmax: int, mul: int, layers: int) -> dict[str, _PublishedLayer]:
+    """Prefix → layer, atoms and probes."""
+    one_hot, zero = o3.Irreps(f"{N_SPECIES}x0e"), o3.Irreps("1x0e")
+    atoms = [one_hot, *_published_irreps(one_hot, lmax, mul, layers)]
+    probes = [zero, *_published_irreps(zero, lmax, mul, layers)]
+    found = {}
+    for n in range(layers):
+        found[f"atom_model.convolutions.{n}."] = _PublishedLayer(atoms[n], atoms[n], Gate(atoms[n + 1]))
+        found[f"probe_model.convolutions.{n}."] = _PublishedLayer(atoms[n + 1], probes[n], Gate(probes[n + 1]))
+    return found
+
+
+def is_charge3net(state: dict[str, Tensor]) -> bool:
+    """Whether these are weights of the published ChargE3Net code (prefixes already removed)."""
+    return _MARK in state
+
+
+def convert(state: dict[str, Tensor], cutoff: float = 4.0) -> ChargE3Net:
+    """Our model with the published weights.
+
+    Args:
+        state: tensors by published name, prefixes removed; sizes are read off their shapes.
+        cutoff: Å; not stored in the file, 4.0 in all published runs.
+
+    Raises:
+        InputError: naming every tensor that is missing, left over or of the wrong shape.
+    """
+    layers = 1 + max(int(k.split(".")[2]) for k in state if k.startswith("atom_model.convolutions."))
+    num_basis, hidden = state[_MARK].shape
+    lmax, spin = _rotation_order(state), _is_spin(state)
+    mul = _representation_size(state, lmax, layers, num_basis, hidden, spin)
+    kind = PseudoscalarSpinChargE3Net if spin else ChargE3Net
+    model = kind(lmax, mul, layers, cutoff, num_basis, hidden, channels=2 if spin else 1)
+    with torch.no_grad():
+        model.basis.mean.copy_(state["atom_model.basis.mean"])
+        model.basis.inv_std.copy_(state["atom_model.basis.inv_std"])
+        for prefix, published in _published_layers(lmax, mul, layers).items():
+            side, _, number, _ = prefix.split(".")
+            ours = (model.atom_layers if side == "atom_model" else model.probe_layers)[int(number)]
+            gate = (model.atom_gates if side == "atom_model" else model.probe_gates)[int(number)]
+            _copy_layer(state, prefix, published, ours, gate)
+        _copy_readout(state["probe_model.readout.weight"], model)
+    return model
+
+
+def _rotation_order(state: dict[str, Tensor]) -> int:
+    width = state.get("atom_model.convolutions.0.fc.layer1.weight", torch.zeros(0, 0)).shape[1]
+    if width == 0 or width % N_SPECIES:
+        raise InputError(
+            f"published ChargE3Net weights: atom_model.convolutions.0.fc.layer1.weight is missing or not a multiple of "
+            f"{N_SPECIES} wide; this is not a complete ChargE3Net state dict"
+        )
+    return width // N_SPECIES - 1
+
+
+def _is_spin(state: dict[str, Tensor]) -> bool:
+    mask = state.get("probe_model.readout.output_mask")
+    return mask is not None and mask.numel() == 2
+
+
+def _representation_size(
+    state: dict[str, Tensor], lmax: int, layers: int, num_basis: int, hidden: int, spin: bool
+) -> int:
+    """``mul`` such that every tensor has the shape that it gives; the roundest one where several do."""
+    scalars = state.get("probe_model.convolutions.0.lin3.weight", torch.zeros(0)).numel()
+    candidates = range(1, 2 + scalars * (lmax + 1))
+    problems = ["no size fits"]
+    fitting = []
+    for mul in candidates:
+        first = hidden_irreps(lmax, mul)
+        if sum(m for m, ir in first if ir.p == (-1) ** ir.l) != scalars:
+            continue
+        problems = _shape_problems(state, _expected_shapes(lmax, mul, layers, num_basis, hidden, spin))
+        if not problems:
+            fitting.append(mul)
+    if not fitting:
+        raise InputError("published ChargE3Net weights do not fit: " + "; ".join(problems))
+    return max(fitting, key=lambda m: next(-i for i, step in enumerate((100, 50, 10, 8, 2, 1)) if m % step == 0))
+
+
+def _expected_shapes(
+    lmax: int, mul: int, layers: int, num_basis: int, hidden: int, spin: bool
+) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for prefix, layer in _published_layers(lmax, mul, layers).items():
+        shapes |= {prefix + name: shape for name, shape in layer.shapes(num_basis, hidden).items()}
+    for side in ("atom_model", "probe_model"):
+        shapes |= {f"{side}.basis.mean": (num_basis,), f"{side}.basis.inv_std": (num_basis,)}
+    last = _published_irreps(o3.Irreps("1x0e"), lmax, mul, layers)[-1]
+    heads = (EVEN_SCALAR, ODD_SCALAR) if spin else (EVEN_SCALAR,)
+    shapes["probe_model.readout.weight"] = (sum(last.count(ir) for ir in heads),)
+    return shapes
+
+
+def _shape_problems(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> list[str]:
+    """What is missing, left over or of another shape, by name."""
+    missing = sorted(set(shapes) - set(state))
+    extra = sorted(k for k in set(state) - set(shapes) if not any(part in k for part in _IGNORED) and state[k].numel())
+    wrong = [
+        f"{k} is {tuple(state[k].shape)} instead of {shape}"
+        for k, shape in shapes.items()
+        if k in state and tuple(state[k].shape) != shape
+    ]
+    problems = [f"missing {', '.join(missing)}"] if missing else []
+    problems += [f"left over {', '.join(extra)}"] if extra else []
+    return problems + wrong
+
+
+def _copy_layer(
+    state: dict[str, Tensor], prefix: str, published: _PublishedLayer, ours: Convolution, gate: Gate
+) -> None:
+    """Cut the published tensors of one convolution to the paths and columns ours has."""
+    columns = {ir: _columns(published.gate, gate, ir) for _, ir in ours.irreps_out}
+    theirs_out, rows = {ir: m for m, ir in published.gate.irreps_in}, published.message_rows()
+    ours.radial.first.copy_(state[prefix + "fc.layer0.weight"])
+    ours.radial.last.copy_(state[prefix + "fc.layer1.weight"][:, _radial_columns(published, ours)])
+
+    def fill(linear: IrrepsLinear, name: str, blocks: list[tuple[o3.Irrep, int, int]], cut: bool) -> None:
+        flat, start = state[prefix + name], 0
+        for ir, n_in, n_out in blocks:
+            block = flat[start : start + n_in * n_out].reshape(n_in, n_out)
+            start += n_in * n_out
+            if linear.reaches(ir):
+                linear.weights[str(ir)].copy_(block[:, columns[ir]] if cut else block)
+
+    fill(ours.self_mix, "sc.weight", [(ir, m, theirs_out[ir]) for m, ir in published.y if ir in theirs_out], True)
+    fill(ours.sender_mix, "lin1.weight", [(ir, m, m) for m, ir in published.x], False)
+    fill(ours.message_mix, "lin2.weight", [(ir, rows[ir], m) for ir, m in theirs_out.items()], True)
+    fill(ours.angle_mix, "lin3.weight", [(EVEN_SCALAR, rows[EVEN_SCALAR], 1)], False)
+
+
+def _columns(published: Gate, ours: Gate, irrep: o3.Irrep) -> Tensor:
+    """Which of the published copies of an irrep of the gate's input ours keeps."""
+    if irrep != EVEN_SCALAR:
+        return torch.arange(ours.irreps_out.count(irrep))
+    kept = [torch.arange(ours.n_scalars)]
+    start, ours_gated = published.n_scalars, {ir for _, ir in ours.gated}
+    for mul, ir in published.gated:
+        if ir in ours_gated:
+            kept.append(torch.arange(start, start + mul))
+        start += mul
+    return torch.cat(kept)
+
+
+def _radial_columns(published: _PublishedLayer, ours: Convolution) -> Tensor:
+    """Which columns of the published radial network belong to paths ours has."""
+    kept, start = [torch.zeros(0, dtype=torch.int64)], 0
+    for mul, ir in published.x:
+        for path in published.paths[ir]:
+            if path in ours.paths.get(ir, ()):
+                kept.append(torch.arange(start, start + mul))
+            start += mul
+    return torch.cat(kept)
+
+
+def _copy_readout(flat: Tensor, model: ChargE3Net) -> None:
+    start = 0
+    for mul, ir in model.probe_irreps[-1]:
+        if model.readout.reaches(ir):
+            model.readout.weights[str(ir)].copy_(flat[start : start + mul, None])
+            start += mul

@@ -1,0 +1,152 @@
+"""ChargE3Net: densities from higher-order equivariant features (Koker et al., npj Comput. Mater. 10, 161 (2024)).
+
+Atoms exchange messages that carry tensors up to rotation order L; a probe collects, layer by layer, the even scalars of the
+atoms around it. Written for what the density needs: probes never multiply their own features, so of the published probe
+network only the even scalars can reach the density, and of the last atom layer only natural parity (docs/models.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from e3nn import o3
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from charge3net.errors import InputError
+from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
+from charge3net.models.base import DensityModel
+from charge3net.nn.convolution import Convolution, Edges
+from charge3net.nn.gaussian_basis import GaussianBasis
+from charge3net.nn.irreps import EVEN_SCALAR, Gate, IrrepsLinear, hidden_irreps, natural, reachable, split
+
+#: Rows of the species table: 0 = unknown, 1 … 118.
+N_SPECIES = 119
+
+#: An edge shorter than this (Å) has no direction: the probe is on the atom.
+ON_ATOM = 1e-5
+
+
+class ChargE3Net(DensityModel):
+    """Atom features up to rotation order ``lmax``, read at probes.
+
+    Args:
+        lmax: rotation order L ≥ 0; 0 is an invariant network.
+        mul: representation size: numbers per parity, shared over l = 0 … L; equal ``mul`` compares orders fairly.
+        num_interactions: message passing layers, for atoms and for probes.
+        cutoff: Å.
+        num_basis: radial functions.
+        hidden: width of the radial networks.
+        num_neighbors: messages are divided by its square root; a constant, not a statistic of the batch.
+        channels: 1, or 2 for total density and collinear magnetisation (two even scalars).
+
+    Raises:
+        InputError: for sizes that make no network.
+    """
+
+    architecture: ClassVar[str] = "charge3net"
+
+    def __init__(
+        self,
+        lmax: int = 4,
+        mul: int = 500,
+        num_interactions: int = 3,
+        cutoff: float = 4.0,
+        num_basis: int = 20,
+        hidden: int = 100,
+        num_neighbors: float = 20.0,
+        channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if lmax < 0 or mul < 1 or num_interactions < 1 or num_basis < 2 or hidden < 1 or channels not in (1, 2):
+            raise InputError(
+                f"ChargE3Net needs lmax ≥ 0, mul ≥ 1, num_interactions ≥ 1, num_basis ≥ 2, hidden ≥ 1 and 1 or 2 channels; "
+                f"found {lmax}, {mul}, {num_interactions}, {num_basis}, {hidden}, {channels}"
+            )
+        if cutoff <= 0 or num_neighbors <= 0:
+            raise InputError(f"cutoff and num_neighbors must be positive, found {cutoff} and {num_neighbors}")
+        self.lmax, self.mul, self.num_interactions, self.cutoff = lmax, mul, num_interactions, float(cutoff)
+        self.num_basis, self.hidden, self.num_neighbors, self.channels = (
+            num_basis,
+            hidden,
+            float(num_neighbors),
+            channels,
+        )
+        self.basis = GaussianBasis(num_basis, cutoff)
+        self.atom_irreps = self._atom_irreps()
+        self.atom_gates = nn.ModuleList([Gate(irreps) for irreps in self.atom_irreps])
+        self.atom_layers = nn.ModuleList()
+        receiving = o3.Irreps(f"{N_SPECIES}x0e")
+        for gate, irreps in zip(self.atom_gates, self.atom_irreps, strict=True):
+            self.atom_layers.append(self._convolution(receiving, receiving, gate.irreps_in))
+            receiving = irreps
+        self.probe_irreps = self._probe_irreps()
+        self.probe_gates = nn.ModuleList([Gate(irreps) for irreps in self.probe_irreps])
+        self.probe_layers = nn.ModuleList()
+        receiving = o3.Irreps()
+        for irreps, own in zip(self.atom_irreps, self.probe_irreps, strict=True):
+            self.probe_layers.append(self._convolution(irreps, receiving, own))
+            receiving = own
+        self.readout = IrrepsLinear(receiving, o3.Irreps(f"{channels}x0e"))
+
+    def _atom_irreps(self) -> list[o3.Irreps]:
+        """Features after each atom layer; after the last one only those that probes can use."""
+        hidden, layers = hidden_irreps(self.lmax, self.mul), []
+        current = o3.Irreps(f"{N_SPECIES}x0e")
+        for _ in range(self.num_interactions):
+            current = reachable(current, self.lmax, hidden)
+            layers.append(current)
+        layers[-1] = natural(layers[-1])
+        return layers
+
+    def _probe_irreps(self) -> list[o3.Irreps]:
+        """Features of a probe after each layer: the even scalars."""
+        scalars = o3.Irreps([(self.atom_irreps[0].count(EVEN_SCALAR), EVEN_SCALAR)])
+        return [scalars] * self.num_interactions
+
+    def _convolution(self, sender: o3.Irreps, receiver: o3.Irreps, out: o3.Irreps) -> Convolution:
+        return Convolution(sender, receiver, out, self.lmax, self.num_basis, self.hidden, self.num_neighbors)
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("lmax", "mul", "num_interactions", "cutoff", "num_basis", "hidden", "num_neighbors", "channels")
+        return {name: getattr(self, name) for name in names}
+
+    def encode_atoms(self, atoms: AtomGraph) -> AtomState:
+        """Layers: [atoms, dim] flat features of ``atom_irreps[i]`` after layer i."""
+        edges = self._edges(atoms.edge_vectors(self.dtype), atoms.senders, atoms.receivers, atoms.n_atoms)
+        features = torch.nn.functional.one_hot(atoms.numbers, N_SPECIES).to(self.dtype)
+        layers = []
+        for layer, gate in zip(self.atom_layers, self.atom_gates, strict=True):
+            features = gate(layer(features, features, edges))
+            layers.append(features)
+        return AtomState(atoms, tuple(layers))
+
+    def read_density(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
+        """[probes, channels] e/Å³; exactly 0 where no atom is in reach."""
+        features = self.read_features(state, probes)
+        return self.readout(split(features, self.probe_irreps[-1]))[EVEN_SCALAR].squeeze(-1)
+
+    def read_features(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes scalars"]:
+        """[probes, scalars] what the probes know after the last layer, before the readout."""
+        vectors = probes.edge_vectors(state.atoms.positions, self.dtype)
+        edges = self._edges(vectors, probes.senders, probes.receivers, probes.n_probes)
+        features = vectors.new_zeros(probes.n_probes, 0)
+        for layer, gate, atoms in zip(self.probe_layers, self.probe_gates, state.layers, strict=True):
+            features = gate(layer(atoms, features, edges))
+        return features
+
+    def _edges(
+        self,
+        vectors: Float[Tensor, "edges 3"],
+        senders: Int[Tensor, "edges"],
+        receivers: Int[Tensor, "edges"],
+        n_receivers: int,
+    ) -> Edges:
+        lengths = torch.linalg.vector_norm(vectors, dim=1)
+        directions = torch.where(lengths[:, None] > ON_ATOM, vectors, torch.zeros_like(vectors))
+        harmonics = o3.spherical_harmonics(
+            list(range(self.lmax + 1)), directions, normalize=True, normalization="component"
+        )
+        return Edges(senders, receivers, n_receivers, harmonics, self.basis(lengths))
