@@ -1,0 +1,93 @@
+"""Opening released weight files without running code, and finding the state dict inside."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charge3net.errors import InputError
+
+#: What wrappers of modules (Lightning, data-parallel training, torch.compile) put before a parameter's name.
+PREFIXES = re.compile(r"^((network|module|model|_orig_mod)\.)+")
+
+#: Where a training script's dictionary keeps the weights.
+WRAPPERS = ("model", "state_dict")
+
+
+def open_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a released weight file by their bare names, on the CPU.
+
+    Takes a state dict, ``{"model": state dict, …}`` or ``{"state_dict": state dict, …}``, nested or not, with any
+    combination of the prefixes ``network.``, ``module.``, ``model.``.
+
+    Raises:
+        InputError: if the file is missing, damaged, holds code, or holds no state dict.
+    """
+    found = _find_state_dict(_open_safely(path))
+    if not found:
+        raise InputError(
+            f"{path}: no state dict found inside; expected tensors by name, bare or under 'model' or 'state_dict'"
+        )
+    state: dict[str, Tensor] = {}
+    for name, tensor in found.items():
+        bare = PREFIXES.sub("", name)
+        if bare in state:
+            raise InputError(f"{path}: holds {bare} twice, under different prefixes; save one of the two models alone")
+        state[bare] = tensor
+    return state
+
+
+def read_arguments(path: Path) -> dict[str, Any]:
+    """DeepDFT's ``arguments.json``.
+
+    Raises:
+        InputError: if it is not a JSON object.
+    """
+    try:
+        arguments = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(arguments, dict):
+        raise InputError(f"{path}: expected a JSON object with DeepDFT's arguments, found {type(arguments).__name__}")
+    return arguments
+
+
+def _open_safely(path: Path) -> Any:
+    # Training scripts keep their best error as a numpy number; its type is harmless and is let through.
+    numbers = [np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32)), type(np.dtype(np.int64))]
+    scalar: Any = np.float64(0.0).__reduce__()[0]
+    names = [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar")]
+    try:
+        with torch.serialization.safe_globals([*numbers, *names]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except pickle.UnpicklingError as error:
+        code = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if code is None:
+            raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
+        raise InputError(
+            f"{path}: holds more than weights ({code.group(1)}) and was not opened, since that could run a stranger's "
+            "code; save its state dict alone with torch.save(model.state_dict(), …) where you trust it"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
+
+
+def _find_state_dict(content: Any) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping):
+        return {}
+    for key in WRAPPERS:
+        inner = _find_state_dict(content.get(key))
+        if inner:
+            return inner
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    return tensors if len(tensors) == len(content) else {}
