@@ -1,0 +1,258 @@
+"""The files of a packed store: the index and its lines, the checks an entry must pass, repair after a crash.
+
+Used by :mod:`charge3net.data.store`; the format is described in docs/data.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.density import Density
+from charge3net.errors import InputError
+
+INDEX = "index.jsonl"
+REJECTED = "rejected.jsonl"
+HEADER = {"format": "charge3net-store", "version": 1}
+FLOAT = np.dtype("<f4")
+
+#: Entries start at multiples of this many bytes in a shard.
+ALIGNMENT = 64
+#: Allowed difference between ∫ρ and the expected number of electrons, relative to the latter.
+ELECTRON_TOLERANCE = 1e-3
+#: Allowed difference in Å between the vectors of the grid and of the periodic cell (cube files are rounded).
+CELL_TOLERANCE = 1e-3
+
+#: What the hash of a store depends on; not where an entry lies, nor free-form text.
+_HASHED = ("key", "numbers", "positions", "cell", "pbc", "grid", "channels", "sha256")
+
+_KEY = b'{"key":"'
+_scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
+
+Lines = dict[str, tuple[int, int]]
+
+
+def dump(record: Mapping[str, Any]) -> str:
+    """One JSON line without the newline; floats keep every digit, NaN is an error."""
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def sync(file: IO[bytes]) -> None:
+    """Make sure that what was written has reached the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def shard_name(number: int) -> str:
+    """File name of a shard."""
+    return f"densities-{number:03d}.bin"
+
+
+def find_lines(folder: Path) -> Lines:
+    """Where in the index each entry's line starts and stops (bytes), in order; a line without an end is left out.
+
+    Only the name at the start of a line is decoded, so a hundred thousand entries take a fraction of a second.
+
+    Raises:
+        InputError: if there is no index, or it is not one of ours, or one of a newer version.
+    """
+    lines: Lines = {}
+    if not (folder / INDEX).is_file():
+        raise InputError(f"{folder} is not a store: no {INDEX} in it; `charge3net data build` makes one")
+    with open(folder / INDEX, "rb") as file:
+        _check_header(folder, file.readline())
+        start = file.tell()
+        for number, line in enumerate(file, start=2):
+            stop = start + len(line)
+            if not line.endswith(b"\n"):
+                break
+            lines[_key_of(line, folder, number)] = (start, stop)
+            start = stop
+    return lines
+
+
+def _check_header(folder: Path, line: bytes) -> None:
+    header = None
+    with contextlib.suppress(ValueError):
+        header = json.loads(line)
+    if not isinstance(header, dict) or header.get("format") != HEADER["format"]:
+        raise InputError(f"{folder / INDEX} is not the index of a charge3net store: its first line is no header")
+    if header.get("version") != HEADER["version"]:
+        raise InputError(
+            f"{folder} is a store of version {header.get('version')}, this charge3net reads version "
+            f"{HEADER['version']}; update charge3net or build the store again"
+        )
+
+
+def _key_of(line: bytes, folder: Path, number: int) -> str:
+    try:
+        if line.startswith(_KEY):
+            return _scan_string(line.decode(), len(_KEY), True)[0]
+        return json.loads(line)["key"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{folder / INDEX} line {number} is damaged; copy the store again or rebuild it") from None
+
+
+def read_rejected(folder: Path) -> dict[str, str]:
+    """Name → reason of what the writer refused; the last reason counts."""
+    try:
+        text = (folder / REJECTED).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    records = (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
+    return {record["key"]: record["reason"] for record in records}
+
+
+def as_float32(values: ndarray, what: str) -> ndarray:
+    """The values as little-endian float32 in C order.
+
+    Raises:
+        InputError: if one is not a finite float32.
+    """
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InputError(f"{what} must be real numbers, found {values.dtype}")
+    with np.errstate(over="ignore"):
+        packed = np.ascontiguousarray(values, dtype=FLOAT)
+    bad = packed.size - int(np.isfinite(packed).sum())
+    if bad:
+        raise InputError(f"{what} has {bad} of {packed.size} values that are not finite numbers")
+    return packed
+
+
+def checksum(values: ndarray, baseline: ndarray | None) -> str:
+    """SHA-256 (hex) of the bytes of the values and then of the baseline."""
+    digest = hashlib.sha256(np.ascontiguousarray(values).data)
+    if baseline is not None:
+        digest.update(np.ascontiguousarray(baseline).data)
+    return digest.hexdigest()
+
+
+def content_line(record: Mapping[str, Any]) -> bytes:
+    """What of an entry the hash of its store depends on."""
+    return dump({name: record[name] for name in _HASHED}).encode() + b"\n"
+
+
+def describe(
+    key: str,
+    density: Density,
+    values: Float[ndarray, "channels nx ny nz"],
+    baseline: Float[ndarray, "nx ny nz"] | None,
+    expected: float | None,
+    meta: dict[str, Any],
+) -> dict[str, Any]:
+    """The index record of an entry, apart from where its values lie.
+
+    Raises:
+        InputError: if the baseline is on another grid, or the free-form part is not JSON.
+    """
+    geometry, grid, total = density.geometry, density.grid, values[0]
+    statistics = {"minimum": float(total.min()), "maximum": float(total.max())}
+    if baseline is not None:
+        if baseline.shape != grid.shape:
+            raise InputError(f"the superposition of atoms has shape {baseline.shape}, the density {grid.shape}")
+        norm = float(np.abs(total).sum(dtype=np.float64))
+        statistics["baseline_error"] = float(np.abs(total - baseline).sum(dtype=np.float64)) / norm if norm else 0.0
+    try:
+        dump(meta)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the free-form part (meta) is not JSON: {error}") from None
+    return {
+        "key": key,
+        "formula": geometry.formula,
+        "numbers": geometry.numbers.tolist(),
+        "positions": geometry.positions.tolist(),
+        "cell": geometry.cell.tolist(),
+        "pbc": geometry.pbc.tolist(),
+        "grid": {"cell": grid.cell.tolist(), "shape": list(grid.shape), "origin": grid.origin.tolist()},
+        "channels": int(values.shape[0]),
+        "electrons": float(total.sum(dtype=np.float64) * grid.voxel_volume),
+        "electrons_expected": None if expected is None else float(expected),
+        "statistics": statistics,
+        "sha256": checksum(values, baseline),
+        "meta": meta,
+    }
+
+
+def check_entry(record: Mapping[str, Any], density: Density, electron_tolerance: float) -> None:
+    """Raise InputError unless the grid fits the cell and the electrons fit the expected number, if there is one."""
+    geometry, grid = density.geometry, density.grid
+    difference = np.abs(grid.cell - geometry.cell)[geometry.pbc].max(initial=0.0)
+    if difference > CELL_TOLERANCE:
+        raise InputError(f"the grid does not span the cell: a lattice vector differs by {difference:.3g} Å")
+    found, expected = record["electrons"], record["electrons_expected"]
+    if expected is None:
+        return
+    if not (np.isfinite(expected) and expected > 0):
+        raise InputError(f"the expected number of electrons must be positive, found {expected}")
+    if abs(found - expected) > electron_tolerance * expected:
+        raise InputError(
+            f"the density holds {found:.4f} electrons where {expected:g} are expected "
+            f"(allowed difference {electron_tolerance * expected:.2g})"
+        )
+
+
+def open_index(folder: Path) -> IO[bytes]:
+    """The index, locked for one writer; folder and index are made if there is nothing yet.
+
+    Raises:
+        InputError: if the folder holds something else, or another process holds the lock.
+    """
+    import fcntl
+
+    index = folder / INDEX
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; name a folder for the store")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not index.exists():
+        others = [path.name for path in folder.iterdir() if path.suffix != ".tmp"]
+        if others:
+            raise InputError(f"{folder} is no store and not empty (it holds {others[0]}); name another folder")
+        temporary = folder / f"{INDEX}.{os.getpid()}.tmp"
+        temporary.write_text(dump(HEADER) + "\n", encoding="utf-8")
+        os.replace(temporary, index)
+    file = open(index, "r+b")  # noqa: SIM115 - the writer keeps it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise InputError(f"another process is writing to {folder}; wait for it or name another folder") from None
+    except OSError:  # a file system without locks
+        pass
+    return file
+
+
+def repair(folder: Path, index: IO[bytes], lines: Lines) -> tuple[int, int]:
+    """Cut off what a crash left behind; returns (number of the last shard, its length in bytes).
+
+    Entries without an index line vanish: the end of a line, the end of a shard, a whole shard.
+
+    Raises:
+        InputError: if a shard is shorter than the index says, which no crash of the writer can cause.
+    """
+    index.truncate(max((stop for _, stop in lines.values()), default=len(index.readline())))
+    ends: dict[str, int] = {}
+    for start, stop in lines.values():
+        index.seek(start)
+        record = json.loads(index.read(stop - start))
+        size = int(np.prod(record["grid"]["shape"])) * FLOAT.itemsize
+        blocks = record["channels"] + (record["baseline_offset"] is not None)
+        ends[record["shard"]] = max(ends.get(record["shard"], 0), record["offset"] + blocks * size)
+    for shard in folder.glob("densities-*.bin"):
+        if shard.name not in ends:
+            shard.unlink()
+        elif shard.stat().st_size > ends[shard.name]:
+            os.truncate(shard, ends[shard.name])
+    for name, end in ends.items():
+        if not (folder / name).is_file() or (folder / name).stat().st_size < end:
+            raise InputError(f"{folder / name} is missing or too short; copy the store again as a whole")
+    last = max(ends, default=shard_name(0), key=lambda name: int(name[10:-4]))
+    return int(last[10:-4]), ends.get(last, 0)

@@ -1,0 +1,337 @@
+"""The packed store: many densities in a few flat files, read by memory map.
+
+A store is a folder. ``index.jsonl`` holds a header line and then one JSON line per entry; ``densities-000.bin``,
+``densities-001.bin``, … hold the values, little-endian float32 in C order, in e/Å³. ``rejected.jsonl`` lists what the
+writer refused, and why. The format is described field by field in docs/data.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.data.index import (
+    ALIGNMENT,
+    ELECTRON_TOLERANCE,
+    FLOAT,
+    INDEX,
+    REJECTED,
+    as_float32,
+    check_entry,
+    checksum,
+    content_line,
+    describe,
+    dump,
+    find_lines,
+    open_index,
+    read_rejected,
+    repair,
+    shard_name,
+    sync,
+)
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.grid import Grid
+
+
+@dataclass(frozen=True, eq=False)
+class StoreEntry:
+    """One density of a store.
+
+    Attributes:
+        key: the material's name, unique in the store.
+        geometry: the atoms and the cell.
+        grid: where the values live.
+        values: [channels, nx, ny, nz] in e/Å³, float32, read-only view of the file; channel 1, if there, is the
+            magnetisation (up − down).
+        baseline: [nx, ny, nz] superposition of atomic densities on the same grid in e/Å³, or None.
+        formula: reduced formula.
+        electrons: ∫ρ as found when the entry was written.
+        electrons_expected: number of (valence) electrons it was checked against, or None.
+        statistics: ``minimum`` and ``maximum`` of ρ in e/Å³; with a baseline also ``baseline_error``, its ε_mae
+            (Σ|ρ − baseline| / Σ|ρ|, not in %).
+        meta: free-form JSON: where the density came from.
+    """
+
+    key: str
+    geometry: Geometry
+    grid: Grid
+    values: Float[ndarray, "channels nx ny nz"]
+    baseline: Float[ndarray, "nx ny nz"] | None
+    formula: str
+    electrons: float
+    electrons_expected: float | None = None
+    statistics: dict[str, float] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> int:
+        """1 (total density) or 2 (total, magnetisation)."""
+        return int(self.values.shape[0])
+
+    def density(self) -> Density:
+        """The entry as a Density (the values stay a view of the file)."""
+        return Density(self.geometry, self.grid, self.values, provenance={"key": self.key, **self.meta})
+
+
+class Store:
+    """A packed store, opened for reading.
+
+    Opening reads the names in the index and nothing else; ``store[key]`` parses one line and returns views of the
+    memory-mapped shards. An open store can be pickled and survives a fork, so workers of a DataLoader can share it.
+
+    Raises:
+        InputError: if the folder is not a store, or one of a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lines = find_lines(self.path)
+        self._open_files()
+
+    def _open_files(self) -> None:
+        self._shards: dict[str, ndarray] = {}
+        with open(self.path / INDEX, "rb") as file:
+            self._index = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_lines": self._lines}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open_files()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._lines
+
+    def keys(self) -> list[str]:
+        """Names of the entries, in the order in which they were written."""
+        return list(self._lines)
+
+    def __getitem__(self, key: str) -> StoreEntry:
+        """One entry.
+
+        Raises:
+            InputError: for a name that is not in the store, or a shard that is missing or too short.
+        """
+        record = self._record(key)
+        grid = Grid(np.array(record["grid"]["cell"]), record["grid"]["shape"], np.array(record["grid"]["origin"]))
+        baseline_at = record["baseline_offset"]
+        return StoreEntry(
+            key=key,
+            geometry=Geometry(
+                np.array(record["numbers"]),
+                np.array(record["positions"]),
+                np.array(record["cell"]),
+                np.array(record["pbc"]),
+            ),
+            grid=grid,
+            values=self._view(key, record["shard"], record["offset"], (record["channels"], *grid.shape)),
+            baseline=None if baseline_at is None else self._view(key, record["shard"], baseline_at, grid.shape),
+            formula=record["formula"],
+            electrons=record["electrons"],
+            electrons_expected=record["electrons_expected"],
+            statistics=record["statistics"],
+            meta=record["meta"],
+        )
+
+    def channels(self, key: str) -> int:
+        """Number of channels of an entry, without touching its values."""
+        return int(self._record(key)["channels"])
+
+    def rejected(self) -> dict[str, str]:
+        """What the writer refused and has not stored since: name → reason."""
+        return {key: reason for key, reason in read_rejected(self.path).items() if key not in self}
+
+    def hash(self) -> str:
+        """SHA-256 (hex) of the contents: names, structures, grids and checksums of the values.
+
+        It depends neither on the order of the entries nor on the shards they lie in.
+        """
+        digest = hashlib.sha256()
+        for key in sorted(self._lines):
+            digest.update(content_line(self._record(key)))
+        return digest.hexdigest()
+
+    def check(self, verify_checksums: bool = True) -> dict[str, str]:
+        """Read every entry again: name → what is wrong with it; empty if all is well.
+
+        ``verify_checksums=False`` only looks whether each entry can be found in its shard.
+        """
+        problems: dict[str, str] = {}
+        for key in self._lines:
+            try:
+                entry = self[key]
+            except InputError as error:
+                problems[key] = str(error)
+                continue
+            if verify_checksums and checksum(entry.values, entry.baseline) != self._record(key)["sha256"]:
+                problems[key] = "the values differ from the checksum taken when they were written"
+        return problems
+
+    def _record(self, key: str) -> dict[str, Any]:
+        if key not in self._lines:
+            raise InputError(f"{self.path} has no entry {key!r}; `charge3net data info {self.path} --keys` lists them")
+        start, stop = self._lines[key]
+        return json.loads(self._index[start:stop])
+
+    def _view(self, key: str, name: str, offset: int, shape: tuple[int, ...]) -> ndarray:
+        shard = self._shards.get(name)
+        if shard is None:
+            file = self.path / name
+            if not file.is_file() or file.stat().st_size == 0:
+                raise InputError(f"{file} is missing, it holds entry {key!r}; copy the store again as a whole")
+            shard = self._shards[name] = np.memmap(file, dtype=np.uint8, mode="r").view(ndarray)
+        size = int(np.prod(shape)) * FLOAT.itemsize
+        if offset + size > len(shard):
+            raise InputError(
+                f"{self.path / name} ends at byte {len(shard)} but entry {key!r} needs {offset + size}; "
+                "copy the store again as a whole"
+            )
+        return shard[offset : offset + size].view(FLOAT).reshape(shape)
+
+
+class StoreWriter:
+    """Adds entries to a store, new or old; one writer at a time.
+
+    Every entry is checked, its values are appended and synced to disk, and only then its index line is written. After
+    a crash the next writer cuts off what has no index line, so a store never holds half an entry. Entries that fail a
+    check are listed in ``rejected.jsonl`` and do not stop the rest::
+
+        with StoreWriter("store") as writer:
+            for key, density in densities:
+                if not writer.done(key):
+                    writer.add(key, density, electrons=8.0)
+
+    Args:
+        path: folder of the store; made if it does not exist.
+        electron_tolerance: allowed |∫ρ − expected| / expected.
+        shard_bytes: a shard is closed when the next entry would make it longer than this.
+
+    Raises:
+        InputError: if the folder holds something else, or another process writes to it.
+    """
+
+    def __init__(
+        self, path: str | Path, electron_tolerance: float = ELECTRON_TOLERANCE, shard_bytes: int = 2**31
+    ) -> None:
+        self.path = Path(path)
+        self.electron_tolerance = electron_tolerance
+        self.shard_bytes = shard_bytes
+        self._index = open_index(self.path)
+        try:
+            self._lines = find_lines(self.path)
+            self._shard, self._end = repair(self.path, self._index, self._lines)
+            self._rejected = {k: r for k, r in read_rejected(self.path).items() if k not in self._lines}
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @property
+    def rejected(self) -> dict[str, str]:
+        """Refused and not stored since: name → reason."""
+        return dict(self._rejected)
+
+    def done(self, key: str) -> bool:
+        """Whether this entry is stored."""
+        return key in self._lines
+
+    def add(
+        self,
+        key: str,
+        density: Density,
+        *,
+        electrons: float | None = None,
+        baseline: Float[ndarray, "nx ny nz"] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Check one density and store it.
+
+        Args:
+            key: name of the entry, new to the store.
+            density: values in e/Å³; they are rounded to float32.
+            electrons: number of electrons ∫ρ must give; not checked when None.
+            baseline: [nx, ny, nz] superposition of atomic densities on the same grid in e/Å³.
+            meta: anything JSON can hold.
+
+        Returns:
+            True when stored; False when refused, with the reason in ``rejected``.
+
+        Raises:
+            InputError: if the name is empty or taken.
+        """
+        if not key or key in self._lines:
+            raise InputError(f"{self.path}: entry names are unique and not empty, found {key!r} again or empty")
+        try:
+            values = as_float32(density.values, "the density")
+            atoms = None if baseline is None else as_float32(baseline, "the superposition of atoms")
+            record = describe(key, density, values, atoms, electrons, dict(meta or {}))
+            check_entry(record, density, self.electron_tolerance)
+        except InputError as error:
+            self.reject(key, str(error))
+            return False
+        self._write(key, record, values, atoms)
+        return True
+
+    def reject(self, key: str, reason: str) -> None:
+        """List an entry as refused, e.g. because its file could not be read."""
+        if self._rejected.get(key) != reason:
+            self._rejected[key] = reason
+            with open(self.path / REJECTED, "a", encoding="utf-8") as file:
+                file.write(dump({"key": key, "reason": reason}) + "\n")
+
+    def close(self) -> None:
+        """Release the store for other writers."""
+        self._index.close()
+
+    def _write(self, key: str, record: dict[str, Any], values: ndarray, baseline: ndarray | None) -> None:
+        size = values.nbytes + (0 if baseline is None else baseline.nbytes)
+        start = -(-self._end // ALIGNMENT) * ALIGNMENT
+        if self._end and start + size > self.shard_bytes:
+            self._shard, start = self._shard + 1, 0
+        record["shard"], record["offset"] = shard_name(self._shard), start
+        record["baseline_offset"] = None if baseline is None else start + values.nbytes
+        with open(self.path / record["shard"], "r+b" if start else "wb") as file:
+            file.seek(start)
+            file.write(values.data)
+            if baseline is not None:
+                file.write(baseline.data)
+            sync(file)
+        line = dump(record).encode() + b"\n"
+        at = self._index.seek(0, os.SEEK_END)
+        try:
+            self._index.write(line)
+            sync(self._index)
+        except BaseException:  # the line may be half written: the next writer repairs it
+            with contextlib.suppress(OSError):
+                self.close()
+            raise
+        self._end, self._lines[key] = start + size, (at, at + len(line))
+        self._rejected.pop(key, None)
