@@ -1,7 +1,7 @@
 """Weights of the published ChargE3Net code. You can safely ignore this file unless you load such weights.
 
-The published network computes much that cannot reach the density (docs/models.md). Its weight tensors are cut to what can;
-the result is the same function of the atoms.
+The published network computes much that cannot reach the density (docs/models.md). Its weight tensors are cut to what
+can; the result is the same function of the atoms.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _MARK = "atom_model.convolutions.0.fc.layer0.weight"
 class PseudoscalarSpinChargE3Net(ChargE3Net):
     """The published spin variant, as it answers: channel 0 is up + down, channel 1 is *up* (not the magnetisation).
 
-    Its second head is a pseudoscalar (0o): under an inversion its sign changes, so it cannot be a collinear magnetisation,
-    which vanishes nowhere by inversion symmetry alone. It is here to reproduce published results; train with ``channels=2``
-    of ChargE3Net instead.
+    Its second head is a pseudoscalar (0o) that changes its sign under an inversion and so vanishes on every inversion
+    centre, which a collinear magnetisation does not. It is here to reproduce published results; to train, take ChargE3Net
+    with ``channels=2``.
     """
 
     architecture: ClassVar[str] = "charge3net-published-spin"

@@ -13,7 +13,7 @@ from charge3net.graph.types import AtomGraph, ProbeGraph
 
 
 def build_atom_graph(geometry: Geometry, cutoff: float) -> AtomGraph:
-    """Who hears whom among the atoms: edges shorter than ``cutoff`` Å, no atom hears itself, but it hears its images."""
+    """Who hears whom among the atoms: edges shorter than ``cutoff`` Å, no atom hears itself, but its images."""
     receivers, senders, shifts = find_neighbors(geometry.positions, geometry, cutoff)
     itself = (receivers == senders) & (np.abs(shifts).max(axis=1, initial=0.0) < 1e-8)
     keep = ~itself

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from charge3net.geometry import Geometry
-
-#: An atom nearer to a point than this (Å) is on it.
-SAME_PLACE = 1e-8
 
 
 class Neighbors(NamedTuple):
@@ -51,16 +48,15 @@ def find_neighbors(points: Float[ndarray, "points 3"], geometry: Geometry, cutof
     return Neighbors(receivers[order].astype(np.int64), senders[order].astype(np.int64), shifts[order])
 
 
-def complete_cell(cell: Float[ndarray, "3 3"], pbc: ndarray) -> Float[ndarray, "3 3"]:
-    """The cell with missing non-periodic vectors replaced by unit vectors normal to the others."""
+def complete_cell(cell: Float[ndarray, "3 3"], pbc: Bool[ndarray, "3"]) -> Float[ndarray, "3 3"]:
+    """The cell with non-periodic vectors replaced by unit vectors normal to the periodic ones.
+
+    Only lattice translations along periodic vectors occur, so what stands for the others does not matter as long as the
+    three span space; molecules often come with none.
+    """
     cell = np.array(cell, dtype=np.float64)
-    for axis in range(3):
-        if not pbc[axis] and np.linalg.norm(cell[axis]) < 1e-10:
-            others = cell[(axis + 1) % 3], cell[(axis + 2) % 3]
-            normal = np.cross(*others)
-            if np.linalg.norm(normal) < 1e-10:
-                candidates = [np.cross(vector, unit) for vector in others for unit in np.eye(3)]
-                candidates.extend(np.eye(3)[[axis]])
-                normal = max(candidates, key=lambda v: (np.linalg.norm(v) > 1e-10, -abs(v[(axis + 1) % 3])))
-            cell[axis] = normal / np.linalg.norm(normal)
+    if pbc.all():
+        return cell
+    _, _, basis = np.linalg.svd(cell[pbc].reshape(-1, 3))
+    cell[~pbc] = basis[int(pbc.sum()) :]
     return cell

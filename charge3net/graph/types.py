@@ -120,7 +120,8 @@ class AtomState(_Movable):
 
     Attributes:
         atoms: the graph it was computed from.
-        layers: per interaction layer the atoms' features, [atoms, …] in the model's dtype; their layout is the model's own.
+        layers: per interaction layer the atoms' features, [atoms, …] in the model's dtype;
+            their layout is the model's own.
     """
 
     atoms: AtomGraph

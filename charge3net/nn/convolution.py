@@ -38,7 +38,7 @@ class Edges:
 class Convolution(nn.Module):
     """``cos θ · self_mix(y) + sin θ · message_mix(m)``, m the sum of tensor products of senders and edge directions.
 
-    Only the paths that end in an irrep of ``irreps_out`` are computed, so a convolution into even scalars costs lmax+1 paths.
+    Only the paths that end in an irrep of ``irreps_out`` are computed: a convolution into even scalars has lmax+1 paths.
     The equations are in docs/models.md.
 
     Args:
@@ -97,7 +97,7 @@ class Convolution(nn.Module):
         return result
 
     def messages(self, senders: Blocks, edges: Edges) -> dict[o3.Irrep, Tensor]:
-        """{irrep: [receivers, copies, 2l+1]} sums of the senders' tensor products with the edges, over √num_neighbors."""
+        """{irrep: [receivers, copies, 2l+1]} summed tensor products of senders and edges, over √num_neighbors."""
         weights = self.radial(edges.basis) * self.num_neighbors**-0.5
         parts: dict[o3.Irrep, list[Tensor]] = {ir: [] for _, ir in self.irreps_message}
         column = 0

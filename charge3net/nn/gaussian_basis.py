@@ -15,8 +15,8 @@ _GAUSSIAN_SCALE = 1.0 / 1.12
 class GaussianBasis(nn.Module):
     """Standardised Gaussians of a distance: ``(exp(−((r−μ_k)/δ)²)/1.12 − mean_k) · inv_std_k``.
 
-    μ = linspace(0, cutoff, n), δ their distance (e3nn's ``soft_one_hot_linspace(..., "gaussian", cutoff=False)``); mean and
-    standard deviation over 4000 equally spaced distances in (0, cutoff]. There is no envelope at the cutoff.
+    μ = linspace(0, cutoff, n), δ their distance (e3nn's ``soft_one_hot_linspace(..., "gaussian", cutoff=False)``); mean
+    and standard deviation over 4000 equally spaced distances in (0, cutoff]. There is no envelope at the cutoff.
     Mean and standard deviation are buffers: published weights bring theirs, in float32.
     """
 

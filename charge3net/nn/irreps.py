@@ -1,8 +1,8 @@
 """Features that rotate: irreps of O(3) in e3nn's layout, linear maps and gates between them.
 
-A feature tensor is flat, [n, dim]: for every irrep in the order 0o, 0e, 1o, 1e, … its copies one after the other, each with
-its 2l+1 components. An irrep appears once in an Irreps object here. *Natural* parity is that of the spherical harmonics,
-(−1)^l.
+A feature tensor is flat, [n, dim]: for every irrep in the order 0o, 0e, 1o, 1e, … its copies one after the other, each
+with its 2l+1 components. An irrep appears once in an Irreps object here. *Natural* parity is that of the spherical
+harmonics, (−1)^l.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def coupling(
     """Matrix from spherical harmonics to the map of an l1 feature along several paths (l2, l3).
 
     [(lmax+1)², S·(2l1+1)], S = Σ over paths of (2l3+1): entry √(2l3+1)·C(l1 m1, l2 m2 | l3 m3), C the Wigner 3j symbol
-    (e3nn's "component" normalisation with one path per output). Formed in float64 and then rounded, whatever the model's dtype.
+    (e3nn's "component" normalisation with one path per output). Formed in float64, then rounded to ``dtype``.
     """
     rows = (lmax + 1) ** 2
     parts = []
@@ -88,8 +88,8 @@ def coupling(
 class IrrepsLinear(nn.Module):
     """Mixes copies of equal irreps: block out = Wᵀ · block in / √(copies in), one matrix per irrep both sides have.
 
-    Equal to e3nn's ``FullyConnectedTensorProduct(x, "0e" → out)`` with attribute 1 and to ``o3.Linear``; weights start as
-    unit normals.
+    Equal to e3nn's ``FullyConnectedTensorProduct(x, "0e" → out)`` with attribute 1 and to ``o3.Linear``; weights start
+    as unit normals.
     """
 
     def __init__(self, irreps_in: o3.Irreps, irreps_out: o3.Irreps) -> None:
@@ -116,7 +116,7 @@ class IrrepsLinear(nn.Module):
 class Gate(nn.Module):
     """Non-linearity: SiLU on even scalars, tanh on odd ones, a sigmoid gate on every copy of l > 0.
 
-    ``irreps_in`` has the gates as extra even scalars behind the even scalars that stay, in the order of the gated irreps.
+    ``irreps_in`` has the gates as extra even scalars behind the even scalars that stay, in the gated irreps' order.
     """
 
     def __init__(self, irreps_out: o3.Irreps) -> None:

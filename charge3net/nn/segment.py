@@ -1,7 +1,7 @@
 """Sums of edges at their receivers: the one place where torch-scatter may come in.
 
-With torch-scatter installed (``pip install --no-build-isolation charge3net[scatter]``) its ``segment_csr`` does the sum,
-otherwise ``index_add``. Both add in the order of the edges and give the same numbers within rounding.
+With torch-scatter installed (``pip install --no-build-isolation charge3net[scatter]``) its ``segment_csr`` does the
+sum, otherwise ``index_add``. Both add in the order of the edges and give the same numbers within rounding.
 """
 
 from __future__ import annotations
