@@ -1,0 +1,119 @@
+"""Real electron densities with an open code: structures by recipe, one SCF each, one npz each.
+
+    python data_prep/open_dft/generate.py SET -o DIR [--count N] [--jobs N] [--seed S]
+
+SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, or ``ec_liquid``. It runs in the environment that install_gpaw.sh
+makes (``make gpaw``) and starts itself there. What is already in DIR is kept, so an interrupted run goes on where it
+stopped; what failed is listed in DIR/failures.json and tried again by the next run. Fields of an entry: data_prep/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = HERE.parents[1] / ".cache" / "gpaw-env"
+MOLECULE = {"encut": 500.0, "smearing": 0.01, "kpts_density": 0.0}
+LIQUID = {"encut": 500.0, "smearing": 0.05, "kpts_density": 0.0}
+SETS = {"molecules": MOLECULE, "molecules_chno": MOLECULE, "ec_liquid": LIQUID}
+
+
+def structures(name: str, count: int, seed: int) -> list[Atoms]:
+    """``count`` structures of a set; the first ones do not change when ``count`` grows."""
+    from liquids import ethylene_carbonate
+    from molecules import molecules
+
+    if name == "ec_liquid":
+        return list(ethylene_carbonate(count, seed))
+    elements = ("C", "N", "O", "F") if name == "molecules" else ("C", "N", "O")
+    return list(molecules(count, seed, elements))
+
+
+def solve(atoms: Atoms, settings: dict[str, Any], out: Path) -> str | None:
+    """Run one SCF in a process of its own; None when ``out`` is there, otherwise the last line of what went wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = Path(folder, "job.npz")
+        text = json.dumps({**settings, "tag": atoms.info["tag"], "source": atoms.info["source"]})
+        np.savez(
+            job, numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell[:], pbc=atoms.pbc, settings=text
+        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(HERE / "scf.py"), str(job), str(out)]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if run.returncode == 0 and out.exists():
+        return None
+    lines = run.stderr.strip().splitlines()
+    return lines[-1] if lines else f"exit status {run.returncode}"
+
+
+def generate(name: str, folder: Path, count: int, jobs: int, seed: int) -> dict[str, str]:
+    """Solve what is not in ``folder`` yet; returns and writes the failures, tag → reason."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [atoms for atoms in structures(name, count, seed) if not (folder / f"{atoms.info['tag']}.npz").exists()]
+    failures: dict[str, str] = {}
+    started = time.monotonic()
+    with ThreadPoolExecutor(jobs) as pool:
+        runs = {pool.submit(solve, atoms, SETS[name], folder / f"{atoms.info['tag']}.npz"): atoms for atoms in todo}
+        for done, run in enumerate(as_completed(runs), start=1):
+            reason = run.result()
+            if reason is not None:
+                failures[runs[run].info["tag"]] = reason
+            seconds = (time.monotonic() - started) / done
+            left = seconds * (len(todo) - done) / 60.0
+            state = "done" if reason is None else f"FAILED ({reason})"
+            print(
+                f"{done}/{len(todo)} {runs[run].info['tag']} {state}; {seconds:.1f} s each, {left:.0f} min left",
+                flush=True,
+            )
+    temporary = folder / f".failures.{os.getpid()}"
+    temporary.write_text(json.dumps(failures, indent=1) + "\n")
+    temporary.replace(folder / "failures.json")
+    return failures
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; exit status 0 when every structure has its density, 1 when some failed, 2 on wrong usage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=sorted(SETS))
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the npz files")
+    parser.add_argument("--count", type=int, default=100, help="structures in all (default 100)")
+    parser.add_argument("--jobs", type=int, default=1, help="calculations at the same time, one core each (default 1)")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    if options.count < 1 or options.jobs < 1:
+        parser.error("--count and --jobs must be at least 1")
+    _enter_environment(parser)
+    failures = generate(options.set, options.out, options.count, options.jobs, options.seed)
+    if failures:
+        print(f"{len(failures)} structures failed; see {options.out / 'failures.json'}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _enter_environment(parser: argparse.ArgumentParser) -> None:
+    """Continue in the GPAW environment unless this is it."""
+    if importlib.util.find_spec("gpaw") and importlib.util.find_spec("rdkit"):
+        return
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        parser.error(f"GPAW is not installed in {ENVIRONMENT}; run `make gpaw` first")
+    os.execv(python, [str(python), *sys.argv])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

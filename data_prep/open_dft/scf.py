@@ -1,0 +1,150 @@
+"""One self-consistent PBE density with GPAW, written as npz. Runs in GPAW's own environment (see install_gpaw.sh).
+
+    python scf.py JOB.npz OUT.npz
+
+JOB.npz holds ``numbers [atoms]``, ``positions [atoms, 3]`` Å, ``cell [3, 3]`` Å, ``pbc [3]`` and ``settings``: JSON with
+``encut`` (eV), ``smearing`` (eV), ``kpts_density`` (Å, 0 for the Γ point alone), ``tag`` and ``source``. The density is the
+valence density of :func:`valence_density`; the same construction before the first SCF step is the superposition of atoms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+RC_BOHR = 1.0
+DOUBLE_FACTORIAL = (1.0, 3.0, 15.0)  # (2l + 1)!! for l = 0, 1, 2
+
+
+def reciprocal_vectors(cell: ndarray, shape: tuple[int, int, int]) -> ndarray:
+    """[nx, ny, nz/2 + 1, 3] wave vectors of a real FFT on this mesh, in the inverse of the cell's unit."""
+    indices = [np.fft.fftfreq(n, 1.0 / n) for n in shape[:2]] + [np.fft.rfftfreq(shape[2], 1.0 / shape[2])]
+    grid = np.stack(np.meshgrid(*indices, indexing="ij"), axis=-1)
+    return grid @ (2.0 * np.pi * np.linalg.inv(cell).T)
+
+
+def compensation_density(
+    multipoles: list[ndarray], positions: ndarray, cell: ndarray, shape: tuple[int, int, int]
+) -> ndarray:
+    """[nx, ny, nz] Σ_a Σ_L Q_aL g_L(r − R_a), in e/Bohr³.
+
+    The shape factor of the generalised Gaussian is ``4π (−i)^l / (2l + 1)!! · |G|^l Y_L(G) · exp(−G² r_c² / 4)``, so that
+    ``∫ g_L r^l Y_L = 1``. Lengths in Bohr; ``multipoles`` are GPAW's ordered L = l² + l + m with l ≤ 2.
+    """
+    from gpaw.sphere.spherical_harmonics import Y
+
+    vectors = reciprocal_vectors(cell, shape).reshape(-1, 3)
+    damping = np.exp(-(vectors**2).sum(axis=1) * RC_BOHR**2 / 4.0)
+    harmonics = []
+    for order in range(9):
+        degree = math.isqrt(order)
+        prefactor = 4.0 * np.pi * (-1j) ** degree / DOUBLE_FACTORIAL[degree]
+        harmonics.append(prefactor * Y(order, *vectors.T) * damping)
+    total = np.zeros(len(vectors), dtype=complex)
+    for moments, position in zip(multipoles, positions, strict=True):
+        phase = np.exp(-1j * (vectors @ position))
+        total += phase * sum(q * h for q, h in zip(moments[:9], harmonics, strict=False))
+    total = total.reshape(*shape[:2], -1)
+    return np.fft.irfftn(total, s=shape, axes=(0, 1, 2)) * (math.prod(shape) / abs(np.linalg.det(cell)))
+
+
+def valence_density(dft: Any) -> tuple[ndarray, ndarray]:
+    """[nx, ny, nz] valence density in e/Å³, ``ρ = ñ − ñ_core + Σ_a Σ_L Q_aL g_L``, and [atoms, 9] its multipoles.
+
+    ``Q_aL = D_a : Δ_aL`` are the valence multipoles of the PAW density matrices up to l = 2, without the core's own.
+    """
+    from ase.units import Bohr
+
+    density = dft.density
+    spins = density.ndensities
+    smooth = density.nt_sR.data[:spins].sum(axis=0) - spins * density.nct_R.data
+    multipoles = [
+        np.einsum("sij,ijl->l", density.D_asii[a][:spins].real, delta)[:9] for a, delta in enumerate(density.delta_aiiL)
+    ]
+    cell = np.array(density.grid.cell_cv)
+    positions = dft.atoms.get_positions() / Bohr
+    total = smooth + compensation_density(multipoles, positions, cell, smooth.shape)
+    moments = np.array([np.pad(q, (0, 9 - len(q))) for q in multipoles])
+    return total / Bohr**3, moments
+
+
+def solve(atoms: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """Run the SCF loop; the fields of an entry (see data_prep/README.md).
+
+    Raises:
+        RuntimeError: when the loop does not converge.
+    """
+    from gpaw import __version__
+    from gpaw.new.calculation import DFT
+
+    started = time.process_time()
+    kpts = {"density": settings["kpts_density"], "gamma": True} if settings["kpts_density"] else (1, 1, 1)
+    dft = DFT(
+        atoms,
+        mode={"name": "pw", "ecut": settings["encut"]},
+        xc="PBE",
+        kpts=kpts,
+        occupations={"name": "fermi-dirac", "width": settings["smearing"]},
+        txt=None,
+        converge=False,  # the first density is the superposition of atoms
+    )
+    superposition, _ = valence_density(dft)
+    iterations = sum(1 for _ in dft.iconverge())
+    density, _ = valence_density(dft)
+    voxel = abs(np.linalg.det(np.array(atoms.cell))) / density.size
+    meta = {
+        "code": f"gpaw {__version__} + gpaw-data {version('gpaw-data')}",
+        "density": f"nt - nct + sum_aL Q_aL g_L, rc={RC_BOHR} bohr",
+        "xc": "PBE",
+        "mode": f"PW {settings['encut']:g} eV",
+        "kpts_density": settings["kpts_density"],
+        "smearing": f"FD {settings['smearing']:g} eV",
+        "energy_eV": float(dft.calculate_energy()),
+        "scf_iterations": iterations,
+        "nmae_sad": float(np.abs(superposition - density).sum() / density.sum()),
+        "n_from_grid": float(density.sum() * voxel),
+        "grid": list(density.shape),
+        "rho_min": float(density.min()),
+        "rho_max": float(density.max()),
+        "cpu_s": round(time.process_time() - started, 2),
+        "tag": settings["tag"],
+        "source": settings["source"],
+    }
+    return {
+        "numbers": atoms.numbers.astype(np.int16),
+        "positions": atoms.positions,
+        "cell": np.array(atoms.cell),
+        "pbc": atoms.pbc,
+        "density": np.ascontiguousarray(density, dtype=np.float32),
+        "density_sad": np.ascontiguousarray(superposition, dtype=np.float32),
+        "n_electrons": np.float64(sum(setup.Nv for setup in dft.setups)),
+        "meta": json.dumps(meta, ensure_ascii=False),
+    }
+
+
+def main(job: str, out: str) -> None:
+    """Read the job, solve it, write the entry whole or not at all."""
+    from ase import Atoms
+
+    with np.load(job) as file:
+        atoms = Atoms(file["numbers"], positions=file["positions"], cell=file["cell"], pbc=file["pbc"])
+        settings = json.loads(str(file["settings"]))
+    entry = solve(atoms, settings)
+    if abs(json.loads(entry["meta"])["n_from_grid"] - entry["n_electrons"]) > 1e-6 * entry["n_electrons"]:
+        raise RuntimeError("the density does not hold the valence electrons")
+    temporary = f"{out}.tmp{os.getpid()}"
+    with open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **entry)
+    os.replace(temporary, out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
