@@ -44,7 +44,7 @@ def load_published(path: str | Path) -> DensityModel:
             return deepdft.convert(state, read_arguments(beside) if beside.is_file() else {})
         charge3net: Any = import_module("charge3net.compat.charge3net")  # needs e3nn, the others do not
         if charge3net.is_charge3net(state):
-            return charge3net.convert(state)
+            return charge3net.convert(state).eval()
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     names = ", ".join(sorted(state)[:3])

@@ -25,10 +25,12 @@ _MESSAGE = "message_function.msg_function_"
 _SCHNET_NAMES = (
     ("embedding.", "atom_model.atom_embeddings."),
     ("atom_messages.*.edge_mlp.", f"atom_model.interactions.*.message_sum_module.{_MESSAGE}edge."),
-    ("atom_messages.*.node_mlp.", f"atom_model.interactions.*.message_sum_module.{_MESSAGE}node."),
+    ("atom_messages.*.node_in.", f"atom_model.interactions.*.message_sum_module.{_MESSAGE}node.0."),
+    ("atom_messages.*.node_out.", f"atom_model.interactions.*.message_sum_module.{_MESSAGE}node.2."),
     ("atom_updates.*.", "atom_model.interactions.*.state_transition_function."),
     ("probe_messages.*.edge_mlp.", f"probe_model.messagesum_layers.*.{_MESSAGE}edge."),
-    ("probe_messages.*.node_mlp.", f"probe_model.messagesum_layers.*.{_MESSAGE}node."),
+    ("probe_messages.*.node_in.", f"probe_model.messagesum_layers.*.{_MESSAGE}node.0."),
+    ("probe_messages.*.node_out.", f"probe_model.messagesum_layers.*.{_MESSAGE}node.2."),
     ("probe_gates.*.", "probe_model.probe_state_gate_functions.*."),
     ("probe_updates.*.", "probe_model.probe_state_transition_functions.*."),
     ("readout.", "probe_model.readout_function."),
@@ -85,24 +87,21 @@ def convert(state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> Densit
     if painn:
         num_basis = _shape(state, "atom_model.interactions.0.filter_layer.weight")[1]
         hyperparameters |= {"num_basis": num_basis, "cutoff": said or DEFAULT_CUTOFF}
-        return load_by_name(build_model("painn", hyperparameters), state, _PAINN_NAMES)
+        return _load_by_name(build_model("painn", hyperparameters), state)
     num_basis = _shape(state, f"atom_model.interactions.0.message_sum_module.{_MESSAGE}edge.0.weight")[1]
     hyperparameters["cutoff"] = _schnet_cutoff(num_basis, said)
-    return load_by_name(build_model("schnet", hyperparameters), state, _SCHNET_NAMES)
+    return _load_by_name(build_model("schnet", hyperparameters), state)
 
 
-def load_by_name(model: DensityModel, state: Mapping[str, Tensor], names: Sequence[tuple[str, str]]) -> DensityModel:
-    """Fill the model from tensors with published names; every tensor of both sides must find its partner.
+def published_names(model: DensityModel) -> dict[str, str]:
+    """Our name of every tensor of a SchNetDensity or PaiNNDensity → the published name."""
+    names = _PAINN_NAMES if model.architecture == "painn" else _SCHNET_NAMES
+    return {ours: _published_name(ours, names) for ours in model.state_dict()}
 
-    Args:
-        model: gets the weights, in the dtype they have in ``state``.
-        state: tensors by published name.
-        names: pairs (our beginning of a name, the published one); ``*`` stands for a layer's number.
 
-    Raises:
-        InputError: naming tensors that are missing, left over, or of a wrong shape.
-    """
-    wanted = {ours: _published_name(ours, names) for ours in model.state_dict()}
+def _load_by_name(model: DensityModel, state: Mapping[str, Tensor]) -> DensityModel:
+    """Fill the model, in the dtype of ``state``; every tensor of both sides must find its partner."""
+    wanted = published_names(model)
     missing = [name for name in wanted.values() if name not in state]
     left_over = sorted(set(state) - set(wanted.values()))
     problems = [f"missing: {', '.join(missing)}"] if missing else []

@@ -61,12 +61,8 @@ def read_arguments(path: Path) -> dict[str, Any]:
 
 
 def _open_safely(path: Path) -> Any:
-    # Training scripts keep their best error as a numpy number; its type is harmless and is let through.
-    numbers = [np.dtype, type(np.dtype(np.float64)), type(np.dtype(np.float32)), type(np.dtype(np.int64))]
-    scalar: Any = np.float64(0.0).__reduce__()[0]
-    names = [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar")]
     try:
-        with torch.serialization.safe_globals([*numbers, *names]):
+        with torch.serialization.safe_globals(_numpy_numbers()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
@@ -80,6 +76,18 @@ def _open_safely(path: Path) -> Any:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
+
+
+def _numpy_numbers() -> list[Any]:
+    """What a pickled numpy number names: training scripts keep their best error so, and it runs no code."""
+    scalar: Any = np.float64(0.0).__reduce__()[0]
+    dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
+    return [
+        np.dtype,
+        *dtypes,
+        (scalar, "numpy.core.multiarray.scalar"),  # numpy 1
+        (scalar, "numpy._core.multiarray.scalar"),
+    ]
 
 
 def _find_state_dict(content: Any) -> dict[str, Tensor]:

@@ -35,27 +35,29 @@ class _Edges(NamedTuple):
 class SchNetMessage(nn.Module):
     """``Σ_edges MLP_node([h_sender, h_receiver]) ∘ MLP_edge(radial)·envelope``.
 
-    The first layer of MLP_node is linear in both states, so each half is computed per atom or probe and only added
-    per edge.
+    MLP_node is ``node_in``, activation, ``node_out``. ``node_in`` is linear in both states, so each half of it is
+    computed per atom or probe and only added per edge.
     """
 
     def __init__(self, features: int, num_basis: int) -> None:
         super().__init__()
         self.features = features
         self.edge_mlp = two_layers(num_basis, features, features, ShiftedSoftplus())
-        self.node_mlp = two_layers(2 * features, 2 * features, features, ShiftedSoftplus())
+        self.node_in = nn.Linear(2 * features, 2 * features)
+        self.node_out = nn.Linear(2 * features, features)
+        self.activation = ShiftedSoftplus()
 
     def forward(
         self, sender: Float[Tensor, "atoms f"], receiver: Float[Tensor, "receivers f"] | None, edges: _Edges
     ) -> Float[Tensor, "receivers f"]:
         """[receivers, features] summed messages; ``receiver`` None stands for states that are all zero."""
-        first, activation, second = self.node_mlp
-        from_sender = nn.functional.linear(sender, first.weight[:, : self.features], first.bias)
+        for_sender, for_receiver = self.node_in.weight.split(self.features, dim=1)
+        from_sender = nn.functional.linear(sender, for_sender, self.node_in.bias)
         if receiver is None:
-            node = second(activation(from_sender))[edges.senders]
+            node = self.node_out(self.activation(from_sender))[edges.senders]
         else:
-            from_receiver = nn.functional.linear(receiver, first.weight[:, self.features :])
-            node = second(activation(from_sender[edges.senders] + from_receiver[edges.receivers]))
+            from_receiver = nn.functional.linear(receiver, for_receiver)
+            node = self.node_out(self.activation(from_sender[edges.senders] + from_receiver[edges.receivers]))
         messages = node * (self.edge_mlp(edges.radial) * edges.envelope)
         return segment_sum(messages, edges.receivers, edges.n_receivers)
 

@@ -1,0 +1,38 @@
+"""``charge3net import``: released weights of the published codes into a checkpoint folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+SUMMARY = "convert released weights into a checkpoint folder"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What ``charge3net import`` takes."""
+    parser.add_argument(
+        "published",
+        type=Path,
+        help="weight file of the charge3net or DeepDFT code, or a DeepDFT run folder (arguments.json, best_model.pth)",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="checkpoint folder to make")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, write, say what was found.
+
+    Raises:
+        InputError: if the weights cannot be read or do not fit, or the folder exists.
+    """
+    from charge3net.checkpoint import ModelCard, save_model
+    from charge3net.cli.models import describe
+    from charge3net.compat import load_published
+    from charge3net.errors import InputError
+
+    if args.output.exists():
+        raise InputError(f"{args.output}: exists already; choose another folder")
+    model = load_published(args.published)
+    card = ModelCard.of(model, data={"published": args.published.name})
+    save_model(args.output, model, card)
+    print(describe(args.output, card))
+    return 0
