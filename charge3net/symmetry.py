@@ -9,6 +9,7 @@ Translations of a supercell are operations like any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -96,9 +97,9 @@ def _operations(geometry: Geometry) -> tuple[Int[ndarray, "ops 3 3"], Float[ndar
     """Rotations (on fractional coordinates) and translations of the space group, supercell translations included."""
     import spglib
 
-    fractional = geometry.positions @ np.linalg.inv(geometry.cell)
+    crystal: Any = (geometry.cell, geometry.positions @ np.linalg.inv(geometry.cell), geometry.numbers)
     try:
-        found = spglib.get_symmetry((geometry.cell, fractional, geometry.numbers), symprec=TOLERANCE)
+        found = spglib.get_symmetry(crystal, symprec=TOLERANCE)
     except Exception as error:  # spglib's own exception exists from version 2.7 on
         raise NoSymmetryError(f"spglib finds no symmetry: {error}") from error
     if found is None:

@@ -1,0 +1,159 @@
+"""Where a density is predicted: a box for structures without one, the grid asked for, and what looks wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.graph.types import AtomGraph
+from charge3net.grid import Grid
+
+#: Grid spacing in Å where the caller names no grid.
+DEFAULT_SPACING = 0.1
+
+_SAME_CELL = 1e-3
+_CLOSE_ATOMS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Atoms and grid that belong together.
+
+    Attributes:
+        geometry: the atoms, in a cell with a volume.
+        grid: in the coordinates of ``geometry``.
+        notes: what was done to the structure that was given.
+        warnings: what may make the numbers wrong.
+    """
+
+    geometry: Geometry
+    grid: Grid
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def place(
+    geometry: Geometry,
+    vacuum: float,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    spacing: float | None = None,
+    encut: float | None = None,
+    grid: Grid | None = None,
+    like: Density | None = None,
+) -> Placement:
+    """The structure in a box and the grid that a caller asked for.
+
+    At most one of the five names a grid; without any the spacing is :data:`DEFAULT_SPACING`. ``like`` gives its number
+    of voxels and, where its cell is that of the structure, its origin. A structure without any cell takes that of
+    ``grid`` or ``like``; else :func:`box_around` makes one.
+
+    Raises:
+        InputError: if more than one is given, the one given makes no grid, or the structure's cell is unusable.
+    """
+    options = {"shape": shape, "spacing": spacing, "encut": encut, "grid": grid, "like": like}
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(f"give one of shape, spacing, encut, grid and like, not {' and '.join(given)} together")
+    own = like.grid if like is not None else grid
+    if own is not None and not geometry.cell.any() and not geometry.pbc.any():
+        geometry, note, warning = (
+            geometry.with_cell(own.cell),
+            "the structure has no cell: that of the grid is taken",
+            "",
+        )
+        mesh = own
+    else:
+        geometry, note = box_around(geometry, vacuum)
+        mesh, warning = _grid_on(geometry, shape, spacing, encut, grid, like)
+    warnings = [warning] * bool(warning) + atoms_outside(geometry, mesh)
+    return Placement(geometry, mesh, (note,) if note else (), tuple(warnings))
+
+
+def box_around(geometry: Geometry, vacuum: float) -> tuple[Geometry, str]:
+    """Give every missing, non-periodic cell vector a length that leaves ``vacuum`` Å beyond the outermost atoms.
+
+    The new vectors are normal to the present ones and to each other. The atoms move along them so that the box starts
+    at the origin, as the files for densities want it. Nothing else changes, the periodicity included.
+
+    Returns:
+        The structure in its box, and a sentence on what was done (empty when nothing was missing).
+
+    Raises:
+        InputError: when a periodic direction has no cell vector, or the vectors given span no volume.
+    """
+    missing = np.linalg.norm(geometry.cell, axis=1) < 1e-6
+    if (missing & geometry.pbc).any():
+        raise InputError("a periodic direction of the structure has no cell vector; set the cell or its periodicity")
+    if not missing.any():
+        if geometry.volume < 1e-6:
+            raise InputError("the cell vectors of the structure lie in one plane; set a cell with a volume")
+        return geometry, ""
+    from ase.geometry import complete_cell
+
+    cell = np.array(complete_cell(geometry.cell), dtype=np.float64)
+    moved = np.zeros(3)
+    for axis in np.flatnonzero(missing):
+        along = geometry.positions @ cell[axis]
+        moved += (vacuum - along.min()) * cell[axis]
+        cell[axis] *= along.max() - along.min() + 2.0 * vacuum
+    if abs(np.linalg.det(cell)) < 1e-6:
+        raise InputError("the cell vectors of the structure lie in one plane; set a cell with a volume")
+    lengths = " × ".join(f"{np.linalg.norm(vector):.2f}" for vector in cell)
+    shift = ", ".join(f"{x:.4f}" for x in moved)
+    where = "" if missing.all() else f" along {int(missing.sum())} direction(s)"
+    note = (
+        f"the structure has no cell{where}: put in a box of {lengths} Å with {vacuum:g} Å of vacuum on every side, "
+        f"all atoms moved by ({shift}) Å"
+    )
+    return Geometry(geometry.numbers, geometry.positions + moved, cell, geometry.pbc), note
+
+
+def _grid_on(
+    geometry: Geometry,
+    shape: tuple[int, int, int] | None,
+    spacing: float | None,
+    encut: float | None,
+    grid: Grid | None,
+    like: Density | None,
+) -> tuple[Grid, str]:
+    """The one grid that is asked for, on the structure's cell, and a warning (empty if there is nothing to say)."""
+    if grid is not None:
+        return grid, ""
+    if shape is not None:
+        return Grid(geometry.cell, shape), ""
+    if encut is not None:
+        return Grid.from_encut(geometry.cell, encut), ""
+    if like is None:
+        return Grid.from_spacing(geometry.cell, DEFAULT_SPACING if spacing is None else spacing), ""
+    difference = float(np.abs(like.grid.cell - geometry.cell).max())
+    if difference <= _SAME_CELL:
+        return Grid(geometry.cell, like.grid.shape, like.grid.origin), ""
+    return Grid(geometry.cell, like.grid.shape), (
+        f"the cell of the structure differs by up to {difference:.3g} Å from that of the density whose grid is taken: "
+        "only the number of voxels was taken over"
+    )
+
+
+def atoms_outside(geometry: Geometry, grid: Grid) -> list[str]:
+    """A warning when atoms lie outside the grid along directions that are not periodic."""
+    inside = (geometry.positions - grid.origin) @ np.linalg.inv(grid.cell)
+    beyond = ((inside < -1e-6) | (inside > 1.0 + 1e-6))[:, ~geometry.pbc].any(axis=1)
+    if not beyond.any():
+        return []
+    return [f"{int(beyond.sum())} atom(s) lie outside the grid along directions that are not periodic"]
+
+
+def close_atoms(atoms: AtomGraph) -> list[str]:
+    """A warning when two atoms are nearer to each other than atoms ever are."""
+    lengths = np.linalg.norm(atoms.edge_vectors(torch.float64).numpy(), axis=1)
+    if not len(lengths) or lengths.min() >= _CLOSE_ATOMS:
+        return []
+    edge = int(lengths.argmin())
+    pair = sorted((int(atoms.senders[edge]), int(atoms.receivers[edge])))
+    return [f"atoms {pair[0]} and {pair[1]} (counted from 0) are only {lengths[edge]:.3f} Å apart"]

@@ -1,0 +1,271 @@
+"""Predictor: a structure and a grid in, a density out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.checkpoint import ModelCard, load_model
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.graph.build import build_atom_graph
+from charge3net.grid import Grid
+from charge3net.models.base import DensityModel
+from charge3net.placement import close_atoms, place
+from charge3net.progress import Clock, Progress, progress_bar
+from charge3net.reader import DensityReader
+from charge3net.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
+from charge3net.version import __version__
+
+logger = logging.getLogger(__name__)
+
+#: Edges (pairs of probe and atom) read at once: some kB each in the largest model.
+EDGES_ON_CPU, EDGES_ON_GPU = 1 << 15, 1 << 19
+
+
+class Predictor:
+    """Predicts electron densities with one model.
+
+    The atoms are encoded once per structure; the grid is then read in pieces that hold a bounded number of edges, so
+    the memory beyond the output array does not grow with the grid.
+
+    Args:
+        model: any density model. It is moved to ``device`` and set to evaluation.
+        card: what is known of the model; gives the elements it was trained on.
+        device: None takes a GPU if there is one, else the CPU.
+        edge_budget: pairs of probe and atom read at once; None takes 32 768 on a CPU and 524 288 on a GPU.
+        strict_elements: refuse structures with elements the model has not seen, instead of a warning.
+
+    The output has the model's dtype: float32, unless the model was turned into another.
+    """
+
+    def __init__(
+        self,
+        model: DensityModel,
+        card: ModelCard | None = None,
+        *,
+        device: str | torch.device | None = None,
+        edge_budget: int | None = None,
+        strict_elements: bool = False,
+    ) -> None:
+        self.device = _device(device)
+        if edge_budget is not None and edge_budget < 1:
+            raise InputError(f"the edge budget is a positive number of edges, found {edge_budget}")
+        self.edge_budget = edge_budget or (EDGES_ON_CPU if self.device.type == "cpu" else EDGES_ON_GPU)
+        self.model = model.to(self.device).eval()
+        self.card = card
+        self.strict_elements = strict_elements
+        self._model_record: dict[str, Any] = {}
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        edge_budget: int | None = None,
+        strict_elements: bool = False,
+    ) -> Predictor:
+        """With the model of a run folder, a checkpoint folder or a released weight file.
+
+        Raises:
+            InputError: if there is no model at ``path``.
+        """
+        model, card = load_model(path)
+        return cls(model, card, device=device, edge_budget=edge_budget, strict_elements=strict_elements)
+
+    def predict(
+        self,
+        structure: Any,
+        *,
+        shape: tuple[int, int, int] | None = None,
+        spacing: float | None = None,
+        encut: float | None = None,
+        grid: Grid | None = None,
+        like: Density | None = None,
+        symmetry: bool = True,
+        electrons: float | None = None,
+        progress: bool | Progress = False,
+    ) -> Density:
+        """The density of a structure on a grid.
+
+        At most one of ``shape``, ``spacing``, ``encut``, ``grid`` and ``like`` says which; without any it is the
+        coarsest FFT-friendly grid with a spacing of at most 0.1 Å. A structure without a cell takes that of ``grid`` or
+        ``like``; else it is put in a box that leaves the model's cutoff as vacuum on every side.
+
+        Args:
+            structure: pymatgen Structure or Molecule, ASE Atoms, or a Geometry.
+            shape: number of voxels along the three cell vectors.
+            spacing: largest distance of neighbouring voxels, Å.
+            encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
+            grid: any grid, in the structure's own coordinates.
+            like: a density whose number of voxels is taken, and whose grid altogether where the cells agree.
+            symmetry: read irreducible voxels only, where the crystal's symmetry allows.
+            electrons: scale the total density to this number of electrons.
+            progress: True draws a bar on standard error; or a function of (points read, points).
+
+        Returns:
+            [channels, nx, ny, nz] e/Å³ in the model's dtype, with the model, the settings, notes, warnings and times in
+            seconds as its provenance.
+
+        Raises:
+            InputError: for an unusable structure or grid, unseen elements with ``strict_elements``, or a prediction
+                that is not finite.
+        """
+        clock = Clock()
+        placed = place(
+            Geometry.of(structure), self.model.cutoff, shape=shape, spacing=spacing, encut=encut, grid=grid, like=like
+        )
+        geometry, mesh, caveats = placed.geometry, placed.grid, list(placed.warnings)
+        reader = self._reader(geometry, clock, caveats)
+        values = _allocate(self.model, mesh)
+        with clock("symmetry"):
+            found = self._symmetry(geometry, mesh) if symmetry else "switched off"
+        if isinstance(found, str):
+            logger.info("symmetry not used: %s", found)
+        with progress_bar(progress, "points") as report:
+            reader.fill(values, mesh, None if isinstance(found, str) else found, report)
+        density = Density(geometry, mesh, values)
+        scale = _scale_to(density, electrons)
+        provenance = {
+            "program": f"charge3net {__version__}",
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": self._record(),
+            "shape": list(mesh.shape),
+            "electrons": density.electrons(),
+            "scaled_by": scale,
+            "symmetry": f"not used: {found}" if isinstance(found, str) else _describe(found),
+            "notes": list(placed.notes),
+            "warnings": caveats,
+            "seconds": clock.seconds,
+        }
+        return Density(geometry, mesh, values, provenance=provenance)
+
+    def at(self, structure: Any, points: Float[ndarray, "points 3"]) -> Float[ndarray, "points *channels"]:
+        """The density at any points.
+
+        Args:
+            structure: as for :meth:`predict`; nothing is moved and no box is needed.
+            points: [n, 3] Cartesian positions in Å.
+
+        Returns:
+            [n] e/Å³ in the model's dtype, or [n, 2] (total, magnetisation) from a model with two channels.
+
+        Raises:
+            InputError: as for :meth:`predict`, and for points that are not [n, 3] finite numbers.
+        """
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
+            raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {points.shape}")
+        reader = self._reader(Geometry.of(structure), Clock(), [])
+        values = np.empty((len(points), self.model.channels), dtype=_numpy_dtype(self.model))
+        for start, stop, block in reader.blocks(len(points), lambda a, b: points[a:b]):
+            values[start:stop] = block
+        return values[:, 0] if self.model.channels == 1 else values
+
+    def _reader(self, geometry: Geometry, clock: Clock, caveats: list[str]) -> DensityReader:
+        """Checks the structure (warnings go to the user and to ``caveats``) and encodes its atoms."""
+        caveats += self._unseen_elements(geometry)
+        if self.model.ignore_pbc and geometry.pbc.any():
+            geometry = Geometry(geometry.numbers, geometry.positions, geometry.cell, np.zeros(3, dtype=bool))
+            caveats.append(
+                "the model was trained without periodic images, so none are used for this periodic structure"
+            )
+        with clock("neighbours"):
+            atoms = build_atom_graph(geometry, self.model.cutoff)
+        caveats += close_atoms(atoms)
+        for caveat in caveats:
+            warnings.warn(caveat, stacklevel=3)
+        return DensityReader(self.model, geometry, atoms, self.edge_budget, clock)
+
+    def _unseen_elements(self, geometry: Geometry) -> list[str]:
+        from ase.data import chemical_symbols
+
+        seen = set(self.card.elements) if self.card is not None else set()
+        unseen = [chemical_symbols[z] for z in np.unique(geometry.numbers) if z == 0 or (seen and z not in seen)]
+        if not unseen:
+            return []
+        problem = f"the model was not trained on {', '.join(unseen)}: its density there means nothing"
+        if self.strict_elements:
+            raise InputError(f"{problem}; take a model trained on these elements")
+        return [problem]
+
+    def _symmetry(self, geometry: Geometry, grid: Grid) -> GridSymmetry | str:
+        """What symmetry saves, or why it saves nothing."""
+        if self.model.ignore_pbc:
+            return "the model ignores periodic images"
+        parity = getattr(self.model, "channel_parity", (1,) * self.model.channels)
+        try:
+            return find_grid_symmetry(geometry, grid, proper=any(p != 1 for p in parity))
+        except NoSymmetryError as reason:
+            return str(reason)
+
+    def _record(self) -> dict[str, Any]:
+        """What identifies the model: architecture, hyper-parameters and a hash of the weights."""
+        if not self._model_record:
+            digest = hashlib.sha256()
+            for name, tensor in sorted(self.model.state_dict().items()):
+                digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            self._model_record = {
+                "architecture": self.model.architecture,
+                "hyperparameters": self.model.hyperparameters(),
+                "weights_sha256": digest.hexdigest(),
+            }
+        return self._model_record
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA fails an assertion
+        raise InputError(
+            f"device {str(device)!r} cannot be used here; take cpu, or check the installed torch"
+        ) from error
+    return chosen
+
+
+def _numpy_dtype(model: DensityModel) -> np.dtype:
+    return torch.empty(0, dtype=model.dtype).numpy().dtype
+
+
+def _allocate(model: DensityModel, grid: Grid) -> Float[ndarray, "channels nx ny nz"]:
+    try:
+        return np.empty((model.channels, *grid.shape), dtype=_numpy_dtype(model))
+    except (MemoryError, ValueError) as error:
+        raise InputError(
+            f"a grid of {'×'.join(map(str, grid.shape))} voxels does not fit in memory; take a coarser one"
+        ) from error
+
+
+def _scale_to(density: Density, electrons: float | None) -> float | None:
+    """Scale the total density, in place, to a number of electrons; the factor, or None when nothing was asked for."""
+    if electrons is None:
+        return None
+    found = density.electrons()
+    if not (np.isfinite(electrons) and electrons > 0 and found > 0):
+        raise InputError(f"cannot scale a density of {found:.6g} electrons to {electrons:g}; both must be positive")
+    factor = electrons / found
+    density.total[...] *= factor
+    logger.info("total density scaled by %.6f, from %.4f to %.4f electrons", factor, found, electrons)
+    return factor
+
+
+def _describe(symmetry: GridSymmetry) -> str:
+    return (
+        f"{symmetry.operations} operations, {len(symmetry.representatives)} of {len(symmetry.orbit)} voxels read "
+        f"({symmetry.saving:.1f} times fewer)"
+    )
