@@ -8,6 +8,7 @@ Translations of a supercell are operations like any other.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +100,9 @@ def _operations(geometry: Geometry) -> tuple[Int[ndarray, "ops 3 3"], Float[ndar
 
     crystal: Any = (geometry.cell, geometry.positions @ np.linalg.inv(geometry.cell), geometry.numbers)
     try:
-        found = spglib.get_symmetry(crystal, symprec=TOLERANCE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # about spglib's own error handling
+            found = spglib.get_symmetry(crystal, symprec=TOLERANCE)
     except Exception as error:  # spglib's own exception exists from version 2.7 on
         raise NoSymmetryError(f"spglib finds no symmetry: {error}") from error
     if found is None:
@@ -143,9 +146,11 @@ def _orbits(
         images = _images(open_voxels, matrices, shifts, shape)
         first = images.min(axis=0) == open_voxels
         images = images[:, first]
-        if orbit[images].max() >= 0:
+        taken = orbit[images].max() >= 0
+        names = np.arange(n_chosen, n_chosen + images.shape[1], dtype=np.int32)
+        orbit[images] = names
+        if taken or (orbit[images] != names).any():
             raise NoSymmetryError("the operations found do not form a group")
-        orbit[images] = np.arange(n_chosen, n_chosen + images.shape[1], dtype=np.int32)
         chosen.append(open_voxels[first])
         n_chosen += images.shape[1]
     if orbit.min() < 0:
