@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SUMMARY = "convert released weights into a checkpoint folder"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``charge3net import`` takes."""

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from charge3net.checkpoint import ModelCard
 
-SUMMARY = "list the architectures, or show what a checkpoint is"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``charge3net models`` takes."""
