@@ -2,9 +2,10 @@
 
     python data_prep/open_dft/generate.py SET -o DIR [--count N] [--jobs N] [--seed S]
 
-SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, or ``ec_liquid``. It runs in the environment that install_gpaw.sh
-makes (``make gpaw``) and starts itself there. What is already in DIR is kept, so an interrupted run goes on where it
-stopped; what failed is listed in DIR/failures.json and tried again by the next run. Fields of an entry: data_prep/README.md.
+SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, or ``ec_liquid``. It runs in the environment that
+install_gpaw.sh makes (``make gpaw``) and starts itself there. What is already in DIR is kept, so an interrupted run
+goes on where it stopped; what failed is listed in DIR/failures.json and tried again by the next run. Fields of an
+entry: data_prep/README.md.
 """
 
 from __future__ import annotations

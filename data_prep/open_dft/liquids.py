@@ -38,7 +38,8 @@ def ethylene_carbonate(count: int, seed: int) -> Iterator[Atoms]:
 def _packed(positions: ndarray, length: float, rng: np.random.Generator) -> ndarray:
     """[4 · atoms, 3] four copies on jittered fcc sites, turned at random until no two molecules touch.
 
-    Molecule after molecule is turned until it keeps CLOSEST from those already there; after 200 turns all is begun anew.
+    Molecule after molecule is turned until it keeps CLOSEST from those already there; after 200 turns all is begun
+    anew.
     """
     while True:
         centres = FCC * length + rng.normal(0.0, JITTER, (4, 3))

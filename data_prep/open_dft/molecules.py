@@ -1,7 +1,8 @@
 """Small molecules of H, C, N, O and F: every graph of a few heavy atoms, each in a box of its own.
 
-Graphs are grown atom by atom with RDKit, so the list is complete and the same every time. Left out are bonds between two
-of N, O, F (short-lived species), multiple bonds inside rings (rings are small here), and atoms with two double bonds.
+Graphs are grown atom by atom with RDKit, so the list is complete and the same every time. Left out are bonds between
+two of N, O, F (short-lived species), multiple bonds inside rings (rings are small here), and atoms with two double
+bonds.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from ase import Atoms
 from numpy import ndarray
-from rdkit import Chem, RDLogger
+from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolDescriptors
 
 HETERO = {7, 8, 9}
@@ -50,8 +51,8 @@ def select(by_formula: dict[str, list[str]], seed: int) -> list[str]:
 def molecules(count: int, seed: int, elements: Sequence[str] = ("C", "N", "O", "F")) -> Iterator[Atoms]:
     """``count`` boxes: COPIES of each molecule, every atom displaced by a normal deviate of RATTLE Å along x, y, z.
 
-    Geometries are ETKDG conformers relaxed with MMFF94 (UFF where it has no parameters), turned to their principal axes, in
-    an orthorhombic box with VACUUM around the nuclei. ``info`` holds tag and source.
+    Geometries are ETKDG conformers relaxed with MMFF94 (UFF where it has no parameters), turned to their principal
+    axes, in an orthorhombic box with VACUUM around the nuclei. ``info`` holds tag and source.
     """
 
     names: dict[str, int] = defaultdict(int)

@@ -2,9 +2,10 @@
 
     python scf.py JOB.npz OUT.npz
 
-JOB.npz holds ``numbers [atoms]``, ``positions [atoms, 3]`` Å, ``cell [3, 3]`` Å, ``pbc [3]`` and ``settings``: JSON with
-``encut`` (eV), ``smearing`` (eV), ``kpts_density`` (Å, 0 for the Γ point alone), ``tag`` and ``source``. The density is the
-valence density of :func:`valence_density`; the same construction before the first SCF step is the superposition of atoms.
+JOB.npz holds ``numbers [atoms]``, ``positions [atoms, 3]`` Å, ``cell [3, 3]`` Å, ``pbc [3]`` and ``settings``: JSON
+with ``encut`` (eV), ``smearing`` (eV), ``kpts_density`` (Å, 0 for the Γ point alone), ``tag`` and ``source``. The
+density is the valence density of :func:`valence_density`; the same construction before the first SCF step is the
+superposition of atoms.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def compensation_density(
 ) -> ndarray:
     """[nx, ny, nz] Σ_a Σ_L Q_aL g_L(r − R_a), in e/Bohr³.
 
-    The shape factor of the generalised Gaussian is ``4π (−i)^l / (2l + 1)!! · |G|^l Y_L(G) · exp(−G² r_c² / 4)``, so that
-    ``∫ g_L r^l Y_L = 1``. Lengths in Bohr; ``multipoles`` are GPAW's ordered L = l² + l + m with l ≤ 2.
+    The shape factor of the generalised Gaussian is ``4π (−i)^l / (2l + 1)!! · |G|^l Y_L(G) · exp(−G² r_c² / 4)``, so
+    that ``∫ g_L r^l Y_L = 1``. Lengths in Bohr; ``multipoles`` are GPAW's ordered L = l² + l + m with l ≤ 2.
     """
     from gpaw.sphere.spherical_harmonics import Y
 

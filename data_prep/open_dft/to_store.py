@@ -2,8 +2,8 @@
 
     python data_prep/open_dft/to_store.py DIR... -o STORE
 
-Every ``*.npz`` of the folders becomes an entry under its own name; what is in the store already is left alone. Files that
-cannot be used are listed with the reason and do not stop the rest.
+Every ``*.npz`` of the folders becomes an entry under its own name; what is in the store already is left alone. Files
+that cannot be used are listed with the reason and do not stop the rest.
 """
 
 from __future__ import annotations
