@@ -1,0 +1,189 @@
+"""Stores of densities: build one from files, look at it, check it, split it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from charge3net.data.store import StoreEntry
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The sub-commands build, info, check and split."""
+    commands = parser.add_subparsers(dest="action", required=True, metavar="{build,info,check,split}")
+    build = commands.add_parser("build", help="read densities from files into a store")
+    build.add_argument("inputs", nargs="+", type=Path, help="folders (searched for densities) or files")
+    build.add_argument("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the store")
+    build.add_argument("--jobs", type=int, default=None, help="processes that read (default: all cores)")
+    build.add_argument("--resume", action="store_true", help="go on with a store that exists; what it has is kept")
+    build.add_argument(
+        "--valence", type=Path, metavar="JSON", help='valence electrons, {"Si": 4, …}, to check ∫ρ of each file against'
+    )
+    build.add_argument("--strict", action="store_true", help="exit with status 1 if any file was rejected")
+    info = commands.add_parser("info", help="what a store holds")
+    info.add_argument("store", type=Path)
+    info.add_argument("--keys", action="store_true", help="list the names of the entries and nothing else")
+    check = commands.add_parser("check", help="read everything again and compare checksums")
+    check.add_argument("store", type=Path)
+    check.add_argument("--quick", action="store_true", help="only look whether every entry is there")
+    _add_split(commands.add_parser("split", help="divide the materials into train, validation and test"))
+
+
+def _add_split(split: argparse.ArgumentParser) -> None:
+    split.add_argument("store", type=Path)
+    split.add_argument("-o", "--output", type=Path, required=True, metavar="JSON")
+    how = split.add_mutually_exclusive_group(required=True)
+    names = ("TRAIN", "VALIDATION", "TEST")
+    how.add_argument("--fractions", nargs=3, type=float, metavar=names, help="e.g. 0.8 0.1 0.1")
+    how.add_argument("--counts", nargs=3, type=int, metavar=names, help="numbers of materials")
+    how.add_argument("--published", type=Path, metavar="JSON", help="a published split: positions in --file-list")
+    split.add_argument("--file-list", type=Path, metavar="TXT", help="file names, one a line, that positions count in")
+    split.add_argument(
+        "--by", choices=("key", "formula"), default="key", help="formula: never divide materials of one reduced formula"
+    )
+    split.add_argument("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a sub-command; returns the exit status."""
+    return {"build": _build, "info": _info, "check": _check, "split": _split}[args.action](args)
+
+
+def _build(args: argparse.Namespace) -> int:
+    from charge3net.data.build import build_store, find_files, read_valence
+
+    files = find_files(args.inputs)
+    valence = None if args.valence is None else read_valence(args.valence)
+    result = build_store(files, args.output, jobs=args.jobs, resume=args.resume, valence=valence)
+    print(f"{args.output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
+    for key, reason in result.rejected.items():
+        print(f"rejected {key}: {reason}", file=sys.stderr)
+    return int(result.stored == 0 or (args.strict and bool(result.rejected)))
+
+
+def _check(args: argparse.Namespace) -> int:
+    from charge3net.data.store import Store
+
+    store = Store(args.store)
+    problems = store.check(verify_checksums=not args.quick)
+    for key, problem in problems.items():
+        print(f"{key}: {problem}")
+    print(f"{args.store}: {len(store)} entries, {len(problems)} with problems")
+    return int(bool(problems))
+
+
+def _split(args: argparse.Namespace) -> int:
+    from charge3net.data.index import entry_name
+    from charge3net.data.splits import PARTS, make_split, read_names, read_split
+    from charge3net.data.store import Store
+
+    if args.file_list is not None and args.published is None:
+        raise InputError("--file-list goes with --published")
+    store = Store(args.store)
+    keys = store.keys()
+    if args.published is not None:
+        names = None if args.file_list is None else [entry_name(name) for name in read_names(args.file_list)]
+        published = read_split(args.published, names)
+        split = published.restricted_to(keys)
+        missing = sum(len(getattr(published, part)) - len(getattr(split, part)) for part in PARTS)
+        if missing:
+            print(f"{missing} materials of the split are not in the store and were left out", file=sys.stderr)
+        if not split.train:
+            raise InputError(f"none of the training materials of {args.published} is in {args.store}")
+    else:
+        fractions = None if args.fractions is None else tuple(args.fractions)
+        counts = None if args.counts is None else tuple(args.counts)
+        groups = {key: store[key].formula for key in keys} if args.by == "formula" else None
+        split = make_split(keys, fractions, counts, args.seed, groups)
+    split.save(args.output)
+    sizes = ", ".join(f"{len(getattr(split, part))} {part}" for part in PARTS)
+    print(f"{args.output}: {sizes}; hash {split.hash[:16]}")
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    from charge3net.data.store import Store
+
+    store = Store(args.store)
+    if args.keys:
+        print("\n".join(store.keys()))
+        return 0
+    rows = {"store": str(args.store), "entries": f"{len(store)} ({len(store.rejected())} rejected)"}
+    if len(store):
+        rows |= _describe([_row(store[key]) for key in store])
+    rows["content hash"] = store.hash()
+    for name, value in rows.items():
+        print(f"{name:<14}{value}")
+    return 0
+
+
+class _Row(NamedTuple):
+    """What ``info`` keeps of an entry."""
+
+    formula: str
+    elements: frozenset[int]
+    atoms: int
+    periodic: bool
+    shape: tuple[int, int, int]
+    spacing: np.ndarray
+    channels: int
+    electrons: float
+    checked: bool
+    statistics: dict[str, float]
+
+
+def _row(entry: StoreEntry) -> _Row:
+    geometry, grid = entry.geometry, entry.grid
+    return _Row(
+        formula=entry.formula,
+        elements=frozenset(geometry.numbers.tolist()),
+        atoms=len(geometry),
+        periodic=bool(geometry.pbc.all()),
+        shape=grid.shape,
+        spacing=grid.spacing,
+        channels=entry.channels,
+        electrons=entry.electrons,
+        checked=entry.electrons_expected is not None,
+        statistics=entry.statistics,
+    )
+
+
+def _describe(rows: list[_Row]) -> dict[str, str]:
+    from pymatgen.core import Element
+
+    counts = Counter(z for row in rows for z in row.elements)
+    elements = ", ".join(f"{Element.from_Z(z).symbol if z else 'X'} {n}" for z, n in sorted(counts.items()))
+    shapes = sorted((row.shape for row in rows), key=math.prod)
+    smallest, median, largest = ("×".join(map(str, shapes[i])) for i in (0, len(shapes) // 2, -1))
+    periodic, spin = sum(row.periodic for row in rows), sum(row.channels == 2 for row in rows)
+    lowest, highest = (f(row.statistics[name] for row in rows) for f, name in ((min, "minimum"), (max, "maximum")))
+    errors = [row.statistics["baseline_error"] for row in rows if "baseline_error" in row.statistics]
+    checked = sum(row.checked for row in rows)
+    mean_error = f", ε_mae {100 * sum(errors) / len(errors):.2f} % (mean)" if errors else ""
+    return {
+        "elements": f"{len(counts)}: {elements} (entries that hold them)",
+        "formulas": str(len({row.formula for row in rows})),
+        "atoms": _range(np.array([row.atoms for row in rows]), "d") + " per entry",
+        "periodic": f"{periodic} in three directions, {len(rows) - periodic} in fewer",
+        "grids": f"smallest {smallest}, median {median}, largest {largest}",
+        "spacing": _range(np.concatenate([row.spacing for row in rows]), ".3f") + " Å",
+        "voxels": f"{sum(map(math.prod, shapes)):,} in all",
+        "channels": f"{len(rows) - spin} with the density, {spin} with density and magnetisation",
+        "density": f"{lowest:.4g} … {highest:.4g} e/Å³",
+        "electrons": _range(np.array([row.electrons for row in rows]), ".3f")
+        + f" per entry; {checked} of {len(rows)} checked against a known number",
+        "baseline": f"{len(errors)} entries have a superposition of atoms{mean_error}",
+    }
+
+
+def _range(values: np.ndarray, form: str) -> str:
+    return f"{values.min():{form}} … {values.max():{form}}, mean {values.mean():.4g}"

@@ -1,0 +1,198 @@
+"""A store from a folder of density files: many processes read, one writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from charge3net.data.index import INDEX, VASP_NAMES, entry_name
+from charge3net.data.store import StoreWriter
+from charge3net.density import Density
+from charge3net.errors import InputError
+
+#: Files that a search in a folder takes for densities. CHG and AECCAR stand beside a CHGCAR; name them to take them.
+DENSITY_FILES = re.compile(r"^(CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz|zst))?)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What became of the files: entries in the store, new ones among them, and name → reason of the rejected."""
+
+    stored: int
+    added: int
+    rejected: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """What a file holds, or why it could not be read."""
+
+    density: Density | None = None
+    electrons: float | None = None
+    baseline: ndarray | None = None
+    problem: str = ""
+
+
+def find_files(inputs: Sequence[str | Path]) -> dict[str, Path]:
+    """Name of the entry → file, from files and from folders that are searched for densities.
+
+    Raises:
+        InputError: if an input does not exist, nothing was found, or two files would have one name.
+    """
+    files: dict[str, Path] = {}
+    for given in map(Path, inputs):
+        if given.is_dir():
+            found = sorted(path for path in given.rglob("*") if path.is_file() and DENSITY_FILES.match(path.name))
+            names = [entry_name(path.relative_to(given)) for path in found]
+        elif given.is_file():
+            found, names = [given], [entry_name(given.name)]
+        else:
+            raise InputError(f"{given} does not exist; name folders or files with densities")
+        for path, name in zip(found, names, strict=True):
+            if name in VASP_NAMES:
+                name = path.resolve().parent.name
+            if name in files:
+                raise InputError(f"{files[name]} and {path} would both be entry {name!r}; build them into two stores")
+            files[name] = path
+    if not files:
+        raise InputError(f"no CHGCAR, cube or npz file in {', '.join(map(str, inputs))}")
+    return files
+
+
+def read_valence(path: str | Path) -> dict[str, float]:
+    """Valence electrons per element, ``{"Si": 4, …}``.
+
+    Raises:
+        InputError: if the file is not that.
+    """
+    try:
+        return {str(symbol): float(count) for symbol, count in json.loads(Path(path).read_text("utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise InputError(f'{path} must be a JSON file of valence electrons per element, {{"Si": 4, …}}') from None
+
+
+def build_store(
+    files: Mapping[str, Path],
+    output: str | Path,
+    jobs: int | None = None,
+    resume: bool = False,
+    valence: Mapping[str, float] | None = None,
+) -> BuildResult:
+    """Read every file into a store; bad files are listed in it and do not stop the rest.
+
+    A progress bar on standard error says rate and time left. Entries are written in the order of ``files``.
+
+    Args:
+        files: name of the entry → file, as from :func:`find_files`.
+        output: folder of the store.
+        jobs: processes that read; None for all cores, 1 to read in this process.
+        resume: go on with a store that exists; entries it has are not read again.
+        valence: valence electrons per element, to check ∫ρ against where the file does not say how many there are.
+
+    Raises:
+        InputError: if the store exists and ``resume`` is False, or a reading process dies.
+    """
+    from tqdm import tqdm
+
+    output = Path(output)
+    if (output / INDEX).exists() and not resume:
+        raise InputError(f"{output} exists; add --resume to go on with it, or name another folder")
+    jobs = (os.cpu_count() or 1) if jobs is None else jobs
+    if jobs < 1:
+        raise InputError(f"at least one process must read, found jobs={jobs}")
+    with StoreWriter(output) as writer:
+        before = len(writer)
+        todo = {key: path for key, path in files.items() if not writer.done(key)}
+        interval = 0.2 if sys.stderr.isatty() else 30.0
+        bar = tqdm(_read_all(todo, jobs), total=len(todo), unit="file", desc="reading", mininterval=interval)
+        for key, content in bar:
+            _store(writer, key, todo[key], content, valence)
+        rejected = {key: reason for key, reason in writer.rejected.items() if key in files}
+        return BuildResult(len(writer), len(writer) - before, rejected)
+
+
+def read_content(path: Path) -> FileContent:
+    """Read one file; whatever goes wrong becomes the ``problem``.
+
+    npz files may name the number of electrons (``n_electrons``) and hold the superposition of atoms on the same grid
+    (``density_sad``, e/Å³).
+    """
+    from charge3net.io import read_density
+
+    try:
+        density = read_density(path)
+        density = replace(density, values=np.asarray(density.values, dtype=np.float32), augmentation=())
+        if path.suffix != ".npz":
+            return FileContent(density)
+        with np.load(path, allow_pickle=False) as data:
+            electrons = float(data["n_electrons"]) if "n_electrons" in data else None
+            baseline = data.get("density_sad")
+        return FileContent(density, electrons, baseline)
+    except InputError as error:
+        return FileContent(problem=str(error))
+    except Exception as error:  # a file no reader has foreseen must not stop the rest
+        return FileContent(problem=f"{type(error).__name__} while reading {path}: {error}")
+
+
+def _read_all(files: Mapping[str, Path], jobs: int) -> Iterator[tuple[str, FileContent]]:
+    """Contents in the order of the files; at most a few are held in memory."""
+    if jobs == 1:
+        for key, path in files.items():
+            yield key, read_content(path)
+        return
+    waiting: deque[tuple[str, Future[FileContent]]] = deque()
+    pool = ProcessPoolExecutor(jobs)
+    try:
+        for key, path in files.items():
+            waiting.append((key, pool.submit(read_content, path)))
+            if len(waiting) > 2 * jobs:
+                key, future = waiting.popleft()
+                yield key, future.result()
+        while waiting:
+            key, future = waiting.popleft()
+            yield key, future.result()
+    except BrokenProcessPool:
+        raise InputError(
+            f"a reading process died near {files[key]}, out of memory perhaps; go on with --resume and fewer --jobs"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _store(
+    writer: StoreWriter, key: str, path: Path, content: FileContent, valence: Mapping[str, float] | None
+) -> None:
+    density, electrons = content.density, content.electrons
+    if density is None:
+        writer.reject(key, content.problem)
+        return
+    if electrons is None and valence is not None:
+        try:
+            electrons = _count(density, valence)
+        except InputError as error:
+            writer.reject(key, f"{path}: {error}")
+            return
+    meta: dict[str, Any] = {"file": str(path), **density.provenance}
+    writer.add(key, density, electrons=electrons, baseline=content.baseline, meta=meta)
+
+
+def _count(density: Density, valence: Mapping[str, float]) -> float:
+    from pymatgen.core import Element
+
+    symbols = [Element.from_Z(int(z)).symbol for z in density.geometry.numbers]
+    missing = sorted(set(symbols) - set(valence))
+    if missing:
+        raise InputError(f"no valence electrons are given for {', '.join(missing)}")
+    return float(sum(valence[symbol] for symbol in symbols))
