@@ -5,13 +5,13 @@ weighted by the length of the gradient:
 
     ζ = 1 − Σ_k |∇ρ(g_k) · r̂_k| / Σ_k |∇ρ(g_k)|
 
-with r̂_k the unit vector from the nearest atom (periodic images included) to voxel g_k. A density that depends only on the
-distance to the nearest atom has ζ = 0; gradients at right angles to r̂ everywhere give ζ = 1; random directions ½.
+with r̂_k the unit vector from the nearest atom (periodic images included) to voxel g_k. A density that depends only on
+the distance to the nearest atom has ζ = 0; gradients at right angles to r̂ everywhere give ζ = 1; random directions ½.
 
 Source: Koker, Quigley, Taw, Tibbetts, Li, npj Comput. Mater. 10, 161 (2024), the analysis of what higher orders gain,
-and the definition in its published code (github.com/AIforGreatGood/charge3net). There the gradient is a finite difference
-that is one-sided at the faces of the cell; here it is periodic (spectral, or central differences). A voxel that sits on
-an atom has no direction and is left out.
+and the definition in its published code (github.com/AIforGreatGood/charge3net). There the gradient is a finite
+difference, one-sided at the faces of the cell; here it is periodic (spectral, or central differences). A voxel that
+sits on an atom has no direction and is left out.
 """
 
 from __future__ import annotations

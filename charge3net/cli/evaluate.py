@@ -1,0 +1,123 @@
+"""Errors of one or more models on every voxel of stored densities.
+
+  charge3net evaluate --model runs/demo --data store --split split.json -o evaluation
+
+writes evaluation.csv (per material), elements.csv, evaluation.json and figures, and prints a table.
+An interrupted evaluation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``charge3net evaluate``."""
+    parser.add_argument(
+        "--model", nargs="+", required=True, metavar="M", help="run folders, checkpoint folders or released weights"
+    )
+    parser.add_argument("--data", required=True, metavar="STORE", help="folder made by `charge3net data build`")
+    parser.add_argument("--split", metavar="FILE", help="split file; without it every material is evaluated")
+    parser.add_argument("--part", default="test", choices=("train", "validation", "test"), help="default: test")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="where to write; one folder a model if several"
+    )
+    parser.add_argument("--zeta", action="store_true", help="also the angular variation ζ of the true densities")
+    parser.add_argument("--device", help="cpu, cuda, …; default: a GPU if there is one")
+    parser.add_argument("--no-figures", action="store_true", help="tables only; matplotlib is not needed then")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write, print; 1 if some material could not be predicted."""
+    from charge3net.data.splits import read_split
+    from charge3net.data.store import Store
+    from charge3net.evaluation_run import TestSet, evaluate_checkpoint, unique_names
+
+    test = TestSet.of(Store(args.data), read_split(args.split) if args.split else None, args.part)
+    names = unique_names(args.model)
+    folders = [Path(args.output) / name for name in names] if len(names) > 1 else [Path(args.output)]
+    evaluations = []
+    for model, name, folder in zip(args.model, names, folders, strict=True):
+        with warnings.catch_warnings(record=True) as caught:
+            evaluation = evaluate_checkpoint(
+                model,
+                test,
+                folder,
+                angular=args.zeta,
+                device=args.device,
+                figures=not args.no_figures,
+                name=name if len(names) > 1 else None,
+            )
+        for message in dict.fromkeys(str(warning.message) for warning in caught):
+            print(f"{name}: warning: {message}", file=sys.stderr)
+        for key, reason in evaluation.failed.items():
+            print(f"{key}: not evaluated: {reason}", file=sys.stderr)
+        evaluations.append(evaluation)
+    _report(evaluations, Path(args.output), figures=not args.no_figures)
+    return 1 if any(e.failed for e in evaluations) else 0
+
+
+def _report(evaluations: Sequence[Any], output: Path, figures: bool) -> None:
+    from charge3net.evaluation_files import write_table
+    from charge3net.evaluation_run import comparison_rows, draw_comparison
+
+    rows = comparison_rows(evaluations)
+    print(format_table(rows))
+    if len(evaluations) > 1:
+        write_table(output / "comparison.csv", rows)
+        if figures:
+            draw_comparison(evaluations, output / "comparison.png")
+    else:
+        print(format_elements(evaluations[0]))
+    print(f"written to {output}")
+
+
+def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The comparison as text, best model first."""
+    several = len(rows) > 1
+    head = ["model", "ε_mae (%)", "atoms (%)", "|Δ electrons|", "materials", "s/material"]
+    table = [head + (["over the best, 95 % interval"] if several else [])]
+    for row in rows:
+        baseline, error = row["baseline_nmae_percent"], row["standard_error"]
+        cells = [
+            row["model"],
+            f"{row['nmae_percent']:.3f}" + ("" if error != error else f" ± {error:.3f}"),
+            "" if baseline != baseline else f"{baseline:.2f}",
+            f"{row['absolute_electron_error']:.3g}",
+            str(row["materials"]),
+            f"{row['seconds_per_material']:.2f}",
+        ]
+        if several and row["difference"] is not None:
+            cells.append(f"{row['difference']:+.3f}  ({row['difference_low']:+.3f} … {row['difference_high']:+.3f})")
+        table.append(cells + [""] * (len(table[0]) - len(cells)))
+    return _aligned(table)
+
+
+def format_elements(evaluation: Any) -> str:
+    """Errors by element as text."""
+    from ase.data import chemical_symbols
+
+    table = [["near", "ε_mae (%)", "atoms (%)", "materials"]]
+    for z, errors in evaluation.by_element().items():
+        baseline = "" if errors.baseline is None else f"{errors.baseline.nmae:.2f}"
+        table.append([chemical_symbols[z], f"{errors.pooled.nmae:.3f}", baseline, str(errors.nmae.count)])
+    return _aligned(table)
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    """First column to the left, the others to the right, a rule under the head."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+    return "\n".join(
+        [lines[0].rstrip(), "  ".join("-" * w for w in widths), *(line.rstrip() for line in lines[1:]), ""]
+    )

@@ -1,0 +1,147 @@
+"""A plane through a structure, and a periodic density read on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.ndimage import map_coordinates
+
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.graph.neighbors import find_neighbors
+from charge3net.grid import Grid
+
+#: An atom nearer than this to a plane (Å) counts as lying in it.
+IN_PLANE = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A square window on a plane.
+
+    Attributes:
+        centre: [3] its middle in Å.
+        right, up: [3] orthogonal unit vectors that span it.
+        size: side of the window in Å.
+    """
+
+    centre: Float[ndarray, "3"]
+    right: Float[ndarray, "3"]
+    up: Float[ndarray, "3"]
+    size: float
+
+    @classmethod
+    def through_points(cls, points: Float[ndarray, "3 3"], size: float) -> Plane:
+        """The plane of three points, centred on them, its horizontal axis along the first two.
+
+        Raises:
+            InputError: for three points on a line, or a size that is not positive.
+        """
+        if not size > 0:
+            raise InputError(f"the size of a slice is a positive length in Å, found {size}")
+        first, second = points[1] - points[0], points[2] - points[0]
+        normal = np.cross(first, second)
+        length = np.linalg.norm(first) * np.linalg.norm(second)
+        if length == 0.0 or np.linalg.norm(normal) < 1e-3 * length:
+            raise InputError("three atoms on a line span no plane; choose another atom")
+        right = first / np.linalg.norm(first)
+        up = np.cross(normal / np.linalg.norm(normal), right)
+        return cls(points.mean(axis=0), right, up, size)
+
+    @classmethod
+    def through_atoms(cls, geometry: Geometry, atoms: Sequence[int], size: float = 7.0) -> Plane:
+        """The plane of three atoms (0-based indices); the second and third are taken at their image nearest the first.
+
+        Raises:
+            InputError: for indices that are not three atoms of the structure, or atoms on a line.
+        """
+        if len(atoms) != 3 or len(set(atoms)) != 3 or not all(0 <= a < len(geometry) for a in atoms):
+            raise InputError(
+                f"a plane needs three different atoms, indices 0 … {len(geometry) - 1}; found {list(atoms)}"
+            )
+        points = [geometry.positions[atoms[0]]]
+        for atom in atoms[1:]:
+            images, owners = _surroundings(geometry, points[0], _reach(geometry))
+            own = images[owners == atom]
+            points.append(own[np.argmin(np.linalg.norm(own - points[0], axis=1))])
+        return cls.through_points(np.array(points), size)
+
+    @classmethod
+    def through_most_atoms(cls, geometry: Geometry, size: float = 7.0) -> Plane:
+        """The plane of some atom and two of its neighbours in whose window most atoms lie.
+
+        Raises:
+            InputError: for a structure in which all atoms lie on one line.
+        """
+        best: tuple[int, float, Plane] | None = None
+        for atom in range(min(len(geometry), 64)):
+            centre = geometry.positions[atom]
+            for first, second in itertools.combinations(_closest(geometry, centre, 6), 2):
+                try:
+                    plane = cls.through_points(np.stack([centre, first, second]), size)
+                except InputError:
+                    continue
+                count = len(plane.atoms_in(geometry)[0])
+                spread = float(np.linalg.norm(first - centre) + np.linalg.norm(second - centre))
+                if best is None or (count, -spread) > (best[0], -best[1]):
+                    best = (count, spread, plane)
+        if best is None:
+            raise InputError("the atoms of this structure lie on one line; give the plane by other means")
+        return best[2]
+
+    @property
+    def normal(self) -> Float[ndarray, "3"]:
+        """[3] unit normal."""
+        return np.cross(self.right, self.up)
+
+    def points(self, n: int) -> Float[ndarray, "n n 3"]:
+        """[n, n, 3] positions in Å; rows run along ``up``, columns along ``right``."""
+        steps = (np.arange(n) / (n - 1) - 0.5) * self.size
+        return self.centre + steps[:, None, None] * self.up + steps[None, :, None] * self.right
+
+    def atoms_in(self, geometry: Geometry) -> tuple[Int[ndarray, "atoms"], Float[ndarray, "atoms 2"]]:
+        """[atoms] atomic numbers of atoms and images in the window, and [atoms, 2] where, in Å from its centre."""
+        images, owners = _surroundings(geometry, self.centre, self.size * 0.75)
+        offset = images - self.centre
+        place = np.stack([offset @ self.right, offset @ self.up], axis=1)
+        keep = (np.abs(offset @ self.normal) < IN_PLANE) & (np.abs(place) < self.size / 2).all(axis=1)
+        return geometry.numbers[owners[keep]], place[keep]
+
+
+def sample(values: Float[ndarray, "nx ny nz"], grid: Grid, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
+    """A periodic field at any points, by cubic splines through the voxels."""
+    fractions = (points - grid.origin) @ np.linalg.inv(grid.cell)
+    index = np.moveaxis(fractions * np.array(grid.shape), -1, 0)
+    return map_coordinates(np.asarray(values, dtype=np.float64), index, order=3, mode="grid-wrap")
+
+
+def _surroundings(
+    geometry: Geometry, centre: Float[ndarray, "3"], radius: float
+) -> tuple[Float[ndarray, "images 3"], Int[ndarray, "images"]]:
+    """Positions of atoms and images within a radius of a point, and whose they are."""
+    neighbors = find_neighbors(np.asarray(centre)[None], geometry, radius)
+    owners = np.asarray(neighbors.senders)
+    return geometry.positions[owners] + np.asarray(neighbors.shifts), owners
+
+
+def _closest(geometry: Geometry, centre: Float[ndarray, "3"], count: int) -> list[Float[ndarray, "3"]]:
+    """Positions of the atoms and images closest to an atom at ``centre``, itself left out; at most ``count``."""
+    images = np.zeros((0, 3))
+    for radius in (3.0, 6.0, 12.0, 40.0):
+        images, _ = _surroundings(geometry, centre, radius)
+        if len(images) > count:
+            break
+    distances = np.linalg.norm(images - centre, axis=1)
+    return [images[i] for i in np.argsort(distances, kind="stable") if distances[i] > 1e-3][:count]
+
+
+def _reach(geometry: Geometry) -> float:
+    """A radius that holds an image of every atom and, in a crystal, several of each."""
+    periodic = np.linalg.norm(geometry.cell[geometry.pbc], axis=1).sum()
+    extent = np.ptp(geometry.positions, axis=0)
+    return float(min(max(periodic, np.linalg.norm(extent)) + 1.0, 40.0))

@@ -1,0 +1,103 @@
+"""One look for all figures: fonts, a palette that colour-blind readers can tell apart, writing to file."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Okabe and Ito's palette (jfly.uni-koeln.de/color), yellow left out: too pale on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+#: Colour of what the models are compared with (the superposition of atoms) and of secondary text.
+GREY = "#6b7280"
+
+_RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#374151",
+    "axes.linewidth": 0.9,
+    "axes.axisbelow": True,
+    "xtick.color": "#374151",
+    "ytick.color": "#374151",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.7,
+    "figure.dpi": 110,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "charge3net",
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function with the package's look; says what to install where matplotlib is missing."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            import matplotlib as mpl
+        except ImportError as error:
+            raise InputError("figures need matplotlib and scikit-image; pip install 'charge3net[plot]'") from error
+        with mpl.rc_context(_RC):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def colour(index: int) -> str:
+    """Colour of the index-th series."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def marker(index: int) -> str:
+    """Marker of the index-th series, so that colour is never the only difference."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def plain_log_ticks(ax: Axes, axis: str) -> None:
+    """Ticks 1, 2, 5 per decade written as plain numbers on a logarithmic axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    target = ax.xaxis if axis == "x" else ax.yaxis
+    target.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    target.set_minor_formatter(NullFormatter())
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure whole or not at all; the format follows from the suffix (png, svg, pdf).
+
+    Raises:
+        InputError: for a suffix that matplotlib cannot write.
+    """
+    path = Path(path)
+    known = ("png", "svg", "pdf")
+    suffix = path.suffix.lstrip(".").lower()
+    if suffix not in known:
+        raise InputError(f"a figure's name ends in {', '.join('.' + k for k in known)}; found {path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    metadata = {"Date": None} if suffix == "svg" else None
+    figure.savefig(part, format=suffix, bbox_inches="tight", facecolor="white", metadata=metadata)
+    os.replace(part, path)
+    return path
