@@ -35,6 +35,8 @@ def find_neighbors(points: Float[ndarray, "points 3"], geometry: Geometry, cutof
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
     points = np.ascontiguousarray(points, dtype=np.float64)
+    if len(points) == 0:
+        return Neighbors(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)))
     pbc = np.ascontiguousarray(geometry.pbc, dtype=np.int64)
     cell = complete_cell(geometry.cell, geometry.pbc)
     receivers, senders, images, _ = find_points_in_spheres(

@@ -124,7 +124,7 @@ class Convolution(nn.Module):
         """All paths of one sender irrep: [receivers, Σ(2l3+1), mul]."""
         by_l = tuple((l2, out.l) for l2, out in paths)
         matrix = coupling(l1, by_l, self.lmax, edges.harmonics.dtype, edges.harmonics.device)
-        maps = (edges.harmonics @ matrix).reshape(len(edges.senders), -1, 2 * l1 + 1)
+        maps = (edges.harmonics @ matrix).reshape(len(edges.senders), matrix.shape[1] // (2 * l1 + 1), 2 * l1 + 1)
         products = maps @ senders.transpose(1, 2).index_select(0, edges.senders)
         if len(paths) == products.shape[1]:
             products = products * weight
