@@ -141,9 +141,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[De
     folder = find_checkpoint(path)
     if folder is None:
         model = load_published(path)
-        return model.to(device).eval(), ModelCard.of(model, data={"published": path.name})
+        return model.to(device).eval(), ModelCard.of(model, data={"published": path.resolve().name})
     card, weights_file, sha256 = _read_card(folder / CARD)
     model = build_model(card.architecture, card.hyperparameters)
+    if (model.cutoff, model.channels) != (card.cutoff, card.channels):
+        raise InputError(
+            f"{folder / CARD}: cutoff or channels contradict the hyperparameters; get the checkpoint again"
+        )
     _fill(model, _read_weights(folder / weights_file, sha256), folder / weights_file)
     return model.to(device).eval(), card
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output.exists():
         raise InputError(f"{args.output}: exists already; choose another folder")
     model = load_published(args.published)
-    card = ModelCard.of(model, data={"published": args.published.name})
+    card = ModelCard.of(model, data={"published": args.published.resolve().name})
     save_model(args.output, model, card)
     print(describe(args.output, card))
     return 0

@@ -43,7 +43,10 @@ LAYOUTS = {
     "model": training_dict,
     "model_module": lambda s: training_dict(prefixed(s, "module.")),
     "lightning_network": lambda s: {"state_dict": prefixed(s, "network."), "epoch": 1, "global_step": 7},
-    "lightning_nested": lambda s: {"state_dict": prefixed(s, "model.module.network."), "hyper_parameters": {"lr": 0.01}},
+    "lightning_nested": lambda s: {
+        "state_dict": prefixed(s, "model.module.network."),
+        "hyper_parameters": {"lr": 0.01},
+    },
     "dict_in_dict": lambda s: {"state_dict": {"model": prefixed(s, "network.module.")}},
     "compiled": lambda s: {"state_dict": prefixed(s, "model._orig_mod.")},
 }

@@ -1,0 +1,60 @@
+"""``charge3net models`` and ``charge3net import``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+import torch
+
+from charge3net.checkpoint import load_model
+from charge3net.cli import import_, models
+from charge3net.errors import InputError
+from tests.golden_cases import golden_cases, golden_state, relative_error
+
+
+def call(command, *arguments):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(a) for a in arguments]))
+
+
+def test_models_lists_the_architectures(capsys):
+    assert call(models) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["charge3net", "schnet", "painn", "charge3net-published-spin"]
+
+
+def test_import_makes_a_checkpoint_that_answers_as_the_published_code(tmp_path, capsys):
+    torch.save({"model": golden_state("schnet")}, tmp_path / "best_model.pth")
+    (tmp_path / "arguments.json").write_text(json.dumps({"cutoff": 4.0, "ignore_pbc": True}))
+    assert call(import_, tmp_path, "-o", tmp_path / "imported") == 0
+    assert "schnet" in capsys.readouterr().out
+    model, _ = load_model(tmp_path / "imported")
+    assert model.ignore_pbc
+    case = next(golden_cases("schnet"))
+    assert relative_error(model(case.batch(4.0)), case.arrays["output"]) <= 1e-5
+
+    assert call(models, tmp_path / "imported") == 0
+    card = capsys.readouterr().out
+    for text in ("schnet", "features 32", "num_interactions 3", "4 Å", "1 (total density), e/Å³", "unknown"):
+        assert text in card
+
+
+def test_import_leaves_nothing_behind_when_it_fails(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        call(import_, tmp_path / "absent.pt", "-o", tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_import_does_not_overwrite(tmp_path):
+    torch.save(golden_state("painn"), tmp_path / "painn.pt")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        call(import_, tmp_path / "painn.pt", "-o", tmp_path / "there")
+
+
+def test_models_names_a_path_without_model(tmp_path):
+    with pytest.raises(InputError, match="holds no model"):
+        call(models, tmp_path)
