@@ -90,9 +90,10 @@ def box_around(geometry: Geometry, vacuum: float) -> tuple[Geometry, str]:
     missing = np.linalg.norm(geometry.cell, axis=1) < 1e-6
     if (missing & geometry.pbc).any():
         raise InputError("a periodic direction of the structure has no cell vector; set the cell or its periodicity")
+    present = geometry.cell[~missing]
+    if np.sqrt(max(np.linalg.det(present @ present.T), 0.0)) < 1e-6:  # the length, area or volume they span
+        raise InputError("the cell vectors of the structure do not span a volume; set another cell")
     if not missing.any():
-        if geometry.volume < 1e-6:
-            raise InputError("the cell vectors of the structure lie in one plane; set a cell with a volume")
         return geometry, ""
     from ase.geometry import complete_cell
 
@@ -102,8 +103,6 @@ def box_around(geometry: Geometry, vacuum: float) -> tuple[Geometry, str]:
         along = geometry.positions @ cell[axis]
         moved += (vacuum - along.min()) * cell[axis]
         cell[axis] *= along.max() - along.min() + 2.0 * vacuum
-    if abs(np.linalg.det(cell)) < 1e-6:
-        raise InputError("the cell vectors of the structure lie in one plane; set a cell with a volume")
     lengths = " × ".join(f"{np.linalg.norm(vector):.2f}" for vector in cell)
     shift = ", ".join(f"{x:.4f}" for x in moved)
     where = "" if missing.all() else f" along {int(missing.sum())} direction(s)"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from charge3net.checkpoint import ModelCard, load_model
 from charge3net.density import Density
@@ -151,7 +152,7 @@ class Predictor:
         }
         return Density(geometry, mesh, values, provenance=provenance)
 
-    def at(self, structure: Any, points: Float[ndarray, "points 3"]) -> Float[ndarray, "points *channels"]:
+    def at(self, structure: Any, points: ArrayLike) -> Float[ndarray, "points *channels"]:
         """The density at any points.
 
         Args:
@@ -164,12 +165,12 @@ class Predictor:
         Raises:
             InputError: as for :meth:`predict`, and for points that are not [n, 3] finite numbers.
         """
-        points = np.asarray(points, dtype=np.float64)
-        if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-            raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {points.shape}")
+        places = np.asarray(points, dtype=np.float64)
+        if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
+            raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {places.shape}")
         reader = self._reader(Geometry.of(structure), Clock(), [])
-        values = np.empty((len(points), self.model.channels), dtype=_numpy_dtype(self.model))
-        for start, stop, block in reader.blocks(len(points), lambda a, b: points[a:b]):
+        values = np.empty((len(places), self.model.channels), dtype=_numpy_dtype(self.model))
+        for start, stop, block in reader.blocks(len(places), lambda a, b: places[a:b]):
             values[start:stop] = block
         return values[:, 0] if self.model.channels == 1 else values
 
@@ -221,6 +222,7 @@ class Predictor:
                 "architecture": self.model.architecture,
                 "hyperparameters": self.model.hyperparameters(),
                 "weights_sha256": digest.hexdigest(),
+                "data": {} if self.card is None else dict(self.card.data),
             }
         return self._model_record
 

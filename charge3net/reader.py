@@ -86,8 +86,9 @@ class DensityReader:
 
     def _first_size(self) -> int:
         """From the number of atoms per volume. Where atoms crowd, the edges found are split before they are read."""
-        sphere = 4.0 / 3.0 * np.pi * self.model.cutoff**3
-        edges_per_point = len(self.geometry) * sphere / max(self.geometry.volume, sphere)
+        edges_per_point = float(len(self.geometry))
+        if self.geometry.volume > 1e-6:
+            edges_per_point *= 4.0 / 3.0 * np.pi * self.model.cutoff**3 / self.geometry.volume
         return max(1, min(int(self.edge_budget / edges_per_point), MAX_POINTS))
 
     def _read(self, graph: ProbeGraph) -> Float[ndarray, "points channels"]:
