@@ -79,8 +79,8 @@ class Density:
         channels = min(len(self.values), len(other.values))
         return replace(self, values=self.values[:channels] - other.values[:channels], augmentation=(), provenance={})
 
-    def write(self, path: str | Path, **options: Any) -> None:
+    def write(self, path: str | Path, format: str | None = None) -> None:
         """Write to a file whose format follows from the name; see :func:`charge3net.io.write_density`."""
         from charge3net.io import write_density
 
-        write_density(self, path, **options)
+        write_density(self, path, format)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -94,6 +95,17 @@ class Grid:
         needed = np.maximum(np.ceil(lengths / spacing - 1e-9).astype(int), 1)
         shape = tuple(fft_friendly(int(n)) for n in needed)
         return cls(cell, (shape[0], shape[1], shape[2]))
+
+    @classmethod
+    def like(cls, path: str | Path) -> Grid:
+        """The grid of a density file (CHGCAR and kin, cube, npz), whose values are not read.
+
+        Raises:
+            InputError: for a file that cannot be read.
+        """
+        from charge3net.io import read_grid
+
+        return read_grid(path)
 
     @classmethod
     def from_encut(cls, cell: Float[ndarray, "3 3"], encut: float, factor: float = 2.0, fine: bool = True) -> Grid:

@@ -1,0 +1,206 @@
+"""CHGCAR and its kin: AECCAR0/1/2, CHG, PARCHG.
+
+A head like a POSCAR's, the mesh, then ρ·V (e per cell, V the cell's volume) with the first axis fastest, the PAW
+augmentation occupancies, and in spin-polarised files the moments of the atoms and the same again for up − down.
+Source: VASP wiki, CHGCAR.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import replace
+from typing import IO
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.grid import Grid
+from charge3net.io.digits import NumberFormat, write_numbers
+from charge3net.io.files import Source
+from charge3net.io.numbers import parse_integers
+from charge3net.io.poscar import format_poscar, read_poscar, species_runs
+from charge3net.io.values import read_values
+
+logger = logging.getLogger(__name__)
+
+_AUGMENTATION = re.compile(rb"\s*augmentation occupancies(?: \(imaginary part\))?\s*(\d+|\*+)\s+(\d+)\s*")
+_NUMBERS = re.compile(rb"[\d\s.+\-EeDd*]*")
+_SLAB = 8  # planes turned round together: one cache line of the result
+_FORMAT = NumberFormat(digits=11, width=18, zero_lead=True)
+_PER_LINE = 5
+
+
+def read_chgcar(source: Source) -> Density:
+    """Density from a file in CHGCAR layout.
+
+    Raises:
+        InputError: for a file that is cut short, holds something else, or is non-collinear (four grids).
+    """
+    title, geometry = read_poscar(source)
+    shape = _read_shape(source)
+    what = f"the grid {shape[0]} x {shape[1]} x {shape[2]}"
+    grid = Grid(geometry.cell, shape)
+    channels = [_read_channel(source, grid, what)]
+    texts = []
+    while True:
+        text, again = _read_tail(source, shape, len(geometry), len(channels))
+        texts.append(text.decode("ascii", "replace"))
+        if not again:
+            break
+        if len(channels) == 2:
+            raise source.error("holds four grids: a non-collinear density; only total and collinear spin are read")
+        channels.append(_read_channel(source, grid, f"the magnetisation on {what}"))
+    values = channels[0][None] if len(channels) == 1 else np.stack(channels)
+    augmentation = tuple(texts) if any(text.strip() for text in texts) else ()
+    return Density(geometry, grid, values, augmentation, {"file": source.name, "format": "chgcar", "title": title})
+
+
+def read_chgcar_grid(source: Source) -> Grid:
+    """The grid of a file in CHGCAR layout; its values are not read.
+
+    Raises:
+        InputError: for a head that cannot be read.
+    """
+    _, geometry = read_poscar(source)
+    return Grid(geometry.cell, _read_shape(source))
+
+
+def write_chgcar(stream: IO[bytes], density: Density) -> None:
+    """Write in CHGCAR layout: VASP 5 head, ρ·V with 11 digits, augmentation as it stands in the density.
+
+    VASP wants the atoms of one element together. Atoms that are not are sorted by element (stably, elements in order of
+    appearance), which is logged; with augmentation the order stays, since it came with that order from VASP itself.
+    Numbers below 1e-98 become 0: Fortran's three-digit exponents are not understood by all readers.
+
+    Raises:
+        InputError: for a grid that is not the whole cell, and values that are not finite.
+    """
+    density = _placed(density)
+    geometry = density.geometry if density.augmentation else _grouped(density.geometry)
+    title = str(density.provenance.get("title") or " ".join(species_runs(geometry.numbers)[0]))
+    stream.write(format_poscar(title, geometry).encode() + b"\n")
+    shape = density.grid.shape
+    for channel, values in enumerate(density.values):
+        stream.write("".join(f"{n:5d}" for n in shape).encode() + b"\n")
+        planes = (
+            np.asarray(values[:, :, z : z + _SLAB], dtype=np.float64).T.reshape(-1) * density.grid.volume
+            for z in range(0, shape[2], _SLAB)
+        )
+        write_numbers(stream, planes, _FORMAT, _PER_LINE)
+        text = density.augmentation[channel] if channel < len(density.augmentation) else ""
+        stream.write(text.encode() + (b"" if text.endswith("\n") or not text else b"\n"))
+
+
+def _read_shape(source: Source) -> tuple[int, int, int]:
+    """The three numbers of voxels, after the blank line that ends the head."""
+    line = source.text_line("the grid (three numbers of voxels), a blank line before it,")
+    while not line:
+        line = source.text_line("the grid (three numbers of voxels)")
+    shape = parse_integers(line.encode())
+    if len(shape) != 3 or min(shape) < 1:
+        raise source.error(f"expected the grid (three numbers of voxels) after the atoms, found {line[:40]!r}")
+    return shape[0], shape[1], shape[2]
+
+
+def _read_channel(source: Source, grid: Grid, what: str) -> Float[ndarray, "nx ny nz"]:
+    """[nx, ny, nz] ρ in e/Å³ from ρ·V with the first axis fastest, turned round slab by slab."""
+    nx, ny, nz = grid.shape
+    try:
+        values = np.empty(grid.shape)
+        slab = np.empty(min(_SLAB, nz) * nx * ny)
+    except (MemoryError, ValueError):
+        raise source.error(f"{what} does not fit into memory") from None
+    filled, z = 0, 0
+    for block in read_values(source, len(grid), what):
+        while len(block):
+            part = block[: len(slab) - filled]
+            slab[filled : filled + len(part)] = part
+            filled += len(part)
+            block = block[len(part) :]
+            if filled == len(slab):
+                planes = slab.reshape(-1, ny, nx)
+                np.divide(planes.T, grid.volume, out=values[:, :, z : z + len(planes)])
+                z, filled = z + len(planes), 0
+                slab = slab[: (nz - z) * nx * ny]
+    return values
+
+
+def _read_tail(source: Source, shape: tuple[int, int, int], atoms: int, channel: int) -> tuple[bytes, bool]:
+    """What stands behind a grid, verbatim, and whether another grid follows.
+
+    Behind a grid stand augmentation blocks of all atoms or of none, and one number per atom (its moment) before the
+    next grid.
+    """
+    kept: list[bytes] = []
+    atom, missing, moments = 0, 0, 0
+    while line := source.line():
+        header = _AUGMENTATION.fullmatch(line)
+        integers = parse_integers(line)
+        if header and not missing:
+            atom = atom + 1 if header[1].startswith(b"*") else int(header[1])
+            missing = int(header[2])
+        elif len(integers) == 3 and not missing:
+            if tuple(integers) != shape:
+                raise source.error(f"expected a second grid of {_times(shape)} voxels, found {_times(integers)}")
+            break
+        elif _NUMBERS.fullmatch(line) and (missing or not line.strip() or moments < atoms):
+            count = len(line.split())
+            moments += 0 if missing else count
+            missing -= count if missing else 0
+        else:
+            _refuse_line(source, line, atom, missing, kept)
+        if missing < 0:
+            raise source.error(f"the augmentation of atom {atom} has {-missing} numbers more than its header says")
+        kept.append(line)
+    if missing:
+        raise source.error(f"the augmentation of atom {atom} of {atoms} lacks {missing} numbers where the file ends")
+    if atom not in (0, atoms):
+        raise source.error(f"augmentation of {atoms} atoms was expected, found that of atoms up to {atom}")
+    if moments and not line:
+        raise source.error("expected the magnetisation grid after the atoms' moments, but the file ends")
+    if moments not in (0, atoms):
+        raise source.error(f"expected {atoms} moments of atoms before the next grid, found {moments}")
+    text = b"".join(kept)
+    return (text if text.strip() else b""), bool(line)
+
+
+def _refuse_line(source: Source, line: bytes, atom: int, missing: int, kept: list[bytes]) -> None:
+    found = line[:60].decode("ascii", "replace").strip()
+    if missing:
+        raise source.error(f"the augmentation of atom {atom} lacks {missing} numbers, found {found!r}")
+    if b"augmentation" in line:
+        raise source.error(f"expected 'augmentation occupancies ATOM COUNT' for atom {atom + 1}, found {found!r}")
+    if not kept and _NUMBERS.fullmatch(line):
+        raise source.error(f"more numbers than the grid has voxels: {found!r} follows the last one")
+    raise source.error(f"expected augmentation, a second grid or the end of the file behind the grid, found {found!r}")
+
+
+def _times(shape: tuple[int, ...] | list[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _placed(density: Density) -> Density:
+    """The density with its grid's corner at the origin and the grid's cell as the structure's."""
+    geometry, grid = density.geometry, density.grid
+    if geometry.pbc.any() and not np.allclose(geometry.cell, grid.cell, rtol=0.0, atol=1e-5):
+        raise InputError("a CHGCAR holds the whole cell, but this grid spans another one; write a cube or npz file")
+    if grid.origin.any():
+        logger.info("CHGCAR has no origin: atoms and grid are moved together by %s Å", (-grid.origin).tolist())
+    moved = Geometry(geometry.numbers, geometry.positions - grid.origin, grid.cell, np.ones(3, dtype=bool))
+    return replace(density, geometry=moved, grid=Grid(grid.cell, grid.shape))
+
+
+def _grouped(geometry: Geometry) -> Geometry:
+    """The atoms with every element's together."""
+    elements, first = np.unique(geometry.numbers, return_index=True)
+    rank: Int[ndarray, "atoms"] = np.argsort(np.argsort(first))[np.searchsorted(elements, geometry.numbers)]
+    if (np.diff(rank) >= 0).all():
+        return geometry
+    order = np.argsort(rank, kind="stable")
+    logger.warning("atoms are written sorted by element, as VASP wants them; their old indices: %s", order.tolist())
+    return replace(geometry, numbers=geometry.numbers[order], positions=geometry.positions[order])

@@ -1,0 +1,77 @@
+"""Densities from and to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.grid import Grid
+from charge3net.io.chgcar import read_chgcar, read_chgcar_grid, write_chgcar
+from charge3net.io.cube import read_cube, read_cube_head, write_cube
+from charge3net.io.files import Source, atomic_output, open_source
+from charge3net.io.formats import density_format
+from charge3net.io.npz import read_npz, read_npz_grid, write_npz
+
+_READERS = {"chgcar": read_chgcar, "cube": read_cube, "npz": read_npz}
+_WRITERS = {"chgcar": write_chgcar, "cube": write_cube, "npz": write_npz}
+
+
+def read_density(path: str | Path, format: str | None = None) -> Density:
+    """Read a density, in e/Å³ whatever the file's unit.
+
+    Args:
+        path: a CHGCAR (also AECCAR0/1/2, CHG, PARCHG, ``*.chgcar``, ``*.vasp``), cube or npz file, known by its name;
+            compressed when it ends in ``.gz``, ``.xz``, ``.bz2``, ``.lz4`` or ``.zz`` (zlib).
+        format: ``"chgcar"``, ``"cube"`` or ``"npz"`` when the name does not say it.
+
+    Raises:
+        InputError: in one sentence, which file, what was expected, what was found.
+    """
+    kind = density_format(path, format)
+    with open_source(path) as source:
+        return _READERS[kind](source)
+
+
+def read_density_stream(stream: BinaryIO, name: str, format: str | None = None) -> Density:
+    """The same from an opened file, such as a member of a tar archive.
+
+    Args:
+        stream: the bytes as they are stored, so compressed if the name says so.
+        name: decides on format and compression, and stands in messages.
+        format: ``"chgcar"``, ``"cube"`` or ``"npz"`` when the name does not say it.
+
+    Raises:
+        InputError: as :func:`read_density`.
+    """
+    return _READERS[density_format(name, format)](Source(stream, name))
+
+
+def read_grid(path: str | Path, format: str | None = None) -> Grid:
+    """The grid of a density file; its values are not read. Arguments and errors as in :func:`read_density`."""
+    kind = density_format(path, format)
+    with open_source(path) as source:
+        if kind == "chgcar":
+            return read_chgcar_grid(source)
+        return read_cube_head(source)[2] if kind == "cube" else read_npz_grid(source)
+
+
+def write_density(density: Density, path: str | Path, format: str | None = None) -> None:
+    """Write a density; the file appears whole or not at all.
+
+    Args:
+        density: what to write. CHGCAR holds 11 digits per value and the whole cell, cube 6 digits, npz everything.
+        path: the name decides on format and compression, as in :func:`read_density` (``.zz`` is only read).
+        format: ``"chgcar"``, ``"cube"`` or ``"npz"`` when the name does not say it.
+
+    Raises:
+        InputError: for a name without a known format, a folder that does not exist, values that are not finite, and
+            densities that the format cannot hold.
+    """
+    kind = density_format(path, format)
+    try:
+        with atomic_output(path) as stream:
+            _WRITERS[kind](stream, density)
+    except InputError as error:
+        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None

@@ -1,0 +1,60 @@
+"""Which format a file has, by its name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from charge3net.errors import InputError
+from charge3net.io.files import split_compression
+
+#: Formats of densities.
+DENSITY_FORMATS = ("chgcar", "cube", "npz")
+
+_SUFFIXES = {".chgcar": "chgcar", ".vasp": "chgcar", ".cube": "cube", ".cub": "cube", ".npz": "npz"}
+_VASP_DENSITIES = {"chgcar", "chg", "aeccar0", "aeccar1", "aeccar2", "parchg"}
+_VASP_STRUCTURES = {"poscar", "contcar"}
+_VASP_OTHERS = {"locpot": "a potential", "elfcar": "a localisation function", "wavecar": "orbitals"}
+
+
+def density_format(path: str | Path, given: str | None = None) -> str:
+    """``"chgcar"``, ``"cube"`` or ``"npz"``: what is given, else by the suffix, else by a VASP name anywhere in the name.
+
+    ``CHGCAR``, ``CHGCAR.Si2``, ``mp-149_AECCAR2.gz``, ``000001.chgcar.lz4`` and ``x.vasp`` are all of format chgcar.
+
+    Raises:
+        InputError: for an unknown format, and a name that says none or speaks of something that is no density.
+    """
+    if given is not None:
+        if given not in DENSITY_FORMATS:
+            raise InputError(f"the format of a density is one of {', '.join(DENSITY_FORMATS)}; found {given!r}")
+        return given
+    name = split_compression(Path(path).name)[0]
+    words = _words(name)
+    for other, holds in _VASP_OTHERS.items():
+        if other in words:
+            raise InputError(f"{path}: a {other.upper()} holds {holds}, not a density")
+    known = _SUFFIXES.get(Path(name).suffix.lower())
+    if known is None and words & _VASP_DENSITIES:
+        known = "chgcar"
+    if known is None:
+        raise InputError(
+            f"{path}: the name does not say which format the density has; use CHGCAR (or CHG, AECCAR0, PARCHG, *.chgcar,"
+            " *.vasp), *.cube or *.npz, or give format= 'chgcar', 'cube' or 'npz'"
+        )
+    return known
+
+
+def structure_format(path: str | Path) -> str:
+    """``"poscar"`` (also the head of a CHGCAR), ``"cube"``, ``"npz"``, ``"cif"``, ``"xyz"``, or ``"other"``."""
+    name = split_compression(Path(path).name)[0]
+    suffix = Path(name).suffix.lower()
+    by_suffix = {".poscar": "poscar", ".cif": "cif", ".mcif": "cif", ".xyz": "xyz", ".extxyz": "xyz"}
+    kind = by_suffix.get(suffix) or _SUFFIXES.get(suffix)
+    if kind is None and _words(name) & (_VASP_DENSITIES | _VASP_STRUCTURES | set(_VASP_OTHERS)):
+        kind = "poscar"
+    return "poscar" if kind == "chgcar" else kind or "other"
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", name.lower()))
