@@ -69,7 +69,10 @@ class Geometry:
     @property
     def formula(self) -> str:
         """Reduced chemical formula, e.g. ``"LiCoO2"``."""
-        return self.to_structure().composition.reduced_formula
+        from pymatgen.core import Composition, DummySpecies, Element
+
+        species = [Element.from_Z(int(z)) if z > 0 else DummySpecies("X") for z in self.numbers]
+        return Composition({kind: species.count(kind) for kind in set(species)}).reduced_formula
 
     @classmethod
     def of(cls, structure: Any) -> Geometry:

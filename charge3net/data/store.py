@@ -133,7 +133,8 @@ class Store:
             InputError: for a name that is not in the store, or a shard that is missing or too short.
         """
         record = self._record(key)
-        grid = Grid(np.array(record["grid"]["cell"]), record["grid"]["shape"], np.array(record["grid"]["origin"]))
+        mesh = record["grid"]
+        grid = Grid(np.array(mesh["cell"]), tuple(mesh["shape"]), np.array(mesh["origin"]))
         baseline_at = record["baseline_offset"]
         return StoreEntry(
             key=key,

@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import make_density, written
+
+from charge3net.data.index import entry_name
+from charge3net.data.store import Store, StoreWriter
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.grid import Grid
+
+MakeStore = Callable[..., Path]
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    density = make_density(4, channels=2)
+    grid = Grid(density.grid.cell, density.grid.shape, np.array([0.1, -0.2, 0.3]))
+    density = replace(density, grid=grid)
+    baseline = np.asarray(density.values[0]) * 0.5
+    electrons = float(np.sum(density.values[0]) * abs(np.linalg.det(grid.cell)) / np.prod(grid.shape))
+    with StoreWriter(tmp_path / "s") as writer:
+        assert writer.add("a/ü b", density, electrons=electrons, baseline=baseline, meta={"xc": "PBE", "n": [1, 2]})
+        assert writer.add("second", make_density(1))
+    store = Store(tmp_path / "s")
+    assert store.keys() == ["a/ü b", "second"]
+    assert "second" in store
+    assert "third" not in store
+    entry = store["a/ü b"]
+    np.testing.assert_array_equal(entry.values, written(density))
+    assert entry.baseline is not None
+    np.testing.assert_array_equal(entry.baseline, baseline.astype(np.float32))
+    np.testing.assert_array_equal(entry.geometry.positions, density.geometry.positions)
+    np.testing.assert_array_equal(entry.geometry.numbers, [3, 8, 3])
+    np.testing.assert_array_equal(entry.geometry.cell, density.geometry.cell)
+    np.testing.assert_array_equal(entry.grid.origin, [0.1, -0.2, 0.3])
+    assert entry.grid.shape == density.grid.shape
+    assert entry.formula == "Li2O"
+    assert entry.meta == {"xc": "PBE", "n": [1, 2]}
+    assert entry.electrons == pytest.approx(electrons, rel=1e-6)
+    assert entry.electrons_expected == electrons
+    assert entry.statistics["baseline_error"] == pytest.approx(0.5, rel=1e-5)
+    assert entry.statistics["maximum"] == written(density)[0].max()
+    assert entry.density().spin is not None
+    assert not entry.values.flags.writeable
+    assert store["second"].baseline is None
+
+
+def test_bytes_on_disk_are_what_the_document_says(make_store: MakeStore) -> None:
+    path = make_store(3)
+    lines = [json.loads(line) for line in (path / "index.jsonl").read_text().splitlines()]
+    assert lines[0] == {"format": "charge3net-store", "version": 1}
+    raw = (path / "densities-000.bin").read_bytes()
+    for i, record in enumerate(lines[1:]):
+        expected = written(make_density(i)).astype("<f4").tobytes()
+        assert raw[record["offset"] : record["offset"] + len(expected)] == expected
+        assert record["sha256"] == hashlib.sha256(expected).hexdigest()
+        assert record["offset"] % 64 == 0
+
+
+def test_shards_roll(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "s", shard_bytes=2000) as writer:
+        for i in range(5):
+            writer.add(f"m{i}", make_density(i))
+    with StoreWriter(tmp_path / "s", shard_bytes=2000) as writer:
+        writer.add("m5", make_density(5))
+    sizes = [path.stat().st_size for path in sorted((tmp_path / "s").glob("densities-*.bin"))]
+    assert len(sizes) >= 3
+    assert max(sizes) <= 2000
+    store = Store(tmp_path / "s")
+    for i in range(6):
+        np.testing.assert_array_equal(store[f"m{i}"].values, written(make_density(i)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("nan", "not finite"),
+        ("huge", "not finite"),
+        ("electrons", "electrons where 1000 are expected"),
+        ("cell", "differs by 0.1 Å"),
+        ("baseline", "superposition of atoms has 1 of"),
+        ("meta", "not JSON"),
+    ],
+)
+def test_bad_entries_are_listed_and_do_not_stop_the_rest(tmp_path: Path, change: str, message: str) -> None:
+    good = make_density(0)
+    values = np.array(good.values)
+    bad, electrons, baseline, meta = good, None, None, {}
+    if change == "nan":
+        values[0, 1, 2, 3] = np.nan
+        bad = replace(good, values=values)
+    elif change == "huge":
+        values[0, 1, 2, 3] = 1e39
+        bad = replace(good, values=values)
+    elif change == "electrons":
+        electrons = 1000.0
+    elif change == "cell":
+        bad = replace(good, grid=Grid(good.grid.cell + np.diag([0.1, 0, 0]), good.grid.shape))
+    elif change == "baseline":
+        baseline = values[0].copy()
+        baseline[0, 0, 0] = np.inf
+    else:
+        meta = {"energy": float("nan")}
+    with StoreWriter(tmp_path / "s") as writer:
+        assert not writer.add("bad", bad, electrons=electrons, baseline=baseline, meta=meta)
+        assert message in writer.rejected["bad"]
+        assert writer.add("good", good)
+    store = Store(tmp_path / "s")
+    assert store.keys() == ["good"]
+    assert message in store.rejected()["bad"]
+    with StoreWriter(tmp_path / "s") as writer:
+        assert "bad" in writer.rejected
+        assert writer.add("bad", good)
+        assert writer.rejected == {}
+    assert Store(tmp_path / "s").rejected() == {}
+
+
+def test_electron_tolerance_is_relative(tmp_path: Path) -> None:
+    density = make_density(0)
+    electrons = float(np.sum(density.values[0]) * density.grid.voxel_volume)
+    with StoreWriter(tmp_path / "s") as writer:
+        assert writer.add("within", density, electrons=electrons * (1 + 0.9e-3))
+        assert not writer.add("beyond", density, electrons=electrons * (1 + 1.1e-3))
+        assert not writer.add("negative", density, electrons=-1.0)
+
+
+def test_a_molecule_needs_no_cell_of_its_own(tmp_path: Path) -> None:
+    grid = Grid(np.eye(3) * 4, (4, 4, 4))
+    molecule = Geometry(np.array([8]), np.zeros((1, 3)), np.zeros((3, 3)), np.zeros(3, dtype=bool))
+    with StoreWriter(tmp_path / "s") as writer:
+        assert writer.add("O", replace(make_density(0), geometry=molecule, grid=grid, values=np.ones((1, 4, 4, 4))))
+    entry = Store(tmp_path / "s")["O"]
+    assert not entry.geometry.pbc.any()
+    assert entry.electrons == pytest.approx(64.0)
+
+
+def test_names_are_unique(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "s") as writer:
+        writer.add("a", make_density(0))
+        with pytest.raises(InputError, match="'a'"):
+            writer.add("a", make_density(1))
+        with pytest.raises(InputError, match="unique"):
+            writer.add("", make_density(1))
+
+
+@pytest.mark.parametrize("crash", ["mid line", "no line", "new shard", "line without values"])
+def test_a_crash_leaves_no_half_entry(make_store: MakeStore, crash: str) -> None:
+    path = make_store(3)
+    whole = Store(path).hash()
+    index, shard = path / "index.jsonl", path / "densities-000.bin"
+    before = shard.read_bytes()
+    lines = index.read_bytes()
+    if crash == "mid line":
+        shard.write_bytes(before + b"\0" * 500)
+        index.write_bytes(lines + lines.splitlines()[-1][:200])
+    elif crash == "no line":
+        shard.write_bytes(before + b"\1" * 777)
+    elif crash == "new shard":
+        (path / "densities-001.bin").write_bytes(b"\2" * 100)
+    else:
+        index.write_bytes(lines + b'{"key":"m0')
+    assert Store(path).keys() == ["m00", "m01", "m02"]  # readers do not mind
+    with StoreWriter(path) as writer:
+        assert shard.read_bytes() == before
+        assert index.read_bytes() == lines
+        assert not (path / "densities-001.bin").exists()
+        assert [writer.done(f"m0{i}") for i in range(4)] == [True, True, True, False]
+        writer.add("m03", make_density(3))
+    store = Store(path)
+    assert store.check() == {}
+    np.testing.assert_array_equal(store["m03"].values, written(make_density(3)))
+    assert store.hash() != whole
+
+
+def test_a_killed_writer_can_be_followed_by_another(tmp_path: Path) -> None:
+    """The process dies between the values and the index line of its third entry."""
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from made_up import make_density
+from charge3net.data import store
+writer = store.StoreWriter({str(tmp_path / "s")!r})
+for i in range(3):
+    if i == 2:
+        store.sync = lambda file: os.kill(os.getpid(), 9)
+    writer.add(f"m{{i}}", make_density(i))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == -9
+    assert Store(tmp_path / "s").keys() == ["m0", "m1"]
+    with StoreWriter(tmp_path / "s") as writer:
+        writer.add("m2", make_density(2))
+    assert Store(tmp_path / "s").check() == {}
+    with StoreWriter(tmp_path / "straight") as writer:
+        for i in range(3):
+            writer.add(f"m{i}", make_density(i))
+    assert (tmp_path / "s/densities-000.bin").read_bytes() == (tmp_path / "straight/densities-000.bin").read_bytes()
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "s"), pytest.raises(InputError, match="another process"):
+        StoreWriter(tmp_path / "s")
+    StoreWriter(tmp_path / "s").close()
+
+
+def test_hash_is_of_the_contents(make_store: MakeStore, tmp_path: Path) -> None:
+    one = Store(make_store(4))
+    with StoreWriter(tmp_path / "other", shard_bytes=1500) as writer:
+        for i in (2, 0, 3, 1):
+            writer.add(f"m{i:02d}", make_density(i), meta={"note": i})
+    assert Store(tmp_path / "other").hash() == one.hash()
+    assert Store(make_store(3, name="fewer")).hash() != one.hash()
+
+
+def test_check_finds_a_flipped_bit_and_a_short_shard(make_store: MakeStore) -> None:
+    path = make_store(3)
+    shard = path / "densities-000.bin"
+    raw = bytearray(shard.read_bytes())
+    raw[-5] ^= 1
+    shard.write_bytes(raw)
+    assert list(Store(path).check()) == ["m02"]
+    assert Store(path).check(verify_checksums=False) == {}
+    shard.write_bytes(raw[:-4])
+    assert "ends at byte" in Store(path).check(verify_checksums=False)["m02"]
+    with pytest.raises(InputError, match="too short"):
+        StoreWriter(path)
+    shard.unlink()
+    with pytest.raises(InputError, match="missing"):
+        Store(path)["m00"]
+
+
+def test_wrong_folders(tmp_path: Path, make_store: MakeStore) -> None:
+    with pytest.raises(InputError, match="is not a store"):
+        Store(tmp_path / "nowhere")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match=r"thesis\.tex"):
+        StoreWriter(tmp_path / "full")
+    with pytest.raises(InputError, match="is a file"):
+        StoreWriter(tmp_path / "full" / "thesis.tex")
+    path = make_store(1)
+    with pytest.raises(InputError, match="no entry 'x'"):
+        Store(path)["x"]
+    text = (path / "index.jsonl").read_text()
+    (path / "index.jsonl").write_text(text.replace('"version":1', '"version":2', 1))
+    with pytest.raises(InputError, match="version 2"):
+        Store(path)
+    (path / "index.jsonl").write_text("hello\n")
+    with pytest.raises(InputError, match="no header"):
+        Store(path)
+    (path / "index.jsonl").write_text(text + "not json\n")
+    with pytest.raises(InputError, match="line 3 is damaged"):
+        Store(path)
+
+
+def _sum(store: Store, key: str) -> float:
+    return float(store[key].values.sum())
+
+
+def test_open_stores_travel_to_other_processes(make_store: MakeStore) -> None:
+    store = Store(make_store(2))
+    expected = _sum(store, "m01")
+    assert _sum(pickle.loads(pickle.dumps(store)), "m01") == expected
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_sum, (store, "m01")) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("mp-149.CHGCAR.lz4", "mp-149"),
+        ("mp-149/CHGCAR.gz", "mp-149"),
+        ("a/b/CHGCAR", "a__b"),
+        ("a/dsgdb9nsd_000001.cube.zz", "a__dsgdb9nsd_000001"),
+        ("CHGCAR", "CHGCAR"),
+        ("CHGCAR.Si2", "CHGCAR.Si2"),
+        ("Li1.5.npz", "Li1.5"),
+        ("mp-1", "mp-1"),
+    ],
+)
+def test_names_of_entries(path: str, name: str) -> None:
+    assert entry_name(path) == name
