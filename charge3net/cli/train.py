@@ -1,0 +1,203 @@
+"""Train a model; the settings are Hydra's. The only module that imports Hydra."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from charge3net.train.config import TrainConfig
+
+#: Lines of Hydra's and OmegaConf's messages that help only their developers.
+_NOISE = ("full_key", "object_type", "reference_type", "Set the environment", "To append", "See https")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Everything is Hydra's: overrides, --multirun, --cfg, --help."""
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="key=value, group=option, --multirun, --cfg job")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compose the settings, then train: one run, or every member of a sweep.
+
+    Raises:
+        InputError: for settings that do not compose, or what :func:`charge3net.train.run.train` does not accept.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    register_schema()
+    GlobalHydra.instance().clear()
+    command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(_job)
+    with _full_errors() as asked_for, _arguments(["charge3net train", *args.arguments]):
+        try:
+            command()
+        except (HydraException, OmegaConfBaseException) as error:
+            if asked_for:
+                raise
+            raise InputError(_sentence(error)) from error
+    if _failed:
+        raise _failed.pop()
+    return 0
+
+
+def conf_folder() -> Path:
+    """Where the configs are: inside the installed package, or beside it in a clone.
+
+    Raises:
+        InputError: if they are in neither place.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise InputError("the configs are missing (charge3net/conf); install the package again")
+
+
+def register_schema() -> None:
+    """Tell Hydra the dataclasses that settings must fit."""
+    from hydra.core.config_store import ConfigStore
+
+    from charge3net.train.config import TrainConfig
+
+    ConfigStore.instance().store(name="schema", node=TrainConfig)
+
+
+def to_config(composed: DictConfig) -> TrainConfig:
+    """Dataclasses from composed settings.
+
+    Raises:
+        InputError: naming a setting that must be given and is not.
+    """
+    from omegaconf import OmegaConf
+
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise InputError(f"{missing[0]} is not given; add {missing[0]}=…")
+    config: Any = OmegaConf.to_object(composed)
+    return config
+
+
+#: The error of a single run, which Hydra would decorate; raised again by :func:`run`.
+_failed: list[InputError] = []
+
+
+def _job(composed: DictConfig) -> float | None:
+    """One run; returns the best ε_mae in %, for sweepers that optimise."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from charge3net.train.callbacks import Interrupted
+    from charge3net.train.module import MONITOR
+    from charge3net.train.run import main_line, train
+
+    settings = HydraConfig.get()
+    alone = settings.mode == RunMode.RUN
+    try:
+        config = to_config(composed)
+        if not alone:
+            config.output = str(Path(config.output) / member_name(settings))
+        with _arguments_of_one_run(config.output, list(settings.overrides.task)):
+            summary = train(config)
+    except InputError as error:
+        if not alone:
+            raise
+        _failed.append(error)
+        return None
+    except Interrupted as error:
+        raise KeyboardInterrupt(f"{error}; go on with resume=true") from None
+    main_line(summary)
+    return summary["best"].get(MONITOR)
+
+
+def member_name(settings: Any) -> str:
+    """Folder of a member of a sweep, from what varies in it: ``lmax=2``, ``lmax=2,seed=1``, ``painn`` (of model=painn)."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    whole: Any = OmegaConf.load(Path(settings.sweep.dir) / "multirun.yaml").hydra
+    parser = OverridesParser.create()
+    varied = [o.key_or_group for o in parser.parse_overrides(list(whole.overrides.task)) if o.is_sweep_override()]
+    varied += [name for name in whole.sweeper.params or {} if name not in varied]
+    values = {o.key_or_group: str(o.value()) for o in parser.parse_overrides(list(settings.overrides.task))}
+    parts = []
+    for name in varied:
+        group = (conf_folder() / name).is_dir()
+        value = values[name].rsplit("/", 1)[-1]
+        parts.append(value if group else f"{name.rsplit('.', 1)[-1]}={value}")
+    return ",".join(parts) or str(settings.job.num)
+
+
+def _sentence(error: BaseException) -> str:
+    """One line from a message of Hydra or OmegaConf, with the nearest known setting where a key is misspelt."""
+    from hydra.errors import MissingConfigException
+
+    if isinstance(error, MissingConfigException) and error.options:
+        return f"there is no {error.missing_cfg_file}; choose one of {', '.join(error.options)}"
+    texts = [str(error)]
+    if error.__cause__ is not None and str(error.__cause__) not in texts[0]:
+        texts.append(str(error.__cause__))
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    kept = [line.rstrip(".:") for line in lines if line and not line.startswith(_NOISE)]
+    hint = _nearest(texts[0])
+    return "; ".join(dict.fromkeys(kept)) + (f"; did you mean {hint}?" if hint else "")
+
+
+def _nearest(message: str) -> str | None:
+    """The known setting that is most like the key that could not be overridden."""
+    from charge3net.train.config import TrainConfig
+    from charge3net.train.folder import flat
+
+    if not message.startswith("Could not override '"):
+        return None
+    key = message.split("'")[1]
+    found = difflib.get_close_matches(key, flat(TrainConfig().as_dict()), n=1)
+    return found[0] if found and found[0] != key else None
+
+
+@contextmanager
+def _full_errors() -> Iterator[bool]:
+    """Make Hydra raise its errors instead of printing them; tells whether the user asked for tracebacks."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield before == "1"
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _arguments(argv: list[str]) -> Iterator[None]:
+    """Let ``sys.argv`` be this for a while: Hydra reads it, and so does Lightning when it starts more processes."""
+    before = sys.argv
+    sys.argv = argv
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _arguments_of_one_run(output: str, overrides: list[str]) -> Any:
+    """Arguments with which Lightning starts the other processes of this run, also from inside a sweep."""
+    return _arguments([__file__, *overrides, f"output={output!r}"])
+
+
+if __name__ == "__main__":
+    from charge3net.cli.main import main
+
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -1,0 +1,219 @@
+"""What happens beside the steps of a training run: checkpoints, interruption, progress."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.utilities import rank_zero_only
+
+from charge3net.checkpoint import ModelCard, save_model
+from charge3net.errors import InputError
+from charge3net.models.base import DensityModel
+from charge3net.train.module import MONITOR, DensityTask
+
+#: Names in a run folder.
+BEST, LAST, RESUME = "model", "last", "resume.ckpt"
+
+#: From a model, the step and its metrics to the card that is saved beside it.
+CardOf = Callable[[DensityModel, int, dict[str, float]], ModelCard]
+
+
+class Interrupted(Exception):
+    """The run was told to stop (Ctrl-C, SIGTERM) and left a checkpoint to resume from."""
+
+
+class RunCheckpoints(Checkpoint):
+    """Writes the run folder: ``model/`` (best validation), ``last/`` (for use) and ``resume.ckpt`` (to go on from).
+
+    All three are written whole or not at all. The resume checkpoint is written after every validation and after every
+    ``save_every`` steps, always when a step is wholly done, so that a resumed run repeats an uninterrupted one.
+    The best ε_mae so far is part of it. Also ends a run with a validation, whatever ``val_every``.
+
+    Args:
+        folder: run folder.
+        card_of: makes the card of a model.
+        val_every, max_steps: as in the trainer; a step before a validation is not wholly done.
+        save_every: steps between resume checkpoints; None writes them after validations only.
+    """
+
+    def __init__(
+        self, folder: Path, card_of: CardOf, val_every: int, max_steps: int, save_every: int | None = None
+    ) -> None:
+        self.folder, self.card_of = folder, card_of
+        self.val_every, self.max_steps, self.save_every = val_every, max_steps, save_every
+        self.best: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best and latest metrics."""
+        return {"best": dict(self.best), "latest": dict(self.latest)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the metrics of the run that is resumed."""
+        self.best, self.latest = dict(state_dict["best"]), dict(state_dict["latest"])
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Save if it is time and no validation follows; ask for a validation at the very end."""
+        step = trainer.global_step
+        if step >= self.max_steps:
+            trainer.should_stop = True  # Lightning validates before it stops
+        elif step % self.val_every and self.save_every and step % self.save_every == 0:
+            self.save_resume(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the last weights, the best if these are, and where to go on."""
+        assert isinstance(pl_module, DensityTask)
+        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        self.latest = {"step": float(trainer.global_step), **metrics}
+        better = MONITOR in metrics and metrics[MONITOR] < self.best.get(MONITOR, float("inf"))
+        if better:
+            self.best = dict(self.latest)
+        if trainer.is_global_zero:
+            card = self.card_of(pl_module.weights_for_use, trainer.global_step, metrics)
+            save_model(self.folder / LAST, pl_module.weights_for_use, card)
+            if better:
+                save_model(self.folder / BEST, pl_module.weights_for_use, card)
+        self.save_resume(trainer)
+
+    def save_resume(self, trainer: pl.Trainer) -> None:
+        """Write ``resume.ckpt``; every process calls this."""
+        temporary = self.folder / f".{RESUME}.partial"
+        trainer.save_checkpoint(temporary, weights_only=False)
+        if trainer.is_global_zero:
+            os.replace(temporary, self.folder / RESUME)
+        trainer.strategy.barrier("resume checkpoint renamed")
+
+
+class StopOnSignal(Callback):
+    """Ctrl-C or SIGTERM: finish the step, write the resume checkpoint, stop with :class:`Interrupted`.
+
+    A second Ctrl-C stops at once; what was saved before stays. With several processes a signal to one stops all after the
+    same step.
+
+    Args:
+        checkpoints: writes the resume checkpoint.
+    """
+
+    def __init__(self, checkpoints: RunCheckpoints) -> None:
+        self.checkpoints = checkpoints
+        self._signal: int | None = None
+        self._saved = False
+        self._old: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the signals (after Lightning has set its own handlers)."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._old[number] = signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self._signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Save, unless a validation follows, which saves itself."""
+        if not self._told_to_stop(trainer) or trainer.global_step >= self.checkpoints.max_steps:
+            return
+        if trainer.global_step % self.checkpoints.val_every:
+            self.checkpoints.save_resume(trainer)
+        self._saved = True
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Stop here, where the loggers have all of the step before."""
+        if self._saved:
+            raise Interrupted(f"stopped after step {trainer.global_step}")
+
+    def _told_to_stop(self, trainer: pl.Trainer) -> bool:
+        told = self._signal is not None
+        if trainer.world_size > 1:
+            flag = torch.tensor(float(told), device=trainer.strategy.root_device)
+            torch.distributed.all_reduce(flag)
+            told = bool(flag > 0)
+        return told
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        self._old = {}
+
+
+class FiniteLoss(Callback):
+    """Stops a run whose loss is not a number, before its weights are saved over good ones."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the validation just done.
+
+        Raises:
+            InputError: if ε_mae is not finite.
+        """
+        value = trainer.callback_metrics.get(MONITOR)
+        if value is not None and not torch.isfinite(value):
+            raise InputError(
+                f"training diverged: ε_mae is {float(value)} after step {trainer.global_step}; lower optim.lr or set train.clip"
+            )
+
+
+class Progress(Callback):
+    """A bar over all steps with rate and time left, and one line per validation.
+
+    Args:
+        bar: draw the bar; the lines are always printed. To standard error.
+    """
+
+    def __init__(self, bar: bool) -> None:
+        self._draw = bar and sys.stderr.isatty()
+        self._bar: Any = None
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar where the run begins or goes on."""
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=trainer.max_steps,
+            initial=trainer.global_step,
+            unit="step",
+            disable=not self._draw,
+            dynamic_ncols=True,
+        )
+
+    @rank_zero_only
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Advance."""
+        self._bar.update(1)
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line."""
+        metrics = trainer.callback_metrics
+        if MONITOR not in metrics:
+            return
+        text = f"step {trainer.global_step:>7}  ε_mae {float(metrics[MONITOR]):.3f} ± {float(metrics['val/emae_se']):.3f} %"
+        if "train/loss" in metrics:
+            text += f"  loss {float(metrics['train/loss']):.4g}  {float(metrics['train/structures_per_s']):.1f} structures/s"
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
+
+    @rank_zero_only
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,167 @@
+"""What a training run is made of: plain dataclasses, the schema of ``conf/`` and of ``config.json`` in a run folder.
+
+Nothing here imports Hydra: in Python, fill :class:`TrainConfig` and call :func:`charge3net.train.run.train`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+MISSING: Any = "???"
+"""A value that the user must give (OmegaConf's spelling)."""
+
+
+@dataclass
+class DataConfig:
+    """Where the densities are and how they are drawn.
+
+    Attributes:
+        store: folder made by ``charge3net data build``.
+        split: JSON file made by ``charge3net data split``.
+        train_size: train on the first n materials of the training part (nested subsets); None takes all.
+        batch_size: structures per optimiser step, over all processes together.
+        probes: probes per structure and step, drawn uniformly with replacement.
+        val_structures: materials to validate on; None takes the whole validation part.
+        val_probes: fixed probes per validation material; None takes every voxel.
+        workers: processes that prepare batches; 0 prepares them in the training process.
+    """
+
+    store: str = MISSING
+    split: str = MISSING
+    train_size: int | None = None
+    batch_size: int = 8
+    probes: int = 200
+    val_structures: int | None = None
+    val_probes: int | None = 1000
+    workers: int = 0
+
+
+@dataclass
+class ScheduleConfig:
+    """How the learning rate runs; see :mod:`charge3net.train.schedule`.
+
+    Attributes:
+        name: ``power``, ``cosine`` or ``constant``.
+        beta: steps in which ``power`` multiplies the rate by 0.96.
+        warmup: steps of linear rise at the start of ``cosine``.
+    """
+
+    name: str = "power"
+    beta: float = 1e4
+    warmup: int = 0
+
+
+@dataclass
+class OptimConfig:
+    """Adam.
+
+    Attributes:
+        lr: learning rate of step 0 (``cosine``: at its top).
+        betas, eps, weight_decay: as in ``torch.optim.Adam``.
+        schedule: the course of the learning rate.
+    """
+
+    lr: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+
+@dataclass
+class LossConfig:
+    """Which loss is minimised: ``l1``, ``mse`` or ``normalised_l1``; see :mod:`charge3net.train.losses`."""
+
+    name: str = "l1"
+
+
+@dataclass
+class LoopConfig:
+    """How long, how often.
+
+    Attributes:
+        max_steps: optimiser steps.
+        val_every: steps between validations; there is always one at the end.
+        patience: stop after this many validations without a better ε_mae; None never stops early.
+        log_every: steps between lines of the log.
+        save_every: steps between resume checkpoints, beside those after every validation; None writes only those.
+        clip: largest norm of the gradient; None does not clip.
+        ema: decay of a running average of the weights, which is then what is validated and saved; None has no average.
+    """
+
+    max_steps: int = 1000
+    val_every: int = 500
+    patience: int | None = None
+    log_every: int = 50
+    save_every: int | None = None
+    clip: float | None = None
+    ema: float | None = None
+
+
+@dataclass
+class LoggerConfig:
+    """Logs beside ``metrics.csv``, which is always written.
+
+    Attributes:
+        tensorboard: write TensorBoard events into the run folder.
+        wandb: log to Weights & Biases.
+        project: W&B project.
+        offline: keep the W&B run on disk, to be sent later with ``wandb sync``.
+    """
+
+    tensorboard: bool = False
+    wandb: bool = False
+    project: str = "charge3net"
+    offline: bool = False
+
+
+@dataclass
+class RuntimeConfig:
+    """Where it runs; nothing here changes the result beyond rounding.
+
+    Attributes:
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        devices: processes per node, one for each device.
+        nodes: number of nodes.
+        threads: CPU threads per process; None leaves torch's choice.
+        precision: ``float32`` or ``float64``, of the weights and of all that is computed with them.
+        progress: draw a progress bar when standard error is a terminal.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    threads: int | None = None
+    precision: str = "float32"
+    progress: bool = True
+
+
+@dataclass
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        name: of the run, for logs and folders.
+        output: run folder.
+        resume: False starts afresh; True goes on from ``output/resume.ckpt`` where there is one; a path goes on from
+            that run folder or checkpoint file.
+        seed: of the first weights and of all that is drawn from the data.
+        model: ``architecture`` and its hyper-parameters.
+    """
+
+    name: str = "run"
+    output: str = "runs/run"
+    resume: bool | str = False
+    seed: int = 0
+    model: dict[str, Any] = field(default_factory=lambda: {"architecture": MISSING})
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: LoopConfig = field(default_factory=LoopConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)

@@ -1,0 +1,107 @@
+"""Losses: what training minimises.
+
+A loss is a quotient of two sums, so that processes with unequal shares can add numerators and denominators and get what
+one process would have got.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from charge3net.errors import InputError
+from charge3net.nn.segment import segment_sum
+
+
+class Loss(ABC):
+    """Σ something / how many, over the probes of a batch."""
+
+    @abstractmethod
+    def sums(
+        self,
+        prediction: Float[Tensor, "probes channels"],
+        target: Float[Tensor, "probes channels"],
+        offsets: Int[Tensor, "structures1"],
+    ) -> tuple[Float[Tensor, ""], int]:
+        """Numerator and denominator of the loss.
+
+        Args:
+            prediction, target: [probes, channels] e/Å³, of one dtype.
+            offsets: [structures + 1] probes offsets[i]:offsets[i+1] belong to structure i.
+        """
+
+    def __call__(
+        self,
+        prediction: Float[Tensor, "probes channels"],
+        target: Float[Tensor, "probes channels"],
+        offsets: Int[Tensor, "structures1"],
+    ) -> Float[Tensor, ""]:
+        """The loss; see :meth:`sums`."""
+        total, count = self.sums(prediction, target, offsets)
+        return total / count
+
+
+class L1(Loss):
+    """Mean of |ρ̂ − ρ| over probes and channels, e/Å³ (ChargE3Net's loss)."""
+
+    def sums(
+        self,
+        prediction: Float[Tensor, "probes channels"],
+        target: Float[Tensor, "probes channels"],
+        offsets: Int[Tensor, "structures1"],
+    ) -> tuple[Float[Tensor, ""], int]:
+        """Σ|ρ̂ − ρ| and how many numbers were compared."""
+        return (prediction - target).abs().sum(), target.numel()
+
+
+class MSE(Loss):
+    """Mean of (ρ̂ − ρ)² over probes and channels, e²/Å⁶ (DeepDFT's loss)."""
+
+    def sums(
+        self,
+        prediction: Float[Tensor, "probes channels"],
+        target: Float[Tensor, "probes channels"],
+        offsets: Int[Tensor, "structures1"],
+    ) -> tuple[Float[Tensor, ""], int]:
+        """Σ(ρ̂ − ρ)² and how many numbers were compared."""
+        return (prediction - target).square().sum(), target.numel()
+
+
+class NormalisedL1(Loss):
+    """Σ|ρ̂ − ρ| / Σ|ρ| per structure, then the mean over structures: ε_mae as a fraction, on the probes.
+
+    Every structure counts the same, however dense it is. With a magnetisation its error is divided by Σ|ρ| of the total
+    density too, since Σ|m| may be zero.
+    """
+
+    def sums(
+        self,
+        prediction: Float[Tensor, "probes channels"],
+        target: Float[Tensor, "probes channels"],
+        offsets: Int[Tensor, "structures1"],
+    ) -> tuple[Float[Tensor, ""], int]:
+        """Sum over structures of their normalised errors, and the number of structures."""
+        n_structures = offsets.shape[0] - 1
+        owner = torch.repeat_interleave(
+            torch.arange(n_structures, device=offsets.device), offsets.diff(), output_size=target.shape[0]
+        )
+        error = segment_sum((prediction - target).abs().sum(dim=1), owner, n_structures)
+        norm = segment_sum(target[:, 0].abs(), owner, n_structures)
+        return (error / norm.clamp_min(torch.finfo(norm.dtype).tiny)).sum(), n_structures
+
+
+LOSSES: dict[str, type[Loss]] = {"l1": L1, "mse": MSE, "normalised_l1": NormalisedL1}
+
+
+def build_loss(name: str) -> Loss:
+    """The loss of this name.
+
+    Raises:
+        InputError: for a name that is not in ``LOSSES``.
+    """
+    if name not in LOSSES:
+        raise InputError(f"loss.name is {name!r}; choose one of {', '.join(LOSSES)}")
+    return LOSSES[name]()

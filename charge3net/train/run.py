@@ -1,0 +1,252 @@
+"""A training run from its configuration to a run folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.loggers.logger import Logger
+
+from charge3net.checkpoint import ModelCard
+from charge3net.data.datamodule import DensityDataModule
+from charge3net.errors import InputError
+from charge3net.models.base import DensityModel
+from charge3net.models.registry import build_model
+from charge3net.train.callbacks import FiniteLoss, Progress, RunCheckpoints, StopOnSignal
+from charge3net.train.config import MISSING, RuntimeConfig, TrainConfig
+from charge3net.train.folder import METRICS, RunFolder
+from charge3net.train.logger import MetricsCsv
+from charge3net.train.losses import build_loss
+from charge3net.train.module import MONITOR, DensityTask
+from charge3net.train.schedule import build_schedule
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def train(config: TrainConfig) -> dict[str, Any]:
+    """Train a model as the configuration says.
+
+    A run that is finished already is not repeated. Nothing is written before model, data and settings are found good.
+
+    Returns:
+        The summary, also in ``summary.json``: ``step``, ``stopped`` (``max_steps`` or ``early``), ``seconds``,
+        ``parameters``, ``best`` and ``latest`` (step and ``val/…`` metrics), and ``skipped`` if nothing was left to do.
+
+    Raises:
+        InputError: for wrong settings, data that do not fit, a folder with another run, or a loss that is not finite.
+        charge3net.train.callbacks.Interrupted: on Ctrl-C or SIGTERM, after saving where to go on.
+    """
+    folder = RunFolder(config.output)
+    first = rank_zero_only.rank == 0
+    if first and (done := folder.finished(config)) is not None:
+        return {**done, "skipped": True}
+    _check(config)
+    resume = folder.resume_from(config.resume if first else config.resume or True)
+    if config.runtime.threads is not None:
+        torch.set_num_threads(config.runtime.threads)
+    torch.manual_seed(config.seed)
+    model = _model(config)
+    data = _data(config, model)
+    task = DensityTask(
+        model,
+        build_loss(config.loss.name),
+        config.optim,
+        build_schedule(config.optim.schedule, config.train.max_steps),
+        config.train.log_every,
+        config.train.ema,
+    )
+    if first:
+        folder.begin(config)
+    return _fit(config, folder, task, data, resume)
+
+
+def _fit(
+    config: TrainConfig, folder: RunFolder, task: DensityTask, data: DensityDataModule, resume: Path | None
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    log = MetricsCsv(folder.path / METRICS)
+    checkpoints = _checkpoints(config, folder, data)
+    trainer = _trainer(config, folder, [log, *_extra_loggers(config, folder)], checkpoints)
+    if resume is not None:
+        log.rewind(_steps_in(resume))
+    with warnings.catch_warnings():
+        # Data loading is measured (docs/training.md); Lightning's advice on workers is for images.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
+        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    summary = {
+        "name": config.name,
+        "step": trainer.global_step,
+        "stopped": "max_steps" if trainer.global_step >= config.train.max_steps else "early",
+        "seconds": round(time.perf_counter() - start, 1),
+        "parameters": sum(p.numel() for p in task.model.parameters()),
+        "best": checkpoints.best,
+        "latest": checkpoints.latest,
+    }
+    if trainer.is_global_zero:
+        folder.finish(summary)
+    return summary
+
+
+def _check(config: TrainConfig) -> None:
+    """What can be wrong before anything is built."""
+    for name in ("store", "split"):
+        if getattr(config.data, name) == MISSING:
+            raise InputError(f"data.{name} is not given; add data.{name}=PATH")
+    loop, processes = config.train, config.runtime.devices * config.runtime.nodes
+    for name in ("max_steps", "val_every", "log_every"):
+        if getattr(loop, name) < 1:
+            raise InputError(f"train.{name} must be at least 1, found {getattr(loop, name)}")
+    if loop.ema is not None and not 0 < loop.ema < 1:
+        raise InputError(f"train.ema must lie between 0 and 1, found {loop.ema}")
+    if not config.optim.lr > 0:
+        raise InputError(f"optim.lr must be positive, found {config.optim.lr}")
+    if processes < 1 or config.data.batch_size % processes:
+        raise InputError(f"data.batch_size={config.data.batch_size} cannot be shared evenly by {processes} processes")
+    if config.runtime.precision not in PRECISIONS:
+        raise InputError(f"runtime.precision is {config.runtime.precision!r}; choose float32 or float64")
+
+
+def _model(config: TrainConfig) -> DensityModel:
+    hyperparameters = dict(config.model)
+    architecture = hyperparameters.pop("architecture", MISSING)
+    if architecture == MISSING:
+        raise InputError("model.architecture is not given; choose a model, e.g. model=charge3net")
+    return build_model(architecture, hyperparameters).to(PRECISIONS[config.runtime.precision])
+
+
+def _data(config: TrainConfig, model: DensityModel) -> DensityDataModule:
+    data, processes = config.data, config.runtime.devices * config.runtime.nodes
+    return DensityDataModule(
+        store=data.store,
+        split=data.split,
+        cutoff=model.cutoff,
+        batch_size=data.batch_size // processes,
+        probes=data.probes,
+        validation_structures=data.val_structures,
+        validation_probes=data.val_probes,
+        workers=data.workers,
+        seed=config.seed,
+        train_size=data.train_size,
+        channels=model.channels,
+        ignore_pbc=model.ignore_pbc,
+        pin_memory=config.runtime.accelerator != "cpu" and torch.cuda.is_available(),
+    )
+
+
+def _checkpoints(config: TrainConfig, folder: RunFolder, data: DensityDataModule) -> RunCheckpoints:
+    """Checkpoints whose cards say what the model was trained on and how."""
+    about_data = {
+        "store": Path(config.data.store).name,
+        "store_hash": data.store.hash(),
+        "split_hash": data.split.hash,
+        "train_size": len(data.train_keys),
+        "validation_size": len(data.validation_keys),
+    }
+    elements = data.elements
+    settings = {
+        key: value for key, value in config.as_dict().items() if key in ("name", "seed", "optim", "loss", "train")
+    }
+    settings["batch"] = [config.data.batch_size, config.data.probes]
+
+    def card_of(model: DensityModel, step: int, metrics: dict[str, float]) -> ModelCard:
+        return ModelCard.of(model, elements, about_data, metrics, {"step": step, **settings})
+
+    loop = config.train
+    return RunCheckpoints(folder.path, card_of, loop.val_every, loop.max_steps, loop.save_every)
+
+
+def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], checkpoints: RunCheckpoints) -> pl.Trainer:
+    loop, runtime = config.train, config.runtime
+    callbacks: list[Callback] = [FiniteLoss()]
+    if loop.patience is not None:
+        callbacks.append(EarlyStopping(MONITOR, patience=loop.patience, mode="min"))
+    callbacks += [Progress(runtime.progress), StopOnSignal(checkpoints), checkpoints]
+    return pl.Trainer(
+        default_root_dir=folder.path,
+        accelerator=_accelerator(runtime),
+        devices=runtime.devices,
+        num_nodes=runtime.nodes,
+        strategy=_strategy(runtime),
+        max_epochs=-1,
+        max_steps=loop.max_steps,
+        val_check_interval=loop.val_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,  # DensityTask logs only when a line is due
+        gradient_clip_val=loop.clip,
+        logger=loggers,
+        callbacks=callbacks,
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _accelerator(runtime: RuntimeConfig) -> str:
+    if runtime.accelerator not in ("auto", "cpu", "gpu"):
+        raise InputError(f"runtime.accelerator is {runtime.accelerator!r}; choose auto, cpu or gpu")
+    if runtime.accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError("runtime.accelerator=gpu but torch sees no GPU; choose cpu, or see `charge3net doctor`")
+    return runtime.accelerator
+
+
+def _strategy(runtime: RuntimeConfig) -> Any:
+    """One process, or data-parallel ones; buffers are constants, so they are not sent around."""
+    if runtime.devices * runtime.nodes == 1:
+        return "auto"
+    from lightning.pytorch.strategies import DDPStrategy
+
+    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+def _extra_loggers(config: TrainConfig, folder: RunFolder) -> list[Logger]:
+    """TensorBoard and Weights & Biases, imported only when chosen."""
+    loggers: list[Logger] = []
+    if config.logger.tensorboard:
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        try:
+            loggers.append(TensorBoardLogger(folder.path, name="", version="tensorboard"))
+        except ModuleNotFoundError as error:
+            raise InputError("logger.tensorboard=true needs tensorboard: pip install 'charge3net[plot]'") from error
+    if config.logger.wandb:
+        from lightning.pytorch.loggers import WandbLogger
+
+        try:
+            loggers.append(
+                WandbLogger(config.name, folder.path, project=config.logger.project, offline=config.logger.offline)
+            )
+        except ModuleNotFoundError as error:
+            raise InputError("logger.wandb=true needs wandb: pip install 'charge3net[wandb]'") from error
+    return loggers
+
+
+def _steps_in(checkpoint: Path) -> int:
+    """Optimiser steps done in a resume checkpoint."""
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    except Exception as error:
+        raise InputError(f"{checkpoint} cannot be resumed from: it is damaged or not a checkpoint of a run") from error
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """A line about a finished run, for people."""
+    best = summary["best"]
+    quality = f"best ε_mae {best[MONITOR]:.3f} % at step {best['step']:.0f}" if best else "no validation"
+    state = "finished before" if summary.get("skipped") else f"finished in {summary['seconds']:.0f} s"
+    return f"{summary['name']}: {state}, {summary['step']} steps, {summary['parameters']} parameters, {quality}"
+
+
+def main_line(summary: dict[str, Any]) -> None:
+    """Print :func:`describe` on the first process."""
+    if rank_zero_only.rank == 0:
+        print(describe(summary), file=sys.stderr)
