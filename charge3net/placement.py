@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from numpy import ndarray
 
-from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.types import AtomGraph
@@ -45,7 +46,7 @@ def place(
     spacing: float | None = None,
     encut: float | None = None,
     grid: Grid | None = None,
-    like: Density | None = None,
+    like: Grid | None = None,
 ) -> Placement:
     """The structure in a box and the grid that a caller asked for.
 
@@ -60,7 +61,7 @@ def place(
     given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise InputError(f"give one of shape, spacing, encut, grid and like, not {' and '.join(given)} together")
-    own = like.grid if like is not None else grid
+    own = grid if like is None else like
     if own is not None and not geometry.cell.any() and not geometry.pbc.any():
         geometry, note, warning = (
             geometry.with_cell(own.cell),
@@ -69,20 +70,21 @@ def place(
         )
         mesh = own
     else:
-        geometry, note = box_around(geometry, vacuum)
-        mesh, warning = _grid_on(geometry, shape, spacing, encut, grid, like)
+        geometry, origin, note = box_around(geometry, vacuum)
+        mesh, warning = _grid_on(geometry, origin, shape, spacing, encut, grid, like)
     warnings = [warning] * bool(warning) + atoms_outside(geometry, mesh)
     return Placement(geometry, mesh, (note,) if note else (), tuple(warnings))
 
 
-def box_around(geometry: Geometry, vacuum: float) -> tuple[Geometry, str]:
+def box_around(geometry: Geometry, vacuum: float) -> tuple[Geometry, Float[ndarray, "3"], str]:
     """Give every missing, non-periodic cell vector a length that leaves ``vacuum`` Å beyond the outermost atoms.
 
-    The new vectors are normal to the present ones and to each other. The atoms move along them so that the box starts
-    at the origin, as the files for densities want it. Nothing else changes, the periodicity included.
+    The new vectors are normal to the present ones and to each other. The atoms stay where they are and the periodicity
+    as it is.
 
     Returns:
-        The structure in its box, and a sentence on what was done (empty when nothing was missing).
+        The structure with its cell, the corner of the box in Å, and a sentence on what was done (empty when nothing was
+        missing).
 
     Raises:
         InputError: when a periodic direction has no cell vector, or the vectors given span no volume.
@@ -94,49 +96,50 @@ def box_around(geometry: Geometry, vacuum: float) -> tuple[Geometry, str]:
     if np.sqrt(max(np.linalg.det(present @ present.T), 0.0)) < 1e-6:  # the length, area or volume they span
         raise InputError("the cell vectors of the structure do not span a volume; set another cell")
     if not missing.any():
-        return geometry, ""
+        return geometry, np.zeros(3), ""
     from ase.geometry import complete_cell
 
     cell = np.array(complete_cell(geometry.cell), dtype=np.float64)
-    moved = np.zeros(3)
+    corner = np.zeros(3)
     for axis in np.flatnonzero(missing):
         along = geometry.positions @ cell[axis]
-        moved += (vacuum - along.min()) * cell[axis]
+        corner += (along.min() - vacuum) * cell[axis]
         cell[axis] *= along.max() - along.min() + 2.0 * vacuum
     lengths = " × ".join(f"{np.linalg.norm(vector):.2f}" for vector in cell)
-    shift = ", ".join(f"{x:.4f}" for x in moved)
     where = "" if missing.all() else f" along {int(missing.sum())} direction(s)"
-    note = (
-        f"the structure has no cell{where}: put in a box of {lengths} Å with {vacuum:g} Å of vacuum on every side, "
-        f"all atoms moved by ({shift}) Å"
-    )
-    return Geometry(geometry.numbers, geometry.positions + moved, cell, geometry.pbc), note
+    note = f"the structure has no cell{where}: put in a box of {lengths} Å with {vacuum:g} Å of vacuum on every side"
+    return geometry.with_cell(cell), corner, note
 
 
 def _grid_on(
     geometry: Geometry,
+    origin: Float[ndarray, "3"],
     shape: tuple[int, int, int] | None,
     spacing: float | None,
     encut: float | None,
     grid: Grid | None,
-    like: Density | None,
+    like: Grid | None,
 ) -> tuple[Grid, str]:
     """The one grid that is asked for, on the structure's cell, and a warning (empty if there is nothing to say)."""
     if grid is not None:
         return grid, ""
     if shape is not None:
-        return Grid(geometry.cell, shape), ""
+        return Grid(geometry.cell, shape, origin), ""
     if encut is not None:
-        return Grid.from_encut(geometry.cell, encut), ""
+        return _at(origin, Grid.from_encut(geometry.cell, encut)), ""
     if like is None:
-        return Grid.from_spacing(geometry.cell, DEFAULT_SPACING if spacing is None else spacing), ""
-    difference = float(np.abs(like.grid.cell - geometry.cell).max())
+        return _at(origin, Grid.from_spacing(geometry.cell, DEFAULT_SPACING if spacing is None else spacing)), ""
+    difference = float(np.abs(like.cell - geometry.cell).max())
     if difference <= _SAME_CELL:
-        return Grid(geometry.cell, like.grid.shape, like.grid.origin), ""
-    return Grid(geometry.cell, like.grid.shape), (
-        f"the cell of the structure differs by up to {difference:.3g} Å from that of the density whose grid is taken: "
+        return Grid(geometry.cell, like.shape, like.origin), ""
+    return Grid(geometry.cell, like.shape, origin), (
+        f"the cell of the structure differs by up to {difference:.3g} Å from that of the grid to be like: "
         "only the number of voxels was taken over"
     )
+
+
+def _at(origin: Float[ndarray, "3"], grid: Grid) -> Grid:
+    return Grid(grid.cell, grid.shape, origin)
 
 
 def atoms_outside(geometry: Geometry, grid: Grid) -> list[str]:

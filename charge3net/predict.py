@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 EDGES_ON_CPU, EDGES_ON_GPU = 1 << 15, 1 << 19
 
 
+class PredictionWarning(UserWarning):
+    """What was asked for can be computed, but may not mean what the user hopes."""
+
+
 class Predictor:
     """Predicts electron densities with one model.
 
@@ -93,7 +97,7 @@ class Predictor:
         spacing: float | None = None,
         encut: float | None = None,
         grid: Grid | None = None,
-        like: Density | None = None,
+        like: Density | Grid | None = None,
         symmetry: bool = True,
         electrons: float | None = None,
         progress: bool | Progress = False,
@@ -110,7 +114,7 @@ class Predictor:
             spacing: largest distance of neighbouring voxels, Å.
             encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
             grid: any grid, in the structure's own coordinates.
-            like: a density whose number of voxels is taken, and whose grid altogether where the cells agree.
+            like: a density or grid whose number of voxels is taken, and its origin too where the cells agree.
             symmetry: read irreducible voxels only, where the crystal's symmetry allows.
             electrons: scale the total density to this number of electrons.
             progress: True draws a bar on standard error; or a function of (points read, points).
@@ -124,6 +128,7 @@ class Predictor:
                 that is not finite.
         """
         clock = Clock()
+        like = like.grid if isinstance(like, Density) else like
         placed = place(
             Geometry.of(structure), self.model.cutoff, shape=shape, spacing=spacing, encut=encut, grid=grid, like=like
         )
@@ -138,10 +143,13 @@ class Predictor:
             reader.fill(values, mesh, None if isinstance(found, str) else found, report)
         density = Density(geometry, mesh, values)
         scale = _scale_to(density, electrons)
+        record = self._record()
+        name = f"{record['architecture']} model {record['weights_sha256'][:8]}"
         provenance = {
+            "title": f"density predicted by charge3net {__version__}, {name}",
             "program": f"charge3net {__version__}",
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "model": self._record(),
+            "model": record,
             "shape": list(mesh.shape),
             "electrons": density.electrons(),
             "scaled_by": scale,
@@ -186,7 +194,7 @@ class Predictor:
             atoms = build_atom_graph(geometry, self.model.cutoff)
         caveats += close_atoms(atoms)
         for caveat in caveats:
-            warnings.warn(caveat, stacklevel=3)
+            warnings.warn(caveat, PredictionWarning, stacklevel=3)
         return DensityReader(self.model, geometry, atoms, self.edge_budget, clock)
 
     def _unseen_elements(self, geometry: Geometry) -> list[str]:

@@ -135,10 +135,11 @@ def test_split_probes_keeps_every_edge():
 def test_a_molecule_without_a_cell_gets_a_box(water):
     density = Predictor(GaussianAtoms(dtype=torch.float64)).predict(water, spacing=0.25)
     positions = molecule("H2O").positions
-    np.testing.assert_allclose(np.diag(density.geometry.cell), np.ptp(positions, axis=0) + 8.0)
-    np.testing.assert_allclose(density.geometry.positions.min(axis=0), 4.0)
-    moved = density.geometry.positions - positions
-    np.testing.assert_allclose(moved, np.broadcast_to(moved[0], (3, 3)))
+    np.testing.assert_allclose(np.diag(density.grid.cell), np.ptp(positions, axis=0) + 8.0)
+    np.testing.assert_allclose(density.grid.origin, positions.min(axis=0) - 4.0)
+    np.testing.assert_array_equal(density.geometry.positions, positions)
+    expected = superposition(density.geometry, density.grid.points())
+    np.testing.assert_allclose(density.total.ravel(), expected, atol=1e-10)
     assert density.electrons() == pytest.approx(10.0, abs=1e-6)
     assert "put in a box" in density.provenance["notes"][0]
 
@@ -149,6 +150,7 @@ def test_a_slab_without_a_third_vector_gets_one():
     )
     density = Predictor(GaussianAtoms(dtype=torch.float64)).predict(slab, spacing=0.25)
     np.testing.assert_allclose(density.geometry.cell[2], [0, 0, 9.0])
+    np.testing.assert_allclose(density.grid.origin, [0, 0, -4.0])
     assert density.electrons() == pytest.approx(12.0, abs=1e-6)
     expected = superposition(density.geometry, density.grid.points())
     np.testing.assert_allclose(density.total.ravel(), expected, atol=1e-10)
