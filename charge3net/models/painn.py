@@ -56,7 +56,7 @@ class PaiNNMessage(nn.Module):
         on_vector, on_edge, on_scalar = weights.chunk(3, dim=-1)
         scalars = (sender.scalars * gate_scalar)[edges.senders] * on_scalar
         vectors = (sender.vectors * gate_vector.unsqueeze(1))[edges.senders] * on_vector.unsqueeze(1)
-        vectors = vectors + edges.directions * (gate_edge[edges.senders] * on_edge).unsqueeze(1)
+        vectors = torch.addcmul(vectors, edges.directions, (gate_edge[edges.senders] * on_edge).unsqueeze(1))
         return _State(
             segment_sum(scalars, edges.receivers, edges.n_receivers),
             segment_sum(vectors, edges.receivers, edges.n_receivers),

@@ -42,7 +42,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "schnet": Architecture(
             "charge3net.models.schnet",
             "SchNetDensity",
-            "invariant network (DeepDFT): distances only; the fast baseline",
+            "invariant network (DeepDFT): distances only",
         ),
         "painn": Architecture(
             "charge3net.models.painn", "PaiNNDensity", "equivariant network (DeepDFT) with scalars and vectors"
