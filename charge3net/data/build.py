@@ -23,7 +23,9 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 
 #: Files that a search in a folder takes for densities. CHG and AECCAR stand beside a CHGCAR; name them to take them.
-DENSITY_FILES = re.compile(r"^(CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz|zst))?)$", re.IGNORECASE)
+DENSITY_FILES = re.compile(
+    r"^((.*[._-])?CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz))?)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
 Lines = dict[str, tuple[int, int]]
 
 
-_COMPRESSED = (".gz", ".xz", ".bz2", ".lz4", ".zz", ".zst")
+_COMPRESSED = (".gz", ".xz", ".bz2", ".lz4", ".zz")
 _FORMATS = (".chgcar", ".cube", ".cub", ".npz", ".vasp", ".json", ".pkl")
 #: Names of VASP's files that say nothing of the material.
 VASP_NAMES = ("CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG")
