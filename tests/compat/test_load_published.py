@@ -18,7 +18,7 @@ from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
 from tests.golden_cases import golden_cases, golden_state, relative_error
 
-CLASSES = {"schnet": SchNetDensity, "schnet_spin": SchNetDensity, "painn": PaiNNDensity, "e3_l2": ChargE3Net}
+CLASSES = {"schnet": SchNetDensity, "schnet_spin": SchNetDensity, "painn": PaiNNDensity, "e3_l0": ChargE3Net}
 
 
 def prefixed(state, prefix):
@@ -52,8 +52,17 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", ["schnet", "schnet_spin", "painn", "e3_l2"])
+CASES = [("painn", layout) for layout in LAYOUTS] + [
+    ("schnet", "model_module"),
+    ("schnet", "lightning_network"),
+    ("schnet_spin", "bare"),
+    ("e3_l0", "bare"),
+    ("e3_l0", "model"),
+    ("e3_l0", "lightning_nested"),
+]
+
+
+@pytest.mark.parametrize(("name", "layout"), CASES)
 def test_every_layout_gives_the_published_density(tmp_path, name, layout):
     torch.save(LAYOUTS[layout](golden_state(name)), tmp_path / "weights.pt")
     model = load_published(tmp_path / "weights.pt")
@@ -145,7 +154,7 @@ def test_arguments_that_are_no_json_object(tmp_path, text):
         ("schnet", "atom_model.atom_embeddings.weight"),
         ("painn", "atom_model.scalar_vector_update.2.linearV.weight"),
         ("painn", "probe_model.readout_function.2.weight"),
-        ("e3_l2", "probe_model.convolutions.1.fc.layer1.weight"),
+        ("e3_l0", "probe_model.convolutions.1.fc.layer1.weight"),
     ],
 )
 def test_a_missing_tensor_is_named(tmp_path, name, tensor):
@@ -158,7 +167,7 @@ def test_a_missing_tensor_is_named(tmp_path, name, tensor):
     assert "missing" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["schnet", "painn", "e3_l2"])
+@pytest.mark.parametrize("name", ["schnet", "painn", "e3_l0"])
 def test_a_left_over_tensor_is_named(tmp_path, name):
     state = golden_state(name) | {"probe_model.extra_head.weight": torch.zeros(3, 3)}
     torch.save({"model": state}, tmp_path / "weights.pt")
