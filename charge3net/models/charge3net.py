@@ -2,7 +2,8 @@
 
 Atoms exchange messages that carry tensors up to rotation order L; a probe collects, layer by layer, the even scalars of
 the atoms around it. Written for what the density needs: probes never multiply their own features, so of the published
-probe network only the even scalars can reach the density, and of the last atom layer only natural parity (docs/models.md).
+probe network only the even scalars can reach the density, and of the last atom layer only natural parity
+(docs/models.md).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from e3nn import o3
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+import charge3net.kernels.messages  # noqa: F401  registers the compiled sums
 from charge3net.errors import InputError
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
@@ -23,9 +25,6 @@ from charge3net.nn.irreps import EVEN_SCALAR, Gate, IrrepsLinear, hidden_irreps,
 
 #: Rows of the species table: 0 = unknown, 1 … 118.
 N_SPECIES = 119
-
-#: An edge shorter than this (Å) has no direction: the probe is on the atom.
-ON_ATOM = 1e-5
 
 
 class ChargE3Net(DensityModel):
@@ -61,8 +60,8 @@ class ChargE3Net(DensityModel):
         super().__init__()
         if lmax < 0 or mul < 1 or num_interactions < 1 or num_basis < 2 or hidden < 1 or channels not in (1, 2):
             raise InputError(
-                f"ChargE3Net needs lmax ≥ 0, mul ≥ 1, num_interactions ≥ 1, num_basis ≥ 2, hidden ≥ 1 and 1 or 2 channels; "
-                f"found {lmax}, {mul}, {num_interactions}, {num_basis}, {hidden}, {channels}"
+                f"ChargE3Net needs lmax ≥ 0, mul ≥ 1, num_interactions ≥ 1, num_basis ≥ 2, hidden ≥ 1 and 1 or 2 "
+                f"channels; found {lmax}, {mul}, {num_interactions}, {num_basis}, {hidden}, {channels}"
             )
         if cutoff <= 0 or num_neighbors <= 0:
             raise InputError(f"cutoff and num_neighbors must be positive, found {cutoff} and {num_neighbors}")
@@ -144,9 +143,4 @@ class ChargE3Net(DensityModel):
         receivers: Int[Tensor, "edges"],
         n_receivers: int,
     ) -> Edges:
-        lengths = torch.linalg.vector_norm(vectors, dim=1)
-        directions = torch.where(lengths[:, None] > ON_ATOM, vectors, torch.zeros_like(vectors))
-        harmonics = o3.spherical_harmonics(
-            list(range(self.lmax + 1)), directions, normalize=True, normalization="component"
-        )
-        return Edges(senders, receivers, n_receivers, harmonics, self.basis(lengths))
+        return Edges(senders, receivers, n_receivers, vectors, self.lmax, self.basis)

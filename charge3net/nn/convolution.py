@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from e3nn import o3
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from charge3net.nn.gaussian_basis import RadialNet
+from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 from charge3net.nn.irreps import EVEN_SCALAR, Blocks, IrrepsLinear, coupling, split
+from charge3net.nn.messages import compiled_messages
 from charge3net.nn.segment import segment_sum
 
 #: Scale of the angle that mixes a receiver's own features with what it hears.
 _ANGLE_SCALE = 0.1
 
+#: An edge shorter than this (Å) has no direction: the probe is on the atom.
+ON_ATOM = 1e-5
+
 
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """What every layer needs of the edges, computed once.
+    """What every layer needs of the edges, computed once and only when asked for.
 
     Attributes:
         senders, receivers: [edges], receivers ascending.
         n_receivers: how many receivers there are.
-        harmonics: [edges, (lmax+1)²] spherical harmonics of the edge directions, component normalised.
-        basis: [edges, n_basis] radial functions of the edge lengths.
+        vectors: [edges, 3] Å, from sender to receiver.
+        lmax: highest order of the spherical harmonics.
+        basis: radial functions.
     """
 
     senders: Int[Tensor, "edges"]
     receivers: Int[Tensor, "edges"]
     n_receivers: int
-    harmonics: Float[Tensor, "edges harmonics"]
-    basis: Float[Tensor, "edges basis"]
+    vectors: Float[Tensor, "edges 3"]
+    lmax: int
+    basis: GaussianBasis
+
+    @cached_property
+    def lengths(self) -> Float[Tensor, "edges"]:
+        """[edges] Å."""
+        return torch.linalg.vector_norm(self.vectors, dim=1)
+
+    @cached_property
+    def harmonics(self) -> Float[Tensor, "edges harmonics"]:
+        """[edges, (lmax+1)²] spherical harmonics of the directions, component normalised; l > 0 vanish on an atom."""
+        directions = torch.where(self.lengths[:, None] > ON_ATOM, self.vectors, torch.zeros_like(self.vectors))
+        orders = list(range(self.lmax + 1))
+        return o3.spherical_harmonics(orders, directions, normalize=True, normalization="component")
+
+    @cached_property
+    def radial(self) -> Float[Tensor, "edges basis"]:
+        """[edges, n_basis] radial functions of the lengths."""
+        return self.basis(self.lengths)
 
 
 class Convolution(nn.Module):
     """``cos θ · self_mix(y) + sin θ · message_mix(m)``, m the sum of tensor products of senders and edge directions.
 
-    Only the paths that end in an irrep of ``irreps_out`` are computed: a convolution into even scalars has lmax+1 paths.
+    Only the paths that end in an irrep of ``irreps_out`` are computed: into even scalars there are lmax+1.
     The equations are in docs/models.md.
 
     Args:
@@ -81,7 +105,8 @@ class Convolution(nn.Module):
         self, senders: Float[Tensor, "atoms dim"], receivers: Float[Tensor, "receivers dim2"], edges: Edges
     ) -> dict[o3.Irrep, Tensor]:
         """Blocks of ``irreps_out`` for every receiver, before the gate."""
-        messages = self.messages(self.sender_mix(split(senders, self.irreps_sender)), edges)
+        mixed = self.sender_mix(split(senders, self.irreps_sender))
+        messages = compiled_messages(self, mixed, edges) or self.messages(mixed, edges)
         heard = self.message_mix(messages)
         own = self.self_mix(split(receivers, self.irreps_receiver))
         angle = _ANGLE_SCALE * self.angle_mix(messages)[EVEN_SCALAR]
@@ -98,7 +123,7 @@ class Convolution(nn.Module):
 
     def messages(self, senders: Blocks, edges: Edges) -> dict[o3.Irrep, Tensor]:
         """{irrep: [receivers, copies, 2l+1]} summed tensor products of senders and edges, over √num_neighbors."""
-        weights = self.radial(edges.basis) * self.num_neighbors**-0.5
+        weights = self.radial(edges.radial) * self.num_neighbors**-0.5
         parts: dict[o3.Irrep, list[Tensor]] = {ir: [] for _, ir in self.irreps_message}
         column = 0
         for mul, ir in self.irreps_sender:

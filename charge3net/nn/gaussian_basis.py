@@ -26,18 +26,19 @@ class GaussianBasis(nn.Module):
     def __init__(self, n_basis: int, cutoff: float) -> None:
         super().__init__()
         self.n_basis, self.cutoff = n_basis, cutoff
-        samples = self._gaussians(torch.linspace(0.0, cutoff, 4001, dtype=torch.float64)[1:])
+        samples = self.gaussians(torch.linspace(0.0, cutoff, 4001, dtype=torch.float64)[1:])
         self.register_buffer("mean", samples.mean(0).to(torch.get_default_dtype()))
         self.register_buffer("inv_std", (1.0 / samples.std(0)).to(torch.get_default_dtype()))
 
-    def _gaussians(self, distances: Float[Tensor, "n"]) -> Float[Tensor, "n basis"]:
+    def gaussians(self, distances: Float[Tensor, "n"]) -> Float[Tensor, "n basis"]:
+        """[n, basis] before standardising, in the dtype of the distances."""
         step = self.cutoff / (self.n_basis - 1)
         centres = torch.linspace(0.0, self.cutoff, self.n_basis, dtype=distances.dtype, device=distances.device)
         return torch.exp(-(((distances[:, None] - centres) / step) ** 2)) * _GAUSSIAN_SCALE
 
     def forward(self, distances: Float[Tensor, "n"]) -> Float[Tensor, "n basis"]:
         """[n] Å → [n, basis]."""
-        return (self._gaussians(distances) - self.mean) * self.inv_std
+        return (self.gaussians(distances) - self.mean) * self.inv_std
 
 
 class RadialNet(nn.Module):
@@ -53,5 +54,12 @@ class RadialNet(nn.Module):
 
     def forward(self, basis: Float[Tensor, "n basis"]) -> Float[Tensor, "n weights"]:
         """[n, basis] → [n, n_out]."""
-        hidden = torch.nn.functional.silu(basis @ (self.first * self.first.shape[0] ** -0.5))
+        return self.output(self.hidden(basis))
+
+    def hidden(self, basis: Float[Tensor, "n basis"]) -> Float[Tensor, "n hidden"]:
+        """The hidden units."""
+        return torch.nn.functional.silu(basis @ (self.first * self.first.shape[0] ** -0.5))
+
+    def output(self, hidden: Float[Tensor, "n hidden"]) -> Float[Tensor, "n weights"]:
+        """The linear layer behind the hidden units."""
         return hidden @ (self.last * (SILU_NORM * self.last.shape[0] ** -0.5))

@@ -1,0 +1,82 @@
+"""Edges as the kernels want them: computed once, used by every layer."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from charge3net.kernels.table import n_bins, node_basis
+from charge3net.nn.convolution import ON_ATOM, Edges
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeArrays:
+    """What the compiled sums read of the edges.
+
+    Attributes:
+        n_senders: how many senders the indices were checked against.
+        senders: [edges] int32.
+        bounds: [receivers + 1] int64, edges bounds[r]:bounds[r+1] belong to receiver r.
+        harmonics: spherical harmonics, [edges, 2l+1] for l = 0, 1, … one after the other.
+        spline: [edges, 4] B-spline weights of the four table rows from ``rows`` on.
+        rows: [edges] int32 first row in the table of used rows.
+        used: [used] which rows of the full table those are, ascending.
+        bins: steps of the full table.
+        at_nodes: [nodes, basis] radial functions at the table's nodes.
+    """
+
+    n_senders: int
+    senders: Int[Tensor, "edges"]
+    bounds: Int[Tensor, "receivers1"]
+    harmonics: Float[Tensor, "numbers"]
+    spline: Float[Tensor, "edges 4"]
+    rows: Int[Tensor, "edges"]
+    used: Int[Tensor, "used"]
+    bins: int
+    at_nodes: Float[Tensor, "nodes basis"]
+
+
+_prepared: WeakKeyDictionary[Edges, EdgeArrays | None] = WeakKeyDictionary()
+
+
+def prepared(edges: Edges, n_senders: int, handle: ctypes.CDLL) -> EdgeArrays | None:
+    """The arrays of these edges; None where the kernels cannot take them (unsorted, longer than the cutoff)."""
+    if edges not in _prepared:
+        _prepared[edges] = _prepare(edges, n_senders, handle)
+    arrays = _prepared[edges]
+    return arrays if arrays is not None and arrays.n_senders == n_senders else None
+
+
+def _prepare(edges: Edges, n_senders: int, handle: ctypes.CDLL) -> EdgeArrays | None:
+    n, bins = len(edges.senders), n_bins(edges.basis)
+    vectors = edges.vectors.detach().contiguous()
+    senders, receivers = edges.senders.contiguous(), edges.receivers.contiguous()
+    arrays = (
+        torch.empty(n, dtype=torch.int32),
+        torch.empty(edges.n_receivers + 1, dtype=torch.int64),
+        torch.empty(n * (edges.lmax + 1) ** 2),
+        torch.empty(n, 4),
+        torch.empty(n, dtype=torch.int32),
+        torch.empty(bins + 3, dtype=torch.uint8),
+    )
+    problem = handle.c3n_prepare_edges(
+        *(ctypes.c_int64(count) for count in (n, edges.n_receivers, n_senders)),
+        *(ctypes.c_void_p(t.data_ptr()) for t in (vectors, senders, receivers)),
+        ctypes.c_double(edges.basis.cutoff),
+        ctypes.c_int(bins),
+        ctypes.c_int(edges.lmax),
+        ctypes.c_double(ON_ATOM),
+        *(ctypes.c_void_p(t.data_ptr()) for t in arrays),
+    )
+    if problem:
+        return None
+    sender32, bounds, harmonics, spline, rows, mask = arrays
+    place = torch.cumsum(mask, 0, dtype=torch.int32) - 1
+    used = torch.nonzero(mask).squeeze(1)
+    at_nodes = node_basis(edges.basis, bins)
+    return EdgeArrays(n_senders, sender32, bounds, harmonics, spline, place[rows.long()], used, bins, at_nodes)
