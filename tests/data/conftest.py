@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up import make_density
 
 from charge3net.data.splits import Split
 from charge3net.data.store import StoreWriter
+from tests.data.random_densities import make_density
 
 
 @pytest.fixture

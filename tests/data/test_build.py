@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import make_density, written
 
 from charge3net.cli.main import main
 from charge3net.data.build import build_store, find_files, read_valence
@@ -14,6 +13,7 @@ from charge3net.data.store import Store
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.io import write_density
+from tests.data.random_densities import make_density, written
 
 
 def save_npz(path: Path, density: Density, **more: object) -> None:

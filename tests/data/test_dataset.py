@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up import make_density, written
 
 from charge3net.data.dataset import FixedProbeDataset, ProbeDataset, StructureDataset
 from charge3net.data.sampling import sample_voxels
 from charge3net.data.store import Store, StoreWriter
 from charge3net.errors import InputError
+from tests.data.random_densities import make_density, written
 
 MakeStore = Callable[..., Path]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import make_density, written
 
 from charge3net.data.index import entry_name
 from charge3net.data.store import Store, StoreWriter
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from tests.data.random_densities import make_density, written
 
 MakeStore = Callable[..., Path]
 
@@ -188,8 +188,8 @@ def test_a_killed_writer_can_be_followed_by_another(tmp_path: Path) -> None:
     """The process dies between the values and the index line of its third entry."""
     script = f"""
 import os, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from made_up import make_density
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.data.random_densities import make_density
 from charge3net.data import store
 writer = store.StoreWriter({str(tmp_path / "s")!r})
 for i in range(3):
