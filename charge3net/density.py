@@ -23,7 +23,7 @@ class Density:
         geometry: the atoms and the cell.
         grid: where the values live.
         values: [channels, nx, ny, nz] in e/Å³; channel 0 the total density, channel 1, if there, the collinear
-            magnetisation (up − down).
+            magnetisation (up − down). [nx, ny, nz] is taken for one channel.
         augmentation: the PAW occupancy blocks of a CHGCAR, one text per channel, kept as they stand in the file.
         provenance: where it came from (file, model, settings); travels along, never computed with.
 
@@ -33,7 +33,7 @@ class Density:
 
     geometry: Geometry
     grid: Grid
-    values: Float[ndarray, "channels nx ny nz"]
+    values: Float[ndarray, "*channels nx ny nz"]
     augmentation: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import replace
-from typing import IO
+from io import BufferedIOBase
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -70,7 +70,7 @@ def read_chgcar_grid(source: Source) -> Grid:
     return Grid(geometry.cell, _read_shape(source))
 
 
-def write_chgcar(stream: IO[bytes], density: Density) -> None:
+def write_chgcar(stream: BufferedIOBase, density: Density) -> None:
     """Write in CHGCAR layout: VASP 5 head, ρ·V with 11 digits, augmentation as it stands in the density.
 
     VASP wants the atoms of one element together. Atoms that are not are sorted by element (stably, elements in order of
@@ -162,6 +162,8 @@ def _read_tail(source: Source, shape: tuple[int, int, int], atoms: int, channel:
     if atom not in (0, atoms):
         raise source.error(f"augmentation of {atoms} atoms was expected, found that of atoms up to {atom}")
     if moments and not line:
+        if not atom:
+            raise source.error(f"more numbers than the grid has voxels: {moments} follow the last one")
         raise source.error("expected the magnetisation grid after the atoms' moments, but the file ends")
     if moments not in (0, atoms):
         raise source.error(f"expected {atoms} moments of atoms before the next grid, found {moments}")

@@ -1,9 +1,10 @@
 """Numbers in columns of fixed width, decoded many at a time.
 
-A CHGCAR prints ``" 0.22326214404E+02"`` a million times over. Parsing each as text costs ten times what it costs to look
-at all of them as integers: eight digits are one 64-bit word, and three multiplications turn that word into its value
-(each step joins neighbouring digits, pairs, quadruples). The result is the float64 nearest to the printed decimal: the
-mantissa is an exact integer below 2⁵³ and is divided by an exact power of ten, so one correctly rounded operation gives it.
+A CHGCAR prints ``" 0.22326214404E+02"`` a million times over. Parsing each as text costs ten times what it costs to
+look at all of them as integers: eight digits are one 64-bit word, and three multiplications turn that word into its
+value (each step joins neighbouring digits, pairs, quadruples). The result is the float64 nearest to the printed
+decimal: the mantissa is an exact integer below 2⁵³ and is divided by an exact power of ten, so one correctly rounded
+operation gives it.
 Fields that do not look as expected are left to Python's own float.
 """
 
@@ -31,7 +32,7 @@ _MAX_DIGITS = 14  # with the leading digit 15, so below 2⁵³
 
 @dataclass(frozen=True)
 class Columns:
-    """Where sign, digits and exponent stand in every field of a line such as ``" 0.22326214404E+02 -.17238274859E-08"``.
+    """Where sign, digits and exponent stand in the fields of a line, as in ``" 0.22326214404E+02 -.17238274859E-08"``.
 
     Attributes:
         width: characters per field.
@@ -201,10 +202,10 @@ def _lead_tables() -> tuple[ndarray, ndarray]:
     """[65536] the sign (NaN for what is none) and the units digit that the two characters before the point spell."""
     signs = np.full(65536, np.nan)
     units = np.zeros(65536, dtype=_U64)
-    for first, second in [" -", "  ", *(f"{s}{d}" for s in " -" for d in range(10))]:
-        code = ord(first) | ord(second) << 8
-        signs[code] = -1.0 if "-" in (first, second) else 1.0
-        units[code] = int(second) if second.isdigit() else 0
+    for pair in [" -", "  ", *(f"{sign}{digit}" for sign in " -" for digit in range(10))]:
+        code = ord(pair[0]) | ord(pair[1]) << 8
+        signs[code] = -1.0 if "-" in pair else 1.0
+        units[code] = int(pair[1]) if pair[1].isdigit() else 0
     return signs, units
 
 

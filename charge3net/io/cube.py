@@ -7,7 +7,7 @@ here say it in their second line, others are taken as periodic along all three a
 from __future__ import annotations
 
 import re
-from typing import IO
+from io import BufferedIOBase
 
 import numpy as np
 from jaxtyping import Float
@@ -87,7 +87,7 @@ def read_cube_head(source: Source) -> tuple[str, Geometry, Grid, int]:
     return title, geometry, grid, channels
 
 
-def write_cube(stream: IO[bytes], density: Density) -> None:
+def write_cube(stream: BufferedIOBase, density: Density) -> None:
     """Write as a cube file in Bohr and e/Bohr³, 6 digits per value; a magnetisation becomes the second data set.
 
     Lengths have 12 decimals, more than the format's traditional 6, so that the volume keeps its digits.

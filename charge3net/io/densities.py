@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from charge3net.density import Density
 from charge3net.errors import InputError
@@ -34,7 +34,7 @@ def read_density(path: str | Path, format: str | None = None) -> Density:
         return _READERS[kind](source)
 
 
-def read_density_stream(stream: BinaryIO, name: str, format: str | None = None) -> Density:
+def read_density_stream(stream: BufferedIOBase, name: str, format: str | None = None) -> Density:
     """The same from an opened file, such as a member of a tar archive.
 
     Args:

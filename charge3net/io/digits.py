@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO
+from io import BufferedIOBase
 
 import numpy as np
 from jaxtyping import Float
@@ -79,7 +79,7 @@ class NumberFormat:
         return text
 
     def _decimal(self, magnitude: ndarray) -> tuple[ndarray, ndarray]:
-        """[n] integers of ``digits`` digits and [n] exponents e with ``|x| ≈ m/10^(digits − 1)·10^e``; 0, 0 if too small."""
+        """[n] m of ``digits`` digits and [n] exponents e with ``|x| ≈ m·10^(e + 1 − digits)``; 0 if too small."""
         tiny = magnitude < _SMALLEST
         x = np.where(tiny, 1.0, magnitude) if tiny.any() else magnitude
         exponent = np.floor(np.log10(x)).astype(np.int64)
@@ -107,7 +107,7 @@ _EXPONENTS = np.array([f"E{i:+03d}" for i in range(-99, 100)], dtype="S4")
 
 
 def write_numbers(
-    stream: IO[bytes], blocks: Iterable[Float[ndarray, "_"]], style: NumberFormat, per_line: int, row: int = 0
+    stream: BufferedIOBase, blocks: Iterable[Float[ndarray, "_"]], style: NumberFormat, per_line: int, row: int = 0
 ) -> None:
     """Write numbers, ``per_line`` in a line.
 

@@ -11,12 +11,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, TypeAlias
 
 from charge3net.errors import InputError
 
 #: Suffixes that are read; all but ``.zz`` (bare zlib) are written too.
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".lz4", ".zz")
+
+ByteStream: TypeAlias = io.RawIOBase | io.BufferedIOBase
 
 _DAMAGED = (EOFError, OSError, lzma.LZMAError, zlib.error, RuntimeError)  # lz4 raises RuntimeError
 
@@ -40,7 +42,7 @@ class Source:
         InputError: from every method when the file is damaged.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: ByteStream, name: str) -> None:
         self.name = name
         self._stream = _decompressed(stream, split_compression(name)[1])
         self._rest = b""  # read from the stream, not yet asked for from _at on
@@ -119,17 +121,17 @@ def open_source(path: str | Path) -> Iterator[Source]:
     """
     path = Path(path)
     try:
-        stream = open(path, "rb", buffering=0)
+        stream = path.open("rb", buffering=0)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     with stream:
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
-        yield Source(stream, str(path))  # type: ignore[arg-type]
+        yield Source(stream, str(path))
 
 
 @contextmanager
-def atomic_output(path: str | Path) -> Iterator[IO[bytes]]:
+def atomic_output(path: str | Path) -> Iterator[io.BufferedIOBase]:
     """Open a file for writing, compressed by suffix; it appears under its name only when all went well.
 
     Raises:
@@ -154,7 +156,7 @@ def atomic_output(path: str | Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
 
 
-def _decompressed(stream: BinaryIO, suffix: str) -> Any:
+def _decompressed(stream: Any, suffix: str) -> Any:
     if suffix == ".gz":
         return gzip.GzipFile(fileobj=stream)
     if suffix == ".xz":
@@ -171,7 +173,7 @@ def _decompressed(stream: BinaryIO, suffix: str) -> Any:
 
 
 @contextmanager
-def _compressed(stream: IO[bytes], suffix: str) -> Iterator[IO[bytes]]:
+def _compressed(stream: Any, suffix: str) -> Iterator[io.BufferedIOBase]:
     if suffix == "":
         yield stream
         return
@@ -179,9 +181,9 @@ def _compressed(stream: IO[bytes], suffix: str) -> Iterator[IO[bytes]]:
     if suffix == ".gz":  # no name and no time inside, so that equal densities give equal files
         packed = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0)
     elif suffix == ".xz":
-        packed = lzma.LZMAFile(stream, "wb", preset=3)
+        packed = lzma.open(stream, "wb", preset=3)  # noqa: SIM115
     elif suffix == ".bz2":
-        packed = bz2.BZ2File(stream, "wb")
+        packed = bz2.open(stream, "wb")  # noqa: SIM115
     else:
         import lz4.frame
 
@@ -193,7 +195,7 @@ def _compressed(stream: IO[bytes], suffix: str) -> Iterator[IO[bytes]]:
 class _ZlibReader(io.RawIOBase):
     """A bare zlib stream (``.zz``) as a readable file."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._zlib = zlib.decompressobj()
 

@@ -18,7 +18,7 @@ _VASP_OTHERS = {"locpot": "a potential", "elfcar": "a localisation function", "w
 
 
 def density_format(path: str | Path, given: str | None = None) -> str:
-    """``"chgcar"``, ``"cube"`` or ``"npz"``: what is given, else by the suffix, else by a VASP name anywhere in the name.
+    """``"chgcar"``, ``"cube"`` or ``"npz"``: what is given, else by the suffix, else by a VASP name in it.
 
     ``CHGCAR``, ``CHGCAR.Si2``, ``mp-149_AECCAR2.gz``, ``000001.chgcar.lz4`` and ``x.vasp`` are all of format chgcar.
 
@@ -39,8 +39,8 @@ def density_format(path: str | Path, given: str | None = None) -> str:
         known = "chgcar"
     if known is None:
         raise InputError(
-            f"{path}: the name does not say which format the density has; use CHGCAR (or CHG, AECCAR0, PARCHG, *.chgcar,"
-            " *.vasp), *.cube or *.npz, or give format= 'chgcar', 'cube' or 'npz'"
+            f"{path}: the name does not say which format the density has; use CHGCAR (or CHG, AECCAR0, PARCHG,"
+            " *.chgcar, *.vasp), *.cube or *.npz, or give the format: chgcar, cube or npz"
         )
     return known
 

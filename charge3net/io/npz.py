@@ -1,4 +1,4 @@
-"""NumPy archives: everything a :class:`~charge3net.density.Density` holds, to the last bit, in a file numpy alone opens.
+"""NumPy archives: everything a :class:`~charge3net.density.Density` holds, to the last bit, in a file that numpy opens.
 
 Keys (all but the first five may be missing): ``numbers``, ``positions`` [Å], ``cell`` [Å, rows], ``pbc``, ``density``
 [nx, ny, nz] or [2, nx, ny, nz] in e/Å³, ``grid_cell`` and ``grid_origin`` [Å] where they differ from cell and 0,
@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from typing import IO, Any
+from io import BufferedIOBase
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -41,7 +42,7 @@ def read_npz(source: Source) -> Density:
         augmentation = tuple(str(text) for text in _get(source, archive, "augmentation", ()))
         provenance = {"file": source.name, "format": "npz", **_meta(source, archive)}
     try:
-        return Density(geometry, grid, values, augmentation, provenance)
+        return Density(geometry, grid, values if values.ndim == 4 else values[None], augmentation, provenance)
     except InputError as error:
         raise source.error(str(error)) from None
 
@@ -58,7 +59,7 @@ def read_npz_grid(source: Source) -> Grid:
         return _grid(source, archive, _geometry(source, archive), _stored_shape(source, archive))
 
 
-def write_npz(stream: IO[bytes], density: Density) -> None:
+def write_npz(stream: BufferedIOBase, density: Density) -> None:
     """Write as an archive. The values keep their dtype.
 
     Raises:

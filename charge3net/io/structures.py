@@ -110,7 +110,7 @@ def _read_other(source: Source, path: Path) -> list[Any]:
         warnings.simplefilter("ignore")
         for reader in (lambda: list(ase.io.iread(str(path), index=":")), lambda: [Structure.from_file(str(path))]):
             try:
-                found: list[Any] = reader()  # type: ignore[no-untyped-call]
+                found: list[Any] = reader()
             except Exception as error:  # any of a hundred parsers
                 reasons.append(_reason(error))
                 continue

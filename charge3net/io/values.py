@@ -16,7 +16,7 @@ _BLOCK = 32768  # values; the scratch arrays of a block stay in the cache
 
 
 def read_values(source: Source, count: int, what: str, row: int = 0) -> Iterator[ndarray]:
-    """The next ``count`` numbers of a file as consecutive float64 arrays; each is overwritten when the next is asked for.
+    """The next ``count`` numbers of a file as consecutive float64 arrays; asking for the next overwrites the last.
 
     The source is left at the start of the line after the last number.
 
@@ -58,6 +58,8 @@ def _blocks(source: Source, count: int, what: str, row: int) -> Iterator[ndarray
         text = b"".join(itertools.takewhile(bool, (source.line() for _ in range(lines))))
         if not text:
             raise source.error(f"{what} needs {count} numbers, the file ends after {done}")
+        if columns and not text.endswith(b"\n") and len(text.rsplit(b"\n", 1)[-1].rstrip()) % columns.width:
+            raise source.error(f"{what} needs {count} numbers, the file ends within a number")
         try:
             block = np.array(parse_numbers(text))
         except ValueError as error:
@@ -78,7 +80,7 @@ def _column_blocks(source: Source, columns: Columns, count: int, row: int) -> It
     length = full * line + (short * width + len(ending) if short else 0)
     capacity = max(_BLOCK // row, 1)
     text = np.empty(PADDING + capacity * length, dtype=np.uint8)
-    body = memoryview(text)[PADDING:]
+    body = text.data[PADDING:]
     decoder = Decoder(columns, capacity * row)
     values = np.empty((capacity, row))
     done = 0

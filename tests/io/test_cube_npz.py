@@ -1,0 +1,197 @@
+"""Cube files against ASE and pymatgen and by hand; npz archives."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.grid import Grid
+from charge3net.io import read_density, read_grid, read_structure, write_density
+from tests.io import made_up
+
+BOHR = 0.529177210903  # CODATA 2018, Å
+
+
+def cube_text(natoms: str = "2", extra: str = "", sign: int = 1, values: str | None = None) -> str:
+    """H and O on a 2 × 2 × 3 grid of steps 0.5, 1 and 2 (Bohr or Å)."""
+    axes = "".join(
+        f"{sign * n:5d} {' '.join(f'{step * (i == k):.6f}' for k in range(3))}\n"
+        for i, (n, step) in enumerate(zip((2, 2, 3), (0.5, 1.0, 2.0), strict=True))
+    )
+    atoms = "    1 1.0 0.0 0.0 0.0\n    8 8.0 0.5 1.0 1.5\n"
+    values = values or "\n".join(" ".join(f"{3 * row + k:.5E}" for k in range(3)) for row in range(4))
+    return f"made up\nby hand\n  {natoms}  -1.0 0.5 0.25\n{axes}{atoms}{extra}{values}\n"
+
+
+@pytest.mark.parametrize(("sign", "length"), [(1, BOHR), (-1, 1.0)])
+def test_units_origin_and_order(tmp_path: Path, sign: int, length: float) -> None:
+    path = tmp_path / "rho.cube"
+    path.write_text(cube_text(sign=sign))
+    density = read_density(path)
+    assert density.grid.shape == (2, 2, 3)
+    np.testing.assert_allclose(density.grid.cell, np.diag([1.0, 2.0, 6.0]) * length)
+    np.testing.assert_allclose(density.grid.origin, np.array([-1.0, 0.5, 0.25]) * length)
+    np.testing.assert_allclose(density.geometry.positions[1], np.array([0.5, 1.0, 1.5]) * length)
+    assert density.geometry.numbers.tolist() == [1, 8]
+    np.testing.assert_allclose(density.total.ravel() * BOHR**3, np.arange(12.0), rtol=1e-14)
+    if sign == 1:  # the sum over voxels of e/Bohr³ times 1 Bohr³ per voxel
+        assert density.electrons() == pytest.approx(66.0)
+
+
+def test_negative_number_of_atoms_announces_data_sets(tmp_path: Path) -> None:
+    path = tmp_path / "rho.cube"
+    path.write_text(cube_text("-2", "    1   33\n"))
+    assert read_density(path).values.shape == (1, 2, 2, 3)
+    pairs = " ".join(f"{n}.0 {-n}.0" for n in range(12))
+    path.write_text(cube_text("-2", "  2\n 10 11\n", values=pairs))
+    density = read_density(path)
+    np.testing.assert_allclose(density.spin, -density.total)
+    np.testing.assert_allclose(density.total.ravel() * BOHR**3, np.arange(12.0))
+    path.write_text(cube_text("-2", "    3  1 2 3\n", values=pairs))
+    with pytest.raises(InputError, match="holds 3 data sets"):
+        read_density(path)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 3, 12), (4, 2, 7), (5, 1, 1)])
+def test_ase_and_pymatgen_read_what_we_write(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    from ase.io.cube import read_cube_data
+    from pymatgen.io.common import VolumetricData
+
+    density = made_up.density(shape=shape)
+    path = tmp_path / "rho.cube"
+    write_density(density, path)
+    data, atoms = read_cube_data(str(path))
+    np.testing.assert_allclose(data, density.total * BOHR**3, rtol=6e-6)
+    np.testing.assert_allclose(atoms.positions, density.geometry.positions, atol=1e-8)
+    np.testing.assert_allclose(atoms.cell.array, made_up.CELL, atol=1e-8)
+    np.testing.assert_allclose(VolumetricData.from_cube(str(path)).data["total"], data, rtol=1e-12)
+    again = read_density(path)
+    np.testing.assert_allclose(again.values, density.values, rtol=6e-6)
+    assert again.electrons() == pytest.approx(density.electrons(), rel=6e-6)
+
+
+def test_we_read_what_ase_writes(tmp_path: Path) -> None:
+    from ase.build import molecule
+    from ase.io.cube import write_cube
+
+    atoms = molecule("H2O", vacuum=1.5)
+    data = np.random.default_rng(1).random((4, 5, 6)) - 0.2
+    with open(tmp_path / "rho.cube", "w") as stream:
+        write_cube(stream, atoms, data)
+    density = read_density(tmp_path / "rho.cube")
+    np.testing.assert_allclose(density.total * BOHR**3, data, rtol=1e-6)
+    np.testing.assert_allclose(density.geometry.positions, atoms.positions, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rho.cube", "rho.npz", "rho.cube.gz", "rho.npz.xz"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_round_trip_keeps_spin_origin_and_periodicity(tmp_path: Path, name: str, channels: int) -> None:
+    density = made_up.density(channels=channels)
+    geometry = replace(density.geometry, pbc=np.array([True, False, True]))
+    grid = Grid(made_up.CELL, made_up.SHAPE, np.array([0.5, -1.0, 2.0]))
+    density = Density(geometry, grid, density.values)
+    write_density(density, tmp_path / name)
+    again = read_density(tmp_path / name)
+    assert again.grid.same_as(grid, 1e-10)
+    assert read_grid(tmp_path / name).same_as(grid, 1e-10)
+    assert again.geometry.pbc.tolist() == [True, False, True]
+    assert read_structure(tmp_path / name).numbers.tolist() == [3, 8, 8]
+    np.testing.assert_allclose(again.values, density.values, rtol=6e-6 if "cube" in name else 0)
+
+
+def test_npz_keeps_everything(tmp_path: Path) -> None:
+    density = made_up.density(channels=2, dtype=np.float32)
+    part = Grid(made_up.CELL / 2, made_up.SHAPE)
+    density = Density(density.geometry, part, density.values, ("total ü\n", "spin\n"), {"model": "m", "steps": 3})
+    write_density(density, tmp_path / "rho.npz")
+    again = read_density(tmp_path / "rho.npz")
+    assert again.values.dtype == np.float32
+    assert np.array_equal(again.values, density.values)
+    assert np.array_equal(again.grid.cell, part.cell)
+    assert np.array_equal(again.geometry.cell, made_up.CELL)
+    assert again.augmentation == density.augmentation
+    assert again.provenance["model"] == "m"
+    with np.load(tmp_path / "rho.npz") as archive:  # numpy alone opens it
+        assert archive["density"].shape == (2, *made_up.SHAPE)
+        assert json.loads(str(archive["meta"])) == {"model": "m", "steps": 3}
+
+
+def test_entries_of_the_open_dft_sets(shared: Path) -> None:
+    for path in [*sorted((shared / "dft" / "crystals").glob("*.npz"))[:3], shared / "dft/molecules/g2-C2H4.npz"]:
+        density = read_density(path)
+        with np.load(path) as archive:
+            assert density.electrons() == pytest.approx(float(archive["n_electrons"]), abs=1e-3)
+            assert density.geometry.numbers.tolist() == archive["numbers"].tolist()
+        assert density.provenance["xc"] == "PBE"
+        assert Grid.like(path).shape == density.grid.shape
+
+
+def test_zlib_files_are_read(tmp_path: Path) -> None:
+    path = made_up.write_chgcar(tmp_path / "CHGCAR")
+    packed = zlib.compress(path.read_bytes())
+    (tmp_path / "1.CHGCAR.zz").write_bytes(packed)
+    assert np.array_equal(read_density(tmp_path / "1.CHGCAR.zz").values, read_density(path).values)
+    (tmp_path / "1.CHGCAR.zz").write_bytes(packed[:-30])
+    with pytest.raises(InputError, match="damaged or cut short"):
+        read_density(tmp_path / "1.CHGCAR.zz")
+    with pytest.raises(InputError, match=r"\.zz files are only read"):
+        write_density(made_up.density(), tmp_path / "2.CHGCAR.zz")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("one line", "the file ends where a second line"),
+        (cube_text("two"), r"expected the number of atoms and the origin \(4 numbers\), found 'two"),
+        (cube_text("3"), r"expected atom 3 of 3 \(5 numbers\), found '0\.0"),
+        (cube_text("0"), "needs 12 numbers, the line with the last one has more|at least one atom"),
+        (cube_text("-2"), "a negative number of atoms announces a list of data sets"),
+        (cube_text().rsplit("\n", 3)[0], "the grid 2 x 2 x 3 needs 12 numbers, the file ends after 6"),
+        (cube_text() + "1.0\n", "more numbers than the 12"),
+        (cube_text().replace("    2 0.000000 1", "   -2 0.000000 1"), "mix lengths in Bohr and in Å"),
+        (cube_text().replace("8 8.0", "800 8.0"), "atomic numbers must be"),
+        (cube_text(values="nan " * 12), "number 1 of the grid 2 x 2 x 3 is nan"),
+    ],
+)
+def test_broken_cubes(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "rho.cube"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read_density(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_broken_archives(tmp_path: Path) -> None:
+    path = tmp_path / "rho.npz"
+    write_density(made_up.density(), path)
+    whole = path.read_bytes()
+    with np.load(path) as archive:
+        arrays = dict(archive)
+
+    def refused(message: str) -> None:
+        with pytest.raises(InputError, match=message) as error:
+            read_density(path)
+        assert str(error.value).startswith(str(path))
+
+    path.write_bytes(whole[: len(whole) // 2])
+    refused("expected a NumPy archive")
+    path.write_text("no archive")
+    refused("expected a NumPy archive")
+    np.savez(path, **{key: value for key, value in arrays.items() if key != "cell"})
+    refused("lacks the array 'cell'; it has density, ")
+    np.savez(path, **(arrays | {"density": np.full(made_up.SHAPE, np.nan)}))
+    refused("'density' holds NaN or infinity")
+    np.savez(path, **(arrays | {"density": np.ones(5)}))
+    refused(r"'density' must be floats \[nx, ny, nz\], found float64 \[5\]")
+    np.savez(path, **(arrays | {"numbers": np.array([3, 8, 800])}))
+    refused("atomic numbers must be 0 … 118, found 3 … 800")
+    np.savez(path, **(arrays | {"meta": np.array([object()])}), allow_pickle=True)
+    refused("'meta' cannot be read")  # objects would be pickles, which run code
