@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -155,7 +156,7 @@ def _read_all(files: Mapping[str, Path], jobs: int) -> Iterator[tuple[str, FileC
             yield key, read_content(path)
         return
     waiting: deque[tuple[str, Future[FileContent]]] = deque()
-    pool = ProcessPoolExecutor(jobs)
+    pool = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
     try:
         for key, path in files.items():
             waiting.append((key, pool.submit(read_content, path)))
@@ -171,6 +172,10 @@ def _read_all(files: Mapping[str, Path], jobs: int) -> Iterator[tuple[str, FileC
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _store(

@@ -16,6 +16,9 @@ from charge3net.errors import InputError
 from charge3net.graph.collate import collate
 from charge3net.graph.types import DensityBatch
 
+#: Validation does not depend on the run's seed, so that runs with different seeds can be compared.
+_VALIDATION_SEED = 0
+
 
 class DensityDataModule(pl.LightningDataModule):
     """Training and validation batches from a store and a split.
@@ -36,10 +39,10 @@ class DensityDataModule(pl.LightningDataModule):
         cutoff: radius in Å of the model.
         batch_size: structures per step and process.
         probes: random probes per structure in training.
-        validation_structures: at most this many materials validate (a seeded choice); None for all.
-        validation_probes: fixed probes per material; None for every voxel.
+        validation_structures: at most this many materials validate, the same for every seed; None for all.
+        validation_probes: fixed probes per material, the same for every seed; None for every voxel.
         workers: processes that prepare batches; 0 for none.
-        seed: of order, probes and subset.
+        seed: of order, training probes and subset.
         train_size: train on a nested subset of this size (learning curves); None for all.
         channels: 1 for the total density, 2 for total and magnetisation.
         ignore_pbc: build graphs without periodic images.
@@ -70,14 +73,14 @@ class DensityDataModule(pl.LightningDataModule):
         self.split: Split = read_split(split)
         self.split.check(self.store.keys())
         self.train_keys = self._train_keys(train_size, seed)
-        self.validation_keys = self._validation_keys(validation_structures, seed)
+        self.validation_keys = self._validation_keys(validation_structures)
         self.batch_size, self.workers, self.seed, self.pin_memory = batch_size, workers, seed, pin_memory
         if workers < 0:
             raise InputError(f"the number of workers cannot be negative, found workers={workers}")
         StepSampler(len(self.train_keys), batch_size)
         self.train_data = ProbeDataset(self.store, self.train_keys, cutoff, probes, seed, channels, ignore_pbc)
         self.validation_data = FixedProbeDataset(
-            self.store, self.validation_keys, cutoff, validation_probes, seed, channels, ignore_pbc
+            self.store, self.validation_keys, cutoff, validation_probes, _VALIDATION_SEED, channels, ignore_pbc
         )
 
     @property
@@ -143,11 +146,11 @@ class DensityDataModule(pl.LightningDataModule):
         keys = self.split.part("train")
         return keys if size is None else nested_subset(keys, size, seed)
 
-    def _validation_keys(self, size: int | None, seed: int) -> tuple[str, ...]:
+    def _validation_keys(self, size: int | None) -> tuple[str, ...]:
         keys = self.split.part("validation")
         if size is not None and size < 1:
             raise InputError(f"validation needs at least one material, found validation_structures={size}")
-        return keys if size is None else nested_subset(keys, min(size, len(keys)), seed)
+        return keys if size is None else nested_subset(keys, min(size, len(keys)), _VALIDATION_SEED)
 
     def _loading(self) -> dict[str, Any]:
         return {

@@ -64,6 +64,11 @@ def test_ranks_validate_disjoint_materials(store_and_split: Paths) -> None:
         data.validation_loader(0, 3)
 
 
+def test_every_seed_validates_on_the_same_probes(store_and_split: Paths) -> None:
+    one, other = (make(store_and_split, seed=seed, validation_structures=1) for seed in (1, 2))
+    assert [fingerprint(b) for b in one.validation_loader()] == [fingerprint(b) for b in other.validation_loader()]
+
+
 def test_subsets_are_nested(store_and_split: Paths) -> None:
     small, large = (set(make(store_and_split, train_size=size).train_keys) for size in (2, 5))
     assert len(small) == 2
