@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +28,7 @@ from charge3net.metrics import Average, ErrorSums, sums_by_element
 CHUNK = 1 << 18
 
 
+@runtime_checkable
 class PredictsDensity(Protocol):
     """What is evaluated: :class:`charge3net.predict.Predictor`, or anything with this method."""
 

@@ -80,7 +80,7 @@ def _report(evaluations: Sequence[Any], output: Path, figures: bool) -> None:
 def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The comparison as text, best model first."""
     several = len(rows) > 1
-    head = ["model", "ε_mae (%)", "atoms (%)", "|Δ electrons|", "materials", "s/material"]
+    head = ["model", "ε_mae (%)", "superposition (%)", "|Δ electrons|", "materials", "s/material"]
     table = [head + (["over the best, 95 % interval"] if several else [])]
     for row in rows:
         baseline, error = row["baseline_nmae_percent"], row["standard_error"]
@@ -102,7 +102,7 @@ def format_elements(evaluation: Any) -> str:
     """Errors by element as text."""
     from ase.data import chemical_symbols
 
-    table = [["near", "ε_mae (%)", "atoms (%)", "materials"]]
+    table = [["near", "ε_mae (%)", "superposition (%)", "materials"]]
     for z, errors in evaluation.by_element().items():
         baseline = "" if errors.baseline is None else f"{errors.baseline.nmae:.2f}"
         table.append([chemical_symbols[z], f"{errors.pooled.nmae:.3f}", baseline, str(errors.nmae.count)])

@@ -1,4 +1,4 @@
-"""Figures: every function returns a matplotlib Figure, :func:`save_figure` writes it. They need the extra ``[plot]``."""
+"""Figures: functions return a matplotlib Figure, :func:`save_figure` writes it. They need the extra ``[plot]``."""
 
 from charge3net.plot.curves import Curve, learning_curves
 from charge3net.plot.errors import angular_gain, element_bars, error_histogram, error_strip, parity

@@ -84,19 +84,27 @@ def plain_log_ticks(ax: Axes, axis: str) -> None:
     target.set_minor_formatter(NullFormatter())
 
 
+def check_figure_name(path: str | Path) -> str:
+    """The format of a figure of this name.
+
+    Raises:
+        InputError: for a suffix other than png, svg, pdf.
+    """
+    suffix = Path(path).suffix.lstrip(".").lower()
+    if suffix not in ("png", "svg", "pdf"):
+        raise InputError(f"a figure's name ends in .png, .svg or .pdf; found {Path(path).name}")
+    return suffix
+
+
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure whole or not at all; the format follows from the suffix (png, svg, pdf).
 
     Raises:
         InputError: for a suffix that matplotlib cannot write.
     """
-    path = Path(path)
-    known = ("png", "svg", "pdf")
-    suffix = path.suffix.lstrip(".").lower()
-    if suffix not in known:
-        raise InputError(f"a figure's name ends in {', '.join('.' + k for k in known)}; found {path.name}")
+    suffix, path = check_figure_name(path), Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     metadata = {"Date": None} if suffix == "svg" else None
     figure.savefig(part, format=suffix, bbox_inches="tight", facecolor="white", metadata=metadata)
     os.replace(part, path)

@@ -1,0 +1,110 @@
+"""Figures of densities, runs and evaluations (png, svg or pdf, by the name of the output).
+
+charge3net plot slice CHGCAR predicted.cube -o slice.png
+charge3net plot isosurface CHGCAR predicted.cube --level 0.5 -o surface.png
+charge3net plot curves runs/* -o curves.pdf
+charge3net plot errors evaluation/* -o errors.svg
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from charge3net.density import Density
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``charge3net plot``."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    _add_slice(kinds.add_parser("slice", help="colour map of one density, or of two and their difference, on a plane"))
+    surface = kinds.add_parser("isosurface", help="isosurfaces side by side, coloured by the difference from the first")
+    surface.add_argument("densities", nargs="+", metavar="FILE", help="CHGCAR, cube or npz; the first is the reference")
+    surface.add_argument("--level", type=float, metavar="RHO", help="e/Å³; default: encloses 80 %% of the electrons")
+    curves = kinds.add_parser("curves", help="validation error against training step, log-log")
+    curves.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or folders of runs")
+    errors = kinds.add_parser("errors", help="error of every material for several models")
+    errors.add_argument("evaluations", nargs="+", metavar="DIR", help="folders written by `charge3net evaluate`")
+    for kind in kinds.choices.values():
+        kind.add_argument("-o", "--output", required=True, metavar="FIGURE", help="name ending in .png, .svg or .pdf")
+
+
+def _add_slice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("densities", nargs="+", metavar="FILE", help="one or two of CHGCAR, cube, npz: true, predicted")
+    parser.add_argument(
+        "--atoms", type=int, nargs=3, metavar="I", help="three atoms that span the plane, counted from 0"
+    )
+    parser.add_argument("--size", type=float, default=7.0, help="side of the window in Å (default: 7)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw and save one figure."""
+    from charge3net.plot.style import check_figure_name, save_figure
+
+    check_figure_name(args.output)
+    draw = {"slice": _slice, "isosurface": _isosurface, "curves": _curves, "errors": _errors}[args.kind]
+    print(save_figure(draw(args), args.output))
+    return 0
+
+
+def _slice(args: argparse.Namespace) -> Figure:
+    from charge3net.plot import Plane, density_slice
+
+    if len(args.densities) > 2:
+        raise InputError(f"a slice takes one or two densities, found {len(args.densities)}")
+    densities = _read(args.densities)
+    geometry = densities[0].geometry
+    plane = (
+        Plane.through_most_atoms(geometry, args.size)
+        if args.atoms is None
+        else Plane.through_atoms(geometry, args.atoms, args.size)
+    )
+    names = [*_titles(args.densities), ""]
+    return density_slice(densities[0], densities[1] if len(densities) == 2 else None, plane, (names[0], names[1]))
+
+
+def _isosurface(args: argparse.Namespace) -> Figure:
+    from charge3net.plot import isosurfaces
+
+    return isosurfaces(_read(args.densities), _titles(args.densities), args.level)
+
+
+def _curves(args: argparse.Namespace) -> Figure:
+    from charge3net.plot import Curve, learning_curves
+    from charge3net.runs import find_runs, read_runs
+
+    runs = read_runs([run.path for folder in args.runs for run in find_runs(folder)])
+    return learning_curves([Curve(run.name, *run.validation_curve()) for run in runs])
+
+
+def _errors(args: argparse.Namespace) -> Figure:
+    import numpy as np
+
+    from charge3net.evaluation_files import read_evaluation
+    from charge3net.plot import error_strip
+
+    evaluations = [read_evaluation(folder) for folder in args.evaluations]
+    rows = {e.facts["name"]: np.array([m.total.nmae for m in e.materials]) for e in evaluations}
+    if len(rows) < len(evaluations):
+        raise InputError("two of these evaluations have the same name; evaluate both models in one command")
+    atoms = np.array([m.baseline.nmae for m in evaluations[0].materials if m.baseline is not None])
+    reference = "superposition of atoms"
+    return error_strip({**rows, reference: atoms} if len(atoms) else rows, reference)
+
+
+def _read(paths: list[str]) -> list[Density]:
+    from charge3net.io import read_density
+
+    return [read_density(path) for path in paths]
+
+
+def _titles(paths: list[str]) -> list[str]:
+    """File names, with their folders where the names alone are the same."""
+    names = [Path(path).name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]

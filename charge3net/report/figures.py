@@ -1,0 +1,82 @@
+"""The report's figures, as data URIs: nothing beside the page is needed to show it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from charge3net.density import Density
+from charge3net.plot import (
+    Curve,
+    angular_gain,
+    density_slice,
+    element_bars,
+    error_strip,
+    isosurfaces,
+    learning_curves,
+    parity,
+)
+from charge3net.report.findings import relative_gain
+from charge3net.report.gather import Subject
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def curves(subject: Subject) -> str:
+    """Validation error against step, with the superposition of atoms as a line."""
+    drawn = [Curve(c.label, *run.validation_curve()) for c in subject.contenders for run in c.runs]
+    baseline = None if np.isnan(subject.baseline).all() else float(np.nanmean(subject.baseline))
+    return embed(learning_curves(drawn, baseline), "svg")
+
+
+def strip(subject: Subject) -> str:
+    """Every structure's error for every model."""
+    rows = {c.label: c.errors for c in subject.contenders}
+    reference = "superposition of atoms"
+    known = subject.baseline[np.isfinite(subject.baseline)]
+    return embed(error_strip({**rows, reference: known} if len(known) else rows, reference), "svg")
+
+
+def elements(subject: Subject) -> str:
+    """The best model's error by element."""
+    found = subject.best.evaluations[0].by_element()
+    baseline = {z: e.baseline.nmae for z, e in found.items() if e.baseline is not None}
+    return embed(element_bars({z: e.pooled.nmae for z, e in found.items()}, baseline), "svg")
+
+
+def voxels(subject: Subject) -> str:
+    """The best model's prediction against the truth, voxel by voxel."""
+    return embed(parity(subject.best.evaluations[0].parity()), "png")
+
+
+def gain(subject: Subject) -> str | None:
+    """ζ against what higher rotation orders gain; None for fewer than two orders."""
+    orders = subject.rotation_orders()
+    if len(orders) < 2:
+        return None
+    low = orders[0]
+    gains = {f"L = {low.rotation_order} → {c.rotation_order}": relative_gain(low, c) for c in orders[1:]}
+    return embed(angular_gain(subject.zeta, gains, f"ε$_{{mae}}$ below that of L = {low.rotation_order} (%)"), "svg")
+
+
+def slice_of(true: Density, predicted: Density) -> str:
+    """One structure on a plane: true, predicted, difference."""
+    return embed(density_slice(true, predicted, titles=("DFT", "predicted")), "png")
+
+
+def surfaces_of(true: Density, predicted: Density) -> str:
+    """Isosurfaces of one structure, true and predicted."""
+    return embed(isosurfaces([true, predicted], ["DFT", "predicted (colour: difference)"]), "png")
+
+
+def embed(figure: Figure, kind: str) -> str:
+    """A figure as a data URI, ``kind`` png or svg."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else None
+    figure.savefig(buffer, format=kind, bbox_inches="tight", facecolor="white", dpi=150, metadata=metadata)
+    mime = {"png": "image/png", "svg": "image/svg+xml"}[kind]
+    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,295 @@
+"""The page itself."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charge3net.density import Density
+from charge3net.evaluation_files import write_whole
+from charge3net.evaluation_run import TestSet
+from charge3net.report import figures
+from charge3net.report.circumstances import commit, evaluation_command, machine, training_commands
+from charge3net.report.findings import Findings, compare, findings
+from charge3net.report.gather import Contender, Subject, data_summary, gather
+from charge3net.report.style import STYLE
+
+
+def write_report(
+    runs: str | Path,
+    test: TestSet,
+    split: str | Path,
+    evaluations: str | Path,
+    output: str | Path,
+    *,
+    title: str = "Electron densities from equivariant networks",
+    commands: Sequence[str] = (),
+) -> Path:
+    """Write the page, whole or not at all.
+
+    The best model predicts one structure of the test set: that with the median error.
+
+    Args:
+        runs: folder of finished runs.
+        test: held-out materials on which all of them were evaluated.
+        split: the file of the split, for the commands.
+        evaluations: folder of what ``charge3net evaluate`` wrote.
+        output: the HTML file.
+        title: head of the page.
+        commands: further commands that led here, shown first.
+
+    Raises:
+        InputError: if runs, evaluations and data do not belong together.
+    """
+    subject = gather(runs, evaluations, test)
+    true, predicted = _example(subject)
+    own = ["charge3net", "report", "--runs", str(runs), "--data", str(test.store.path), "--split", str(split)]
+    own += ["--evaluation", str(evaluations), "-o", str(output)]
+    repeat = [*training_commands(runs, subject), evaluation_command(subject, evaluations, split), shlex.join(own)]
+    body = "\n".join(
+        [
+            _head(title, subject),
+            _findings(findings(subject)),
+            _error_section(subject),
+            _training_section(subject),
+            _example_section(subject, true, predicted),
+            _angular_section(subject),
+            _detail_section(subject),
+            _data_section(data_summary(test.store, test), test),
+            _repeat_section([*commands, *repeat], subject),
+        ]
+    )
+    page = (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{_text(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>\n{STYLE}</style>\n</head>\n'
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(output, page)
+    return output
+
+
+def _example(subject: Subject) -> tuple[Density, Density]:
+    """The typical structure: true, and predicted by the best model."""
+    from charge3net.predict import Predictor
+
+    entry = subject.test.store[subject.typical()]
+    predictor = Predictor.from_checkpoint(subject.best.best_run.path)
+    return entry.density(), predictor.predict(entry.geometry, grid=entry.grid)
+
+
+def _head(title: str, subject: Subject) -> str:
+    best, known = subject.best, subject.baseline[np.isfinite(subject.baseline)]
+    tiles = [
+        (
+            f"{best.average.mean:.2f} %",
+            f"ε<sub>mae</sub> of {_text(best.label)} on {len(subject.keys)} held-out structures",
+        )
+    ]
+    if len(known):
+        tiles.append((f"{known.mean():.1f} %", "ε<sub>mae</sub> of the superposition of atoms"))
+        tiles.append((f"{known.mean() / best.average.mean:.1f}×", "smaller error than the superposition of atoms"))
+    tiles.append((str(sum(len(c.runs) for c in subject.contenders)), "trained networks compared"))
+    cards = "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in tiles)
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    head = f'<header><h1>{_text(title)}</h1><p class="quiet">charge3net report, {date}</p></header>'
+    return f'{head}<div class="tiles">{cards}</div>'
+
+
+def _findings(found: Findings) -> str:
+    return _section(
+        "What this shows, and what it does not settle",
+        f"<h3>Shown</h3>{_list(found.shown)}<h3>Not settled</h3>{_list(found.open)}",
+    )
+
+
+def _error_section(subject: Subject) -> str:
+    rows = [_error_row(contender, subject) for contender in subject.contenders]
+    known = subject.baseline[np.isfinite(subject.baseline)]
+    if len(known):
+        row = [
+            "superposition of atoms",
+            _spread(known),
+            f"{np.median(known):.2f}",
+            f"{known.min():.2f} … {known.max():.2f}",
+        ]
+        rows.append([*row, "1", "", ""])
+    head = [
+        "model",
+        "ε_mae (%), mean ± s.e.",
+        "median",
+        "range",
+        "atoms / model",
+        "|Δ electrons|",
+        "minus the best, 95 % interval",
+    ]
+    note = (
+        "ε_mae = Σ|ρ − ρ̂| / Σ|ρ| over every voxel of each structure's own grid. Differences are paired over the "
+        f"{len(subject.keys)} structures (Student's t). Dots are structures, diamonds means with their standard errors."
+    )
+    return _section("Errors on held-out structures", _table(head, rows) + _figure(figures.strip(subject), note))
+
+
+def _error_row(contender: Contender, subject: Subject) -> list[str]:
+    errors, ratio = contender.errors, np.nanmean(subject.baseline) / contender.average.mean
+    electrons = np.mean([e.summary()["absolute_electron_error"]["mean"] for e in contender.evaluations])
+    difference = "the best"
+    if contender is not subject.best:
+        pair = compare(contender, subject.best)
+        difference = "" if pair is None else f"{pair.mean:+.2f} ({pair.low:+.2f} … {pair.high:+.2f})"
+    return [
+        contender.label,
+        _spread(errors),
+        f"{np.median(errors):.2f}",
+        f"{errors.min():.2f} … {errors.max():.2f}",
+        "" if np.isnan(ratio) else f"{ratio:.1f}",
+        f"{electrons:.2g}",
+        difference,
+    ]
+
+
+def _training_section(subject: Subject) -> str:
+    head = ["model", "parameters", "size", "steps", "batch", "seeds", "time", "best validation ε_mae (%)", "at step"]
+    rows = []
+    for contender in subject.contenders:
+        run = contender.best_run
+        batch = run.card.training.get("batch")
+        rows.append(
+            [
+                contender.label,
+                f"{contender.evaluations[0].facts['model']['parameters']:,}".replace(",", "\u202f"),
+                "" if contender.size is None else str(contender.size),
+                str(contender.steps),
+                "" if batch is None else f"{batch[0]} × {batch[1]}",
+                str(len(contender.runs)),
+                "" if contender.seconds is None else _duration(contender.seconds),
+                f"{run.card.metrics.get('val/emae', float('nan')):.2f}",
+                str(run.card.training.get("step", "")),
+            ]
+        )
+    note = (
+        "Size: total multiplicity of ChargE3Net's features, shared among its rotation orders; number of features of "
+        "SchNet and PaiNN. Batch: structures × probe points per step. Validation: fixed random voxels of structures "
+        "that are neither trained on nor tested. Time: mean over seeds, validations included."
+    )
+    return _section("What was trained", _table(head, rows) + _figure(figures.curves(subject), note))
+
+
+def _example_section(subject: Subject, true: Density, predicted: Density) -> str:
+    key = subject.typical()
+    error = subject.best.errors[subject.keys.index(key)]
+    intro = (
+        f"<p>Held-out structure <code>{_text(key)}</code> ({_text(true.geometry.formula)}, {len(true.geometry)} atoms, "
+        f"grid {' × '.join(map(str, true.grid.shape))}), the one with the median error of {_text(subject.best.label)}: "
+        f"ε<sub>mae</sub> = {error:.2f} %. The file holds {true.electrons():.3f} electrons, the prediction "
+        f"{predicted.electrons():.3f} (nothing was scaled).</p>"
+    )
+    plane = "The plane of three neighbouring atoms in which most atoms lie; logarithmic colours, difference linear."
+    surface = (
+        "Isosurfaces; the predicted one is coloured by predicted − DFT. Grey: cut by the wall of the periodic cell."
+    )
+    return _section(
+        "One held-out structure",
+        intro
+        + _figure(figures.slice_of(true, predicted), plane)
+        + _figure(figures.surfaces_of(true, predicted), surface),
+    )
+
+
+def _angular_section(subject: Subject) -> str:
+    drawn = figures.gain(subject)
+    if drawn is None:
+        return ""
+    note = (
+        "ζ = 1 − Σ|∇ρ·r̂| / Σ|∇ρ|, with r̂ the direction from the nearest atom: 0 for a density that depends only on "
+        "the distance to the nearest atom (Koker et al., npj Comput. Mater. 10, 161 (2024)). Each dot is a held-out "
+        "structure."
+    )
+    return _section("Angular variation and the gain from higher rotation orders", _figure(drawn, note))
+
+
+def _detail_section(subject: Subject) -> str:
+    note = (
+        f"{subject.best.label}: left, every voxel of the test set; right, voxels by the element of their nearest atom."
+    )
+    sources = (("parity", figures.voxels(subject)), ("elements", figures.elements(subject)))
+    images = "".join(f'<img alt="{name}" src="{source}">' for name, source in sources)
+    content = f'<figure><div class="pair">{images}</div><figcaption>{_text(note)}</figcaption></figure>'
+    return _section("The best model in detail", content)
+
+
+def _data_section(summary: Mapping[str, Any], test: TestSet) -> str:
+    from ase.data import chemical_symbols
+
+    formulas = summary["formulas"]
+    shown = ", ".join(formulas[:12]) + (f" and {len(formulas) - 12} more" if len(formulas) > 12 else "")
+    facts = {
+        "store": f"{test.store.path.name}, {summary['materials']} structures",
+        "atoms": f"{summary['atoms'][0]} to {summary['atoms'][1]} in a structure",
+        "split": ", ".join(f"{name} {count}" for name, count in summary["parts"].items()) or "none",
+        "elements": ", ".join(chemical_symbols[z] for z in summary["elements"]),
+        "formulas": shown,
+        "grid spacing": f"{summary['spacing'][0]:.3f} to {summary['spacing'][1]:.3f} Å (largest of the three)",
+        **{name: text for name, text in summary["notes"].items() if len(text) < 200},
+        "hash of the store": summary["hash"],
+    }
+    return _section("The data", _definitions(facts))
+
+
+def _repeat_section(commands: Sequence[str], subject: Subject) -> str:
+    facts = subject.best.evaluations[0].facts
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    known = {"commit": commit(), "versions": versions, **machine(), "evaluated on": facts["machine"]}
+    text = _text("\n\n".join(commands))
+    return _section(
+        "To repeat it", f"<pre>{text}</pre>" + _definitions({k: v for k, v in known.items() if v is not None})
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{_text(title)}</h2>{content}</section>"
+
+
+def _figure(source: str, caption: str) -> str:
+    return f'<figure><img alt="{_text(caption)}" src="{source}"><figcaption>{_text(caption)}</figcaption></figure>'
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{_text(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _definitions(facts: Mapping[str, str]) -> str:
+    return "<dl>" + "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in facts.items()) + "</dl>"
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
+def _spread(values: np.ndarray) -> str:
+    error = f" ± {values.std(ddof=1) / np.sqrt(len(values)):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{error}"
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 600
+        else f"{seconds / 60:.0f} min"
+        if seconds < 36000
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _text(text: str) -> str:
+    """For HTML; ε_mae with its subscript."""
+    return html.escape(text).replace("ε_mae", "ε<sub>mae</sub>")
