@@ -36,7 +36,7 @@ define_macros += [('GPAW_WITHOUT_LIBXC', None), ('GPAW_WITHOUT_BLAS', None)]
 PY
 
 "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
-"$environment/bin/python" -m pip install --quiet --disable-pip-version-check 'numpy<3' scipy 'ase>=3.26' rdkit
+"$environment/bin/python" -m pip install --quiet --disable-pip-version-check 'numpy<3' scipy 'rdkit==2026.9.1'
 GPAW_CONFIG=$config "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
     'gpaw==26.7.0' 'gpaw-data==1.2.1'
 "$environment/bin/python" -c "$probe" || {

@@ -54,7 +54,6 @@ def molecules(count: int, seed: int, elements: Sequence[str] = ("C", "N", "O", "
     Geometries are ETKDG conformers relaxed with MMFF94 (UFF where it has no parameters), turned to their principal
     axes, in an orthorhombic box with VACUUM around the nuclei. ``info`` holds tag and source.
     """
-
     names: dict[str, int] = defaultdict(int)
     made = 0
     for smiles in select(molecule_graphs(HEAVY_ATOMS, elements), seed):

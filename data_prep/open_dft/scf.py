@@ -53,8 +53,8 @@ def compensation_density(
     for moments, position in zip(multipoles, positions, strict=True):
         phase = np.exp(-1j * (vectors @ position))
         total += phase * sum(q * h for q, h in zip(moments[:9], harmonics, strict=False))
-    total = total.reshape(*shape[:2], -1)
-    return np.fft.irfftn(total, s=shape, axes=(0, 1, 2)) * (math.prod(shape) / abs(np.linalg.det(cell)))
+    coefficients = total.reshape(*shape[:2], -1)
+    return np.fft.irfftn(coefficients, s=shape, axes=(0, 1, 2)) * (math.prod(shape) / abs(np.linalg.det(cell)))
 
 
 def valence_density(dft: Any) -> tuple[ndarray, ndarray]:

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charge3net.data.store import Store
-
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "data_prep" / "open_dft"
 PYTHON = ROOT / ".cache" / "gpaw-env" / "bin" / "python"
@@ -120,22 +118,6 @@ def test_generator_resumes_and_lists_failures(tmp_path: Path) -> None:
     failures = json.loads((tmp_path / "out" / "failures.json").read_text())
     assert set(failures.values()) == {"did not converge"}
     assert len(list((tmp_path / "out").glob("*.npz"))) == 2
-
-
-def test_npz_to_store(shared: Path, tmp_path: Path) -> None:
-    source = tmp_path / "npz"
-    source.mkdir()
-    (source / "hand-Si.npz").write_bytes((shared / "dft/crystals/hand-Si.npz").read_bytes())
-    (source / "broken.npz").write_bytes((shared / "dft/crystals/hand-Si.npz").read_bytes()[:5000])
-    command = [sys.executable, FOLDER / "to_store.py", source, "-o", tmp_path / "store"]
-    done = run(*command, cwd=ROOT)
-    assert done.returncode == 1
-    assert "broken" in done.stderr
-    store = Store(tmp_path / "store")
-    assert store.keys() == ["hand-Si"]
-    assert store["hand-Si"].electrons == pytest.approx(8.0, abs=1e-5)
-    # ε_mae of the superposition of atoms as the generator's record has it
-    assert store["hand-Si"].statistics["baseline_error"] == pytest.approx(0.146333394, rel=1e-5)
 
 
 @pytest.mark.parametrize(
