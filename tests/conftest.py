@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Small tensors on a shared machine: more threads only wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

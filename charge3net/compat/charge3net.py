@@ -7,7 +7,7 @@ can; the result is the same function of the atoms.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from e3nn import o3
@@ -45,10 +45,13 @@ class PseudoscalarSpinChargE3Net(ChargE3Net):
         num_basis: int = 20,
         hidden: int = 100,
         num_neighbors: float = 20.0,
-        channels: int = 2,
     ) -> None:
-        super().__init__(lmax, mul, num_interactions, cutoff, num_basis, hidden, num_neighbors, channels)
+        super().__init__(lmax, mul, num_interactions, cutoff, num_basis, hidden, num_neighbors, channels=2)
         self.readout = IrrepsLinear(self.probe_irreps[-1], o3.Irreps("1x0e+1x0o"))
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {name: value for name, value in super().hyperparameters().items() if name != "channels"}
 
     def _atom_irreps(self) -> list[o3.Irreps]:
         return _published_irreps(o3.Irreps(f"{N_SPECIES}x0e"), self.lmax, self.mul, self.num_interactions)
@@ -119,7 +122,7 @@ def _published_layers(lmax: int, mul: int, layers: int) -> dict[str, _PublishedL
 
 def is_charge3net(state: dict[str, Tensor]) -> bool:
     """Whether these are weights of the published ChargE3Net code (prefixes already removed)."""
-    return _MARK in state
+    return any(name.startswith("atom_model.convolutions.") for name in state)
 
 
 def convert(state: dict[str, Tensor], cutoff: float = 4.0) -> ChargE3Net:
@@ -132,12 +135,14 @@ def convert(state: dict[str, Tensor], cutoff: float = 4.0) -> ChargE3Net:
     Raises:
         InputError: naming every tensor that is missing, left over or of the wrong shape.
     """
+    if _MARK not in state:
+        raise InputError(f"published ChargE3Net weights do not fit: missing {_MARK}")
     layers = 1 + max(int(k.split(".")[2]) for k in state if k.startswith("atom_model.convolutions."))
     num_basis, hidden = state[_MARK].shape
     lmax, spin = _rotation_order(state), _is_spin(state)
     mul = _representation_size(state, lmax, layers, num_basis, hidden, spin)
     kind = PseudoscalarSpinChargE3Net if spin else ChargE3Net
-    model = kind(lmax, mul, layers, cutoff, num_basis, hidden, channels=2 if spin else 1)
+    model = kind(lmax, mul, layers, cutoff, num_basis, hidden).to(state[_MARK].dtype)
     with torch.no_grad():
         model.basis.mean.copy_(state["atom_model.basis.mean"])
         model.basis.inv_std.copy_(state["atom_model.basis.inv_std"])
