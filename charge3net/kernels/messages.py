@@ -191,7 +191,7 @@ def summed_messages(layer: Convolution, senders: Blocks, edges: Edges) -> dict[o
     if arrays is None:
         return None
     plan = plan_of(layer)
-    weights = table(layer.radial, arrays.at_nodes, arrays.bins, arrays.used)
+    weights = table(layer.radial, arrays.at_nodes, arrays.used)
     features = [senders[ir].transpose(1, 2) for ir in plan.senders]
     sums = _SummedMessages.apply(plan, arrays, weights, *features)
     return {ir: block.transpose(1, 2) for ir, block in zip(plan.targets, sums, strict=True)}

@@ -3,18 +3,22 @@
 The radial network of a layer is a function of one number. It is evaluated at equally spaced nodes and turned into
 coefficients of a cubic B-spline by the inverse spline filter (Unser, Aldroubi and Eden, IEEE Trans. Signal Process. 41,
 821 (1993)): ``c_k = √3 Σ_j z^|k−j| f_j`` with z = √3 − 2. The nodes reach a few steps beyond both ends of [0, cutoff],
-where the network is as smooth as inside, so no end condition is needed. Filter and output layer are linear:
-table = (S · hidden(nodes)) · W1, and torch differentiates it.
+where the network is as smooth as inside, so no end condition is needed. The filter S is linear and so is the output layer:
+table = (S · hidden(nodes)) · W1. Only the rows that some edge uses are formed.
 """
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from charge3net.kernels.library import library
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 
 #: Steps of the table per step between the centres of the radial functions; see docs/kernels.md for the error.
@@ -29,22 +33,9 @@ def n_bins(basis: GaussianBasis) -> int:
     return BINS_PER_CENTRE * (basis.n_basis - 1)
 
 
-@cache
-def _filter(bins: int) -> Float[Tensor, "rows nodes"]:
-    """S: values at nodes −1 − margin … bins + 1 + margin → coefficients −1 … bins + 1."""
-    z = 3.0**0.5 - 2.0
-    taps = torch.tensor([z ** abs(k) for k in range(-_MARGIN, _MARGIN + 1)], dtype=torch.float64)
-    taps /= taps.sum()
-    rows = bins + 3
-    matrix = torch.zeros(rows, rows + 2 * _MARGIN, dtype=torch.float64)
-    for k in range(rows):
-        matrix[k, k : k + len(taps)] = taps
-    return matrix.to(torch.float32)
-
-
 def nodes(basis: GaussianBasis, bins: int) -> Float[Tensor, "nodes"]:
-    """[nodes] lengths in Å at which the network is evaluated."""
-    count = torch.arange(-1 - _MARGIN, bins + 2 + _MARGIN, dtype=torch.float64, device=basis.mean.device)
+    """[nodes] lengths in Å at which the network is evaluated: from −(1 + margin) to bins + 1 + margin steps."""
+    count = torch.arange(-1 - _MARGIN, bins + 2 + _MARGIN, dtype=torch.float64)
     return count * (basis.cutoff / bins)
 
 
@@ -55,7 +46,41 @@ def node_basis(basis: GaussianBasis, bins: int) -> Float[Tensor, "nodes basis"]:
 
 
 def table(
-    radial: RadialNet, at_nodes: Float[Tensor, "nodes basis"], bins: int, rows: Int[Tensor, "used"]
+    radial: RadialNet, at_nodes: Float[Tensor, "nodes basis"], rows: Int[Tensor, "used"]
 ) -> Float[Tensor, "used weights"]:
-    """The rows of the coefficient table that some edge uses."""
-    return radial.output(_filter(bins)[rows] @ radial.hidden(at_nodes))
+    """The rows of the coefficient table that some edge uses; row i belongs to node i + margin."""
+    return radial.output(_Filtered.apply(radial.hidden(at_nodes), rows))
+
+
+@cache
+def _taps() -> Float[Tensor, "taps"]:
+    z = 3.0**0.5 - 2.0
+    taps = torch.tensor([z ** abs(k) for k in range(-_MARGIN, _MARGIN + 1)], dtype=torch.float64)
+    return (taps / taps.sum()).to(torch.float32)
+
+
+class _Filtered(torch.autograd.Function):
+    """(values [nodes, columns], rows [used]) → coefficients [used, columns]."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rows: Tensor) -> Tensor:
+        values = values.contiguous()
+        coefficients = values.new_empty(len(rows), values.shape[1])
+        _filter("c3n_filter_rows", rows, values, coefficients)
+        ctx.save_for_backward(rows)
+        ctx.shape = values.shape
+        return coefficients
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        values = gradient.new_zeros(ctx.shape)
+        _filter("c3n_filter_rows_transposed", ctx.saved_tensors[0], gradient.contiguous(), values)
+        return values, None
+
+
+def _filter(name: str, rows: Tensor, source: Tensor, target: Tensor) -> None:
+    taps = _taps()
+    addresses = (ctypes.c_void_p(t.data_ptr()) for t in (rows, taps, source, target))
+    size = (ctypes.c_int64(len(rows)), ctypes.c_int64(source.shape[1]), ctypes.c_int(len(taps)))
+    getattr(library().handle, name)(*size, *addresses)

@@ -108,8 +108,9 @@ class IrrepsLinear(nn.Module):
         mixed = {}
         for name, weight in self.weights.items():
             irrep = o3.Irrep(name)
+            block = blocks[irrep].transpose(1, 2)
             scaled = weight * weight.shape[0] ** -0.5
-            mixed[irrep] = torch.einsum("nim,io->nom", blocks[irrep], scaled)
+            mixed[irrep] = (block.reshape(-1, weight.shape[0]) @ scaled).unflatten(0, block.shape[:2]).transpose(1, 2)
         return mixed
 
 
