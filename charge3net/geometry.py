@@ -104,7 +104,8 @@ class Geometry:
         from pymatgen.core import DummySpecies, Element, Lattice, Structure
 
         species = [Element.from_Z(int(z)) if z > 0 else DummySpecies("X") for z in self.numbers]
-        lattice = Lattice(self.cell, pbc=tuple(bool(p) for p in self.pbc))
+        a, b, c = (bool(periodic) for periodic in self.pbc)
+        lattice = Lattice(self.cell, pbc=(a, b, c))
         return Structure(lattice, species, self.positions, coords_are_cartesian=True)
 
     def with_cell(self, cell: Float[ndarray, "3 3"]) -> Geometry:

@@ -30,8 +30,8 @@ class PseudoscalarSpinChargE3Net(ChargE3Net):
     """The published spin variant, as it answers: channel 0 is up + down, channel 1 is *up* (not the magnetisation).
 
     Its second head is a pseudoscalar (0o) that changes its sign under an inversion and so vanishes on every inversion
-    centre, which a collinear magnetisation does not. It is here to reproduce published results; to train, take ChargE3Net
-    with ``channels=2``.
+    centre, which a collinear magnetisation does not. It is here to reproduce published results; to train, take
+    ChargE3Net with ``channels=2``.
     """
 
     architecture: ClassVar[str] = "charge3net-published-spin"
@@ -148,8 +148,9 @@ def convert(state: dict[str, Tensor], cutoff: float = 4.0) -> ChargE3Net:
         model.basis.inv_std.copy_(state["atom_model.basis.inv_std"])
         for prefix, published in _published_layers(lmax, mul, layers).items():
             side, _, number, _ = prefix.split(".")
-            ours = (model.atom_layers if side == "atom_model" else model.probe_layers)[int(number)]
-            gate = (model.atom_gates if side == "atom_model" else model.probe_gates)[int(number)]
+            ours = model.get_submodule(f"{'atom' if side == 'atom_model' else 'probe'}_layers.{number}")
+            gate = model.get_submodule(f"{'atom' if side == 'atom_model' else 'probe'}_gates.{number}")
+            assert isinstance(ours, Convolution) and isinstance(gate, Gate)
             _copy_layer(state, prefix, published, ours, gate)
         _copy_readout(state["probe_model.readout.weight"], model)
     return model
