@@ -150,7 +150,8 @@ def convert(state: dict[str, Tensor], cutoff: float = 4.0) -> ChargE3Net:
             side, _, number, _ = prefix.split(".")
             ours = model.get_submodule(f"{'atom' if side == 'atom_model' else 'probe'}_layers.{number}")
             gate = model.get_submodule(f"{'atom' if side == 'atom_model' else 'probe'}_gates.{number}")
-            assert isinstance(ours, Convolution) and isinstance(gate, Gate)
+            assert isinstance(ours, Convolution)
+            assert isinstance(gate, Gate)
             _copy_layer(state, prefix, published, ours, gate)
         _copy_readout(state["probe_model.readout.weight"], model)
     return model
