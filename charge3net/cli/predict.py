@@ -1,0 +1,271 @@
+"""Predict the electron density of structures and write it as CHGCAR, cube or npz.
+
+charge3net predict POSCAR --model runs/mine -o CHGCAR
+charge3net predict POSCAR --model charge3net_mp.pt --like old/CHGCAR -o CHGCAR
+charge3net predict *.cif --model runs/mine --spacing 0.15 --format cube -o densities/
+charge3net predict path.xyz --model runs/mine -o 'densities/{formula}-{index}.npz'
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from charge3net.errors import InputError
+from charge3net.progress import Clock
+
+if TYPE_CHECKING:
+    from charge3net.cli.targets import Target
+    from charge3net.density import Density
+    from charge3net.grid import Grid
+    from charge3net.predict import Predictor
+
+
+class Reference(NamedTuple):
+    """What another density gives to the predicted ones.
+
+    Attributes:
+        grid: the grid to be like.
+        augmentation: the density whose augmentation charges are copied.
+    """
+
+    grid: Grid | None
+    augmentation: Density | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What ``charge3net predict`` takes."""
+    parser.add_argument(
+        "structures",
+        nargs="+",
+        type=Path,
+        metavar="STRUCTURE",
+        help="POSCAR, CIF, xyz, cube, CHGCAR …; every frame of a file with several",
+    )
+    parser.add_argument(
+        "-m", "--model", required=True, type=Path, help="run folder, checkpoint folder or released weight file"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        help="file (CHGCAR, rho.cube, rho.npz, also .gz .xz .bz2 .lz4); for many structures a folder or a pattern with "
+        "{stem}, {formula}, {index}",
+    )
+    parser.add_argument("--format", choices=("chgcar", "cube", "npz"), help="when the name of the output does not say")
+    _grid_arguments(parser)
+    parser.add_argument("--augmentation-from", type=Path, metavar="CHGCAR", help="copy its augmentation charges")
+    parser.add_argument("--electrons", type=float, metavar="N", help="scale the total density to N electrons")
+    parser.add_argument("--no-symmetry", action="store_true", help="read every voxel, also symmetric ones")
+    parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--skip-existing", action="store_true", help="leave out structures whose file exists")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; by default a GPU if there is one")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; by default as many as there are cores")
+    parser.add_argument("--profile", action="store_true", help="show where the time goes")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
+
+
+def _grid_arguments(parser: argparse.ArgumentParser) -> None:
+    grid = parser.add_mutually_exclusive_group()
+    grid.add_argument(
+        "--spacing", type=float, metavar="Å", help="largest distance of neighbouring voxels (default 0.1)"
+    )
+    grid.add_argument("--shape", type=int, nargs=3, metavar=("NX", "NY", "NZ"), help="number of voxels")
+    grid.add_argument("--encut", type=float, metavar="eV", help="VASP's fine grid for this cutoff, PREC = Accurate")
+    grid.add_argument(
+        "--like", type=Path, metavar="FILE", help="the grid of this CHGCAR, cube or npz; its augmentation charges too"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict all structures; 0 if all went well, 1 if some failed.
+
+    Raises:
+        InputError: for a mistake that concerns all structures, or the only one.
+    """
+    clock = Clock()
+    if args.profile:
+        clock.seconds["start of Python"] = _age_of_process()
+    with clock("imports"):
+        from charge3net.cli.targets import collect, with_outputs
+    with clock("structures"):
+        targets = _not_yet_there(with_outputs(collect(args.structures), args.output, args.format), args)
+    with clock("imports"):
+        import torch
+
+        from charge3net.predict import Predictor
+    if args.threads is not None:
+        if args.threads < 1:
+            raise InputError(f"--threads takes a positive number, found {args.threads}")
+        torch.set_num_threads(args.threads)
+    with clock("reference"):
+        reference = _reference(args)
+    with clock("model"):
+        predictor = Predictor.from_checkpoint(args.model, device=args.device, strict_elements=args.strict_elements)
+    failures = _all(predictor, targets, args, reference, clock)
+    if args.profile:
+        _print_profile(clock)
+    if len(targets) > 1 or len(args.structures) > 1:
+        _print_summary(len(targets) - len(failures), failures, args.quiet)
+    return 1 if failures else 0
+
+
+def _all(
+    predictor: Predictor, targets: list[Target], args: argparse.Namespace, reference: Reference, clock: Clock
+) -> list[str]:
+    """Predict and write every target; what failed, with the reason.
+
+    Raises:
+        Exception: the failure itself when there is only one target.
+    """
+    failures = []
+    for target in targets:
+        try:
+            if target.structure is None:
+                raise InputError(target.failure)
+            _one(predictor, target, args, reference, clock)
+        except Exception as error:  # whatever befalls one structure, the others are kept
+            if len(targets) == 1 and len(args.structures) == 1:
+                raise
+            failures.append(_reason(target, error))
+            print(f"charge3net predict: failed: {failures[-1]}", file=sys.stderr)
+    return failures
+
+
+def _not_yet_there(targets: list[Target], args: argparse.Namespace) -> list[Target]:
+    """The targets to compute."""
+    there = [target for target in targets if target.output.exists()]
+    if there and not (args.overwrite or args.skip_existing):
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise InputError(f"{there[0].output}{more}: exists; give --overwrite, --skip-existing, or another output")
+    if args.skip_existing and not args.overwrite and there:
+        if not args.quiet:
+            print(f"{len(there)} of {len(targets)} exist already")
+        targets = [target for target in targets if target not in there]
+    return targets
+
+
+def _reference(args: argparse.Namespace) -> Reference:
+    """What ``--like`` and ``--augmentation-from`` name."""
+    from charge3net.io import read_density, read_grid
+
+    source = args.augmentation_from or args.like
+    if source is None:
+        return Reference(None, None)
+    density = read_density(source)
+    if args.augmentation_from is not None and not density.augmentation:
+        raise InputError(f"{source}: holds no augmentation charges; give a CHGCAR written by VASP")
+    like = None if args.like is None else density.grid if args.like == source else read_grid(args.like)
+    return Reference(like, density if density.augmentation else None)
+
+
+def _one(predictor: Predictor, target: Target, args: argparse.Namespace, reference: Reference, clock: Clock) -> None:
+    """Predict and write one structure."""
+    from charge3net.io import write_density
+    from charge3net.predict import PredictionWarning
+
+    start = time.perf_counter()
+    try:
+        target.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{target.output.parent}: cannot be made a folder ({error.strerror or error})") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PredictionWarning)  # printed below, without the line of code
+        density = predictor.predict(
+            target.structure,
+            shape=tuple(args.shape) if args.shape else None,
+            spacing=args.spacing,
+            encut=args.encut,
+            like=reference.grid,
+            symmetry=not args.no_symmetry,
+            electrons=args.electrons,
+            progress=not args.quiet and sys.stderr.isatty(),
+        )
+    for name, seconds in density.provenance["seconds"].items():
+        clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
+    if reference.augmentation is not None:
+        density = _augmented(density, reference.augmentation, required=args.augmentation_from is not None)
+    with clock("writing"):
+        write_density(density, target.output, args.format)
+    for warning in density.provenance["warnings"]:
+        print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
+    if not args.quiet:
+        _print_result(target, density, time.perf_counter() - start)
+
+
+def _augmented(density: Density, donor: Density, required: bool) -> Density:
+    """The density with the augmentation charges of another one with the same atoms in the same order.
+
+    Raises:
+        InputError: if they do not fit and ``required``; else a warning goes into the provenance.
+    """
+    from charge3net.io.augmentation import augmentation_of
+
+    texts = augmentation_of(donor, len(density.values))
+    same = density.geometry.numbers.tolist() == donor.geometry.numbers.tolist()
+    if same and texts:
+        return replace(density, augmentation=texts)
+    name = donor.provenance.get("file", "the file")
+    problem = (
+        f"the augmentation charges of {name} belong to other atoms or another order of them"
+        if not same
+        else f"{name} holds no augmentation charges for the magnetisation"
+    )
+    if required:
+        raise InputError(f"{problem}; give a CHGCAR of this structure")
+    caveats = [*density.provenance["warnings"], f"{problem}: none are written"]
+    return replace(density, provenance={**density.provenance, "warnings": caveats})
+
+
+def _print_result(target: Target, density: Density, seconds: float) -> None:
+    about = density.provenance
+    parts = [
+        "×".join(map(str, density.grid.shape)) + " voxels",
+        f"{density.electrons():.4f} electrons",
+        *([] if density.spin is None else [f"{density.magnetisation():.4f} μ_B"]),
+        *([] if about["scaled_by"] is None else [f"scaled by {about['scaled_by']:.6f}"]),
+        *(["augmentation copied"] if density.augmentation else []),
+        f"{seconds:.2f} s",
+    ]
+    print(f"{target.output}: {', '.join(parts)}; symmetry {about['symmetry']}", flush=True)
+    for note in about["notes"]:
+        print(f"  {note}", flush=True)
+
+
+def _print_summary(written: int, failures: list[str], quiet: bool) -> None:
+    if failures:
+        print(f"{written} written, {len(failures)} failed:", file=sys.stderr)
+        for failure in failures:
+            print(f"  {failure}", file=sys.stderr)
+    elif not quiet:
+        print(f"{written} written")
+
+
+def _reason(target: Target, error: Exception) -> str:
+    message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    return message if message.startswith(target.source.split(" #")[0]) else f"{target.source}: {message}"
+
+
+def _print_profile(clock: Clock) -> None:
+    total = sum(clock.seconds.values())
+    print("where the time went:", file=sys.stderr)
+    for name, seconds in clock.seconds.items():
+        print(f"  {name:<16}{seconds:9.3f} s {100 * seconds / total:5.1f} %", file=sys.stderr)
+    print(f"  {'sum':<16}{total:9.3f} s; since the start {_age_of_process():.3f} s", file=sys.stderr)
+
+
+def _age_of_process() -> float:
+    """Seconds since this process was started; 0 where the system does not tell (only Linux does)."""
+    try:
+        ticks = float(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        return uptime - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0

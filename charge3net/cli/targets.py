@@ -1,0 +1,148 @@
+"""Which structures a prediction is for, and which file each goes to."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.io import read_structures
+from charge3net.io.files import split_compression
+from charge3net.io.formats import density_format
+
+#: What a pattern for output files may hold.
+FIELDS = ("{stem}", "{formula}", "{index}")
+
+_VASP_NAME = re.compile(r"^(POSCAR|CONTCAR|CHGCAR)([._-]|$)", re.IGNORECASE)
+_IN_FOLDER = {"chgcar": "CHGCAR.{stem}", "cube": "{stem}.cube", "npz": "{stem}.npz"}
+_STRUCTURE_SUFFIXES = {
+    ".cif",
+    ".mcif",
+    ".xyz",
+    ".extxyz",
+    ".vasp",
+    ".poscar",
+    ".chgcar",
+    ".cube",
+    ".npz",
+    ".traj",
+    ".json",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One structure, or the reason why it could not be read.
+
+    Attributes:
+        source: the file it came from, with the number of the frame (from 0) in a file of several.
+        stem: short name, unique in one call.
+        structure: None when it could not be read.
+        failure: why.
+        output: the file to write.
+    """
+
+    source: str
+    stem: str
+    structure: Geometry | None = None
+    failure: str = ""
+    output: Path = Path()
+
+
+def collect(paths: list[Path]) -> list[Target]:
+    """Every structure of every file, with unique stems.
+
+    A file that cannot be read is one target with a failure, unless it is the only file.
+
+    Raises:
+        InputError: if the only file cannot be read.
+    """
+    targets: list[Target] = []
+    for path, stem in zip(paths, _stems(paths), strict=True):
+        try:
+            frames = read_structures(path)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            targets.append(Target(str(path), stem, failure=str(error)))
+            continue
+        if len(frames) == 1:
+            targets.append(Target(str(path), stem, frames[0]))
+        else:
+            digits = len(str(len(frames) - 1))
+            targets += [Target(f"{path} #{i}", f"{stem}_{i:0{digits}d}", frame) for i, frame in enumerate(frames)]
+    return targets
+
+
+def with_outputs(targets: list[Target], output: str, format: str | None) -> list[Target]:
+    """The targets with their files: ``output`` is a file (for one structure), a folder, or a pattern.
+
+    Raises:
+        InputError: for a pattern with unknown fields, a name without a known format, several structures for one file,
+            or an output that is one of the inputs.
+    """
+    path = Path(output)
+    if "{" in output:
+        pattern = output
+    elif output.endswith("/") or path.is_dir() or (len(targets) > 1 and not _is_file_name(path)):
+        pattern = str(path / _IN_FOLDER[format or "chgcar"])
+    elif len(targets) > 1:
+        raise InputError(
+            f"{len(targets)} structures cannot go to the one file {output}; give a folder, or a pattern with "
+            f"{', '.join(FIELDS)}"
+        )
+    else:
+        pattern = output
+    placed = [replace(target, output=_fill(pattern, target, i)) for i, target in enumerate(targets)]
+    density_format(placed[0].output, format)
+    _check_distinct(placed)
+    return placed
+
+
+def _is_file_name(path: Path) -> bool:
+    try:
+        density_format(path)
+    except InputError:
+        return False
+    return True
+
+
+def _fill(pattern: str, target: Target, index: int) -> Path:
+    fields: dict[str, str | int] = {"stem": target.stem, "index": index}
+    if "{formula" in pattern:
+        fields["formula"] = target.structure.formula if target.structure is not None else "unknown"
+    try:
+        return Path(pattern.format(**fields))
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(f"the output pattern {pattern!r} may hold {', '.join(FIELDS)} ({error})") from None
+
+
+def _check_distinct(targets: list[Target]) -> None:
+    outputs = Counter(str(target.output) for target in targets if target.structure is not None)
+    twice = [name for name, count in outputs.items() if count > 1]
+    if twice:
+        raise InputError(f"{outputs[twice[0]]} structures would be written to {twice[0]}; put {{index}} in the pattern")
+    sources = {Path(target.source.rsplit(" #", 1)[0]).resolve(): target.source for target in targets}
+    for target in targets:
+        if target.output.resolve() in sources:
+            raise InputError(f"{target.output} is one of the structures; choose another output")
+
+
+def _stems(paths: list[Path]) -> list[str]:
+    """File names without suffixes; where two agree, with the folder's name in front, then with a number behind."""
+    plain = [_stem(path) for path in paths]
+    counts = Counter(plain)
+    longer = [f"{path.resolve().parent.name}_{s}" if counts[s] > 1 else s for path, s in zip(paths, plain, strict=True)]
+    counts = Counter(longer)
+    return [f"{s}_{i}" if counts[s] > 1 else s for i, s in enumerate(longer)]
+
+
+def _stem(path: Path) -> str:
+    """``Si.cif.gz`` and ``POSCAR.Si`` are Si; a plain POSCAR has the name of its folder."""
+    name = Path(split_compression(path.name)[0])
+    stem = name.stem if name.suffix.lower() in _STRUCTURE_SUFFIXES else name.name
+    kept = _VASP_NAME.sub("", stem)
+    return kept or path.resolve().parent.name or stem
