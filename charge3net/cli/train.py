@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     register_schema()
     GlobalHydra.instance().clear()
     command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(_job)
-    with _full_errors() as asked_for, _arguments(["charge3net train", *args.arguments]):
+    with _full_errors() as asked_for, _arguments(["charge3net train", *_overrides_last(args.arguments)]):
         try:
             command()
         except (HydraException, OmegaConfBaseException) as error:
@@ -90,6 +91,9 @@ def to_config(composed: DictConfig) -> TrainConfig:
     return config
 
 
+#: How this process was started, before ``sys.argv`` was changed for Hydra.
+_PROGRAM = sys.argv[0]
+
 #: The error of a single run, which Hydra would decorate; raised again by :func:`run`.
 _failed: list[InputError] = []
 
@@ -103,6 +107,8 @@ def _job(composed: DictConfig) -> float | None:
     from charge3net.train.module import MONITOR
     from charge3net.train.run import main_line, train
 
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     settings = HydraConfig.get()
     alone = settings.mode == RunMode.RUN
     try:
@@ -123,7 +129,7 @@ def _job(composed: DictConfig) -> float | None:
 
 
 def member_name(settings: Any) -> str:
-    """Folder of a member of a sweep, from what varies in it: ``lmax=2``, ``lmax=2,seed=1``, ``painn`` (of model=painn)."""
+    """Folder of a member of a sweep, from what varies: ``lmax=2``, ``lmax=2,seed=1``, ``painn`` (of model=painn)."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
@@ -167,6 +173,15 @@ def _nearest(message: str) -> str | None:
     return found[0] if found and found[0] != key else None
 
 
+def _overrides_last(arguments: list[str]) -> list[str]:
+    """Options first: Hydra does not take ``a=1 --multirun b=2``, people type it."""
+    from hydra._internal.utils import get_args_parser
+
+    known, rest = get_args_parser().parse_known_args(arguments)
+    overrides = [a for a in arguments if a in known.overrides or (a in rest and not a.startswith("-"))]
+    return [a for a in arguments if a not in overrides] + overrides
+
+
 @contextmanager
 def _full_errors() -> Iterator[bool]:
     """Make Hydra raise its errors instead of printing them; tells whether the user asked for tracebacks."""
@@ -194,7 +209,7 @@ def _arguments(argv: list[str]) -> Iterator[None]:
 
 def _arguments_of_one_run(output: str, overrides: list[str]) -> Any:
     """Arguments with which Lightning starts the other processes of this run, also from inside a sweep."""
-    return _arguments([__file__, *overrides, f"output={output!r}"])
+    return _arguments([_PROGRAM, "train", *overrides, f"output={output!r}"])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -71,7 +72,8 @@ class RunCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the last weights, the best if these are, and where to go on."""
         assert isinstance(pl_module, DensityTask)
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        metrics = {k: v for k, v in values.items() if math.isfinite(v)}  # one material has no standard error
         self.latest = {"step": float(trainer.global_step), **metrics}
         better = MONITOR in metrics and metrics[MONITOR] < self.best.get(MONITOR, float("inf"))
         if better:
@@ -95,8 +97,8 @@ class RunCheckpoints(Checkpoint):
 class StopOnSignal(Callback):
     """Ctrl-C or SIGTERM: finish the step, write the resume checkpoint, stop with :class:`Interrupted`.
 
-    A second Ctrl-C stops at once; what was saved before stays. With several processes a signal to one stops all after the
-    same step.
+    A second Ctrl-C stops at once; what was saved before stays. With several processes a signal to one stops all, after
+    the same step.
 
     Args:
         checkpoints: writes the resume checkpoint.
@@ -165,7 +167,8 @@ class FiniteLoss(Callback):
         value = trainer.callback_metrics.get(MONITOR)
         if value is not None and not torch.isfinite(value):
             raise InputError(
-                f"training diverged: ε_mae is {float(value)} after step {trainer.global_step}; lower optim.lr or set train.clip"
+                f"training diverged: ε_mae is {float(value)} after step {trainer.global_step}; "
+                "lower optim.lr or set train.clip"
             )
 
 
@@ -204,9 +207,10 @@ class Progress(Callback):
         metrics = trainer.callback_metrics
         if MONITOR not in metrics:
             return
-        text = f"step {trainer.global_step:>7}  ε_mae {float(metrics[MONITOR]):.3f} ± {float(metrics['val/emae_se']):.3f} %"
-        if "train/loss" in metrics:
-            text += f"  loss {float(metrics['train/loss']):.4g}  {float(metrics['train/structures_per_s']):.1f} structures/s"
+        values = {name: float(value) for name, value in metrics.items()}
+        text = f"step {trainer.global_step:>7}  ε_mae {values[MONITOR]:.3f} ± {values['val/emae_se']:.3f} %"
+        if "train/loss" in values:
+            text += f"  loss {values['train/loss']:.4g}  {values['train/structures_per_s']:.1f} structures/s"
         if self._bar is None:
             print(text, file=sys.stderr, flush=True)
         else:

@@ -44,12 +44,12 @@ class ScheduleConfig:
     Attributes:
         name: ``power``, ``cosine`` or ``constant``.
         beta: steps in which ``power`` multiplies the rate by 0.96.
-        warmup: steps of linear rise at the start of ``cosine``.
+        warmup: fraction of the run in which ``cosine`` rises first.
     """
 
     name: str = "power"
     beta: float = 1e4
-    warmup: int = 0
+    warmup: float = 0.0
 
 
 @dataclass
@@ -63,7 +63,7 @@ class OptimConfig:
     """
 
     lr: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     eps: float = 1e-8
     weight_decay: float = 0.0
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -94,7 +94,8 @@ class RunFolder:
         for name in sorted(before.keys() | now.keys()):
             if name not in FREE and not name.startswith(FREE_GROUPS) and before.get(name) != now.get(name):
                 raise InputError(
-                    f"{self.path} holds a run with {name}={before.get(name)}, now it is {now.get(name)}; choose another output"
+                    f"{self.path} holds a run with {name}={before.get(name)}, now it is {now.get(name)}; "
+                    "choose another output"
                 )
 
     def _read(self, name: str) -> dict[str, Any] | None:

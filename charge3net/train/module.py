@@ -112,7 +112,8 @@ class DensityTask(pl.LightningModule):
 
     @torch.no_grad()
     def _advance_average(self, step: int) -> None:
-        assert self.average is not None and self.ema is not None
+        assert self.average is not None
+        assert self.ema is not None
         # Run-in: as long as fewer steps are done than the decay remembers, the plain mean of the weights after each.
         weight = max(1.0 - self.ema, 1.0 / step)
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), weight)

@@ -27,6 +27,9 @@ from charge3net.train.losses import build_loss
 from charge3net.train.module import MONITOR, DensityTask
 from charge3net.train.schedule import build_schedule
 
+#: Warnings about Lightning's and torch's own insides, and advice on workers that is for images (docs/training.md).
+_NOT_FOR_USERS = (".*does not have many workers", ".*isinstance\\(treespec", ".*broadcast_buffers. is deprecated")
+
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -44,7 +47,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         charge3net.train.callbacks.Interrupted: on Ctrl-C or SIGTERM, after saving where to go on.
     """
     folder = RunFolder(config.output)
-    first = rank_zero_only.rank == 0
+    first = _is_first()
     if first and (done := folder.finished(config)) is not None:
         return {**done, "skipped": True}
     _check(config)
@@ -62,37 +65,41 @@ def train(config: TrainConfig) -> dict[str, Any]:
         config.train.log_every,
         config.train.ema,
     )
-    if first:
-        folder.begin(config)
-    return _fit(config, folder, task, data, resume)
-
-
-def _fit(
-    config: TrainConfig, folder: RunFolder, task: DensityTask, data: DensityDataModule, resume: Path | None
-) -> dict[str, Any]:
-    start = time.perf_counter()
     log = MetricsCsv(folder.path / METRICS)
     checkpoints = _checkpoints(config, folder, data)
     trainer = _trainer(config, folder, [log, *_extra_loggers(config, folder)], checkpoints)
-    if resume is not None:
-        log.rewind(_steps_in(resume))
+    steps_done = 0 if resume is None else _steps_in(resume)
+    if first:
+        folder.begin(config)
+    log.rewind(steps_done)
+    start = time.perf_counter()
     with warnings.catch_warnings():
-        # Data loading is measured (docs/training.md); Lightning's advice on workers is for images.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
+        for message in _NOT_FOR_USERS:
+            warnings.filterwarnings("ignore", message=message)
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-    summary = {
+    summary = _summary(config, trainer, task, checkpoints, time.perf_counter() - start)
+    if trainer.is_global_zero:
+        folder.finish(summary)
+    return summary
+
+
+def _summary(
+    config: TrainConfig, trainer: pl.Trainer, task: DensityTask, checkpoints: RunCheckpoints, seconds: float
+) -> dict[str, Any]:
+    return {
         "name": config.name,
         "step": trainer.global_step,
         "stopped": "max_steps" if trainer.global_step >= config.train.max_steps else "early",
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "best": checkpoints.best,
         "latest": checkpoints.latest,
     }
-    if trainer.is_global_zero:
-        folder.finish(summary)
-    return summary
+
+
+def _is_first() -> bool:
+    """Whether this is the process that writes: the only one, or rank 0 (Lightning reads it from the environment)."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _check(config: TrainConfig) -> None:
@@ -112,6 +119,10 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"data.batch_size={config.data.batch_size} cannot be shared evenly by {processes} processes")
     if config.runtime.precision not in PRECISIONS:
         raise InputError(f"runtime.precision is {config.runtime.precision!r}; choose float32 or float64")
+    if config.runtime.accelerator not in ("auto", "cpu", "gpu"):
+        raise InputError(f"runtime.accelerator is {config.runtime.accelerator!r}; choose auto, cpu or gpu")
+    if config.runtime.accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError("runtime.accelerator=gpu but torch sees no GPU; choose cpu, or see `charge3net doctor`")
 
 
 def _model(config: TrainConfig) -> DensityModel:
@@ -171,7 +182,7 @@ def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], chec
     callbacks += [Progress(runtime.progress), StopOnSignal(checkpoints), checkpoints]
     return pl.Trainer(
         default_root_dir=folder.path,
-        accelerator=_accelerator(runtime),
+        accelerator=runtime.accelerator,
         devices=runtime.devices,
         num_nodes=runtime.nodes,
         strategy=_strategy(runtime),
@@ -189,14 +200,6 @@ def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], chec
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-
-
-def _accelerator(runtime: RuntimeConfig) -> str:
-    if runtime.accelerator not in ("auto", "cpu", "gpu"):
-        raise InputError(f"runtime.accelerator is {runtime.accelerator!r}; choose auto, cpu or gpu")
-    if runtime.accelerator == "gpu" and not torch.cuda.is_available():
-        raise InputError("runtime.accelerator=gpu but torch sees no GPU; choose cpu, or see `charge3net doctor`")
-    return runtime.accelerator
 
 
 def _strategy(runtime: RuntimeConfig) -> Any:
@@ -248,5 +251,5 @@ def describe(summary: dict[str, Any]) -> str:
 
 def main_line(summary: dict[str, Any]) -> None:
     """Print :func:`describe` on the first process."""
-    if rank_zero_only.rank == 0:
+    if _is_first():
         print(describe(summary), file=sys.stderr)

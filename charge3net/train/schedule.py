@@ -22,14 +22,15 @@ def power_decay(step: int, beta: float) -> float:
     return 0.96 ** (step / beta)
 
 
-def cosine(step: int, max_steps: int, warmup: int) -> float:
-    """A linear rise over ``warmup`` steps, then half a cosine down to 0 at ``max_steps``: for short runs.
+def cosine(step: int, max_steps: int, warmup: float) -> float:
+    """A linear rise over the first ``warmup`` of the run (a fraction), then half a cosine down to 0: for short runs.
 
     Source: Loshchilov and Hutter, SGDR (2017), Eq. 5, one period.
     """
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    done = min((step - warmup) / max(max_steps - warmup, 1), 1.0)
+    rise = round(warmup * max_steps)
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    done = min((step - rise) / (max_steps - rise), 1.0)
     return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
@@ -37,7 +38,7 @@ def build_schedule(config: ScheduleConfig, max_steps: int) -> Schedule:
     """Factor of the learning rate as a function of the step.
 
     Raises:
-        InputError: for an unknown name, a β that is not positive, or a warm-up that is negative or longer than the run.
+        InputError: for an unknown name, a β that is not positive, or a warm-up that is not a fraction below 1.
     """
     if config.name == "constant":
         return constant
@@ -46,7 +47,7 @@ def build_schedule(config: ScheduleConfig, max_steps: int) -> Schedule:
             raise InputError(f"optim.schedule.beta must be a positive number of steps, found {config.beta}")
         return partial(power_decay, beta=config.beta)
     if config.name == "cosine":
-        if not 0 <= config.warmup < max_steps:
-            raise InputError(f"optim.schedule.warmup must lie in 0 … max_steps − 1, found {config.warmup}")
+        if not 0 <= config.warmup <= 0.9:
+            raise InputError(f"optim.schedule.warmup is a fraction of the run, 0 … 0.9, found {config.warmup}")
         return partial(cosine, max_steps=max_steps, warmup=config.warmup)
     raise InputError(f"optim.schedule.name is {config.name!r}; choose one of power, cosine, constant")

@@ -1,0 +1,111 @@
+"""Versions, devices and optional packages: what works on this machine.
+
+The exit status is 0 when everything needed is there, 1 otherwise; what is optional does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from charge3net.errors import InputError
+from charge3net.version import __version__
+
+NEEDED = ("torch", "e3nn", "numpy", "pymatgen-core", "ase", "spglib", "safetensors", "jaxtyping")
+TRAINING = ("lightning", "hydra-core", "omegaconf", "tqdm")
+
+#: Distribution, module, what it is for, and the extra that brings it.
+OPTIONAL = (
+    ("torch-scatter", "torch_scatter", "faster sums on the CPU", "scatter"),
+    ("wandb", "wandb", "logger=wandb", "wandb"),
+    ("matplotlib", "matplotlib", "figures and reports", "plot"),
+    ("scikit-image", "skimage", "isosurfaces", "plot"),
+    ("tensorboard", "tensorboard", "logger=tensorboard", "plot"),
+    ("hydra-joblib-launcher", "hydra_plugins.hydra_joblib_launcher", "launcher=joblib", "sweep"),
+    ("hydra-submitit-launcher", "hydra_plugins.hydra_submitit_launcher", "launcher=submitit", "sweep"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``charge3net doctor``."""
+    parser.add_argument("--json", action="store_true", help="print JSON, e.g. for a bug report")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was found; 1 if something needed is missing."""
+    found = examine()
+    if args.json:
+        print(json.dumps(found, indent=1))
+    else:
+        for title, lines in found.items():
+            print(title)
+            for name, value in lines.items():
+                print(f"  {name:<26}{value}")
+    return 1 if any("MISSING" in value for lines in found.values() for value in lines.values()) else 0
+
+
+def examine() -> dict[str, dict[str, str]]:
+    """By heading: name → what was found."""
+    return {
+        "charge3net": {
+            "version": __version__,
+            "python": f"{platform.python_version()} ({sys.executable})",
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+            "configs": _configs(),
+        },
+        "needed": {name: _version(name) or "MISSING" for name in (*NEEDED, *TRAINING)},
+        "devices": _devices(),
+        "optional": {name: _optional(name, module, use, extra) for name, module, use, extra in OPTIONAL}
+        | {"C++ compiler": _compiler()},
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _optional(distribution: str, module: str, use: str, extra: str) -> str:
+    try:
+        there = find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    if there:
+        return f"{_version(distribution) or 'found'} ({use})"
+    return f"not installed ({use}: pip install 'charge3net[{extra}]')"
+
+
+def _configs() -> str:
+    from charge3net.cli.train import conf_folder
+
+    try:
+        return str(conf_folder())
+    except InputError as error:
+        return f"MISSING: {error}"
+
+
+def _devices() -> dict[str, str]:
+    try:
+        import torch
+    except ImportError as error:
+        return {"torch": f"MISSING: {error}"}
+    devices = {"CPU threads": str(torch.get_num_threads())}
+    for i in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(i)
+        devices[f"cuda:{i}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if not torch.cuda.is_available():
+        devices["GPU"] = "none that torch can use"
+    return devices
+
+
+def _compiler() -> str:
+    name = os.environ.get("CXX", "c++")
+    return shutil.which(name) or f"not found ({name}; only for building torch-scatter and compiled kernels)"

@@ -1,0 +1,130 @@
+"""Every experiment and option in conf/ composes, fits the schema, and builds what it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from charge3net.cli.train import conf_folder, register_schema, to_config
+from charge3net.models.registry import build_model
+from charge3net.train.config import TrainConfig
+from charge3net.train.losses import build_loss
+from charge3net.train.schedule import build_schedule
+
+CONF = Path(__file__).parents[1] / "conf"
+DATA = ["data.store=STORE", "data.split=SPLIT"]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+MODELS = sorted(str(path.relative_to(CONF / "model").with_suffix("")) for path in (CONF / "model").rglob("*.yaml"))
+OPTIONS = sorted(
+    f"{path.parent.name}={path.stem}"
+    for group in ("data", "optim", "loss", "train", "logger", "runtime", "launcher", "sweep")
+    for path in (CONF / group).glob("*.yaml")
+)
+
+# ../shared/design/models.md, section 4. lr, β, structures × probes per step (all processes), steps, loss.
+PUBLISHED = {
+    "charge3net_nmc": (0.01, 1e4, 4 * 8, 200, 750_000, "l1"),
+    "charge3net_qm9": (0.01, 1e4, 4 * 8, 200, 1_000_000, "l1"),
+    "charge3net_mp": (0.005, 3e3, 4 * 16, 200, 1_000_000, "l1"),
+    "deepdft_schnet_nmc": (1e-4, 1e5, 2, 1000, None, "mse"),
+    "deepdft_schnet_qm9": (1e-4, 1e5, 2, 1000, None, "mse"),
+    "deepdft_painn_nmc": (1e-4, 1e5, 2, 1000, None, "mse"),
+    "deepdft_painn_qm9": (1e-4, 1e5, 2, 1000, None, "mse"),
+    "deepdft_schnet_mp": (6e-4, 3e3, 16, 500, 1_000_000, "l1"),
+    "deepdft_painn_mp": (6e-4, 3e3, 16, 500, 1_000_000, "l1"),
+    "deepdft_schnet_nmc_retrained": (4e-4, 6e3, 8, 500, 750_000, "l1"),
+    "deepdft_painn_nmc_retrained": (4e-4, 6e3, 8, 500, 750_000, "l1"),
+    "deepdft_schnet_qm9_retrained": (4e-4, 6e3, 8, 500, 1_000_000, "l1"),
+    "deepdft_painn_qm9_retrained": (4e-4, 6e3, 8, 500, 1_000_000, "l1"),
+}
+
+
+def composed(*overrides: str) -> TrainConfig:
+    register_schema()
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return to_config(compose("config", overrides=[*DATA, *overrides]))
+
+
+def model_of(config: TrainConfig) -> tuple[str, dict[str, object]]:
+    hyperparameters = dict(config.model)
+    return hyperparameters.pop("architecture"), hyperparameters
+
+
+def test_folder_is_found() -> None:
+    assert conf_folder() == CONF
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment(name: str) -> None:
+    config = composed(f"experiment={name}")
+    assert config.name == name
+    assert config.output == f"runs/{name}"
+    architecture, hyperparameters = model_of(config)
+    model = build_model(architecture, hyperparameters)
+    assert {k: v for k, v in model.hyperparameters().items() if k in hyperparameters} == hyperparameters
+    build_loss(config.loss.name)
+    assert build_schedule(config.optim.schedule, config.train.max_steps)(0) > 0
+
+
+def test_every_published_recipe_is_there() -> None:
+    assert set(PUBLISHED) | {"small", "demo"} == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_settings(name: str) -> None:
+    config = composed(f"experiment={name}")
+    lr, beta, batch, probes, steps, loss = PUBLISHED[name]
+    assert config.optim.lr == lr
+    assert (config.optim.schedule.name, config.optim.schedule.beta) == ("power", beta)
+    assert (config.data.batch_size, config.data.probes) == (batch, probes)
+    assert config.loss.name == loss
+    assert config.train.max_steps == steps or steps is None
+    if steps is None:  # until the error stops falling, on 50 × 5000 probes every 5000 steps
+        assert config.train.patience is not None
+        assert (config.train.val_every, config.data.val_structures, config.data.val_probes) == (5000, 50, 5000)
+    assert config.model["architecture"] == name.replace("deepdft_", "").split("_")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    # ../shared/golden/schnet.json and painn.json describe 2.1 M and 1.5 M parameters at these sizes (models.md, 2 and 3)
+    [("schnet", 2.1e6), ("painn", 1.5e6)],
+)
+def test_published_sizes(name: str, parameters: float) -> None:
+    model = build_model(*model_of(composed(f"model={name}")))
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(parameters, rel=0.05)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str) -> None:
+    architecture, hyperparameters = model_of(composed(f"model={name}"))
+    assert build_model(architecture, hyperparameters).architecture == architecture
+
+
+def test_models_for_one_experiment_can_be_swapped() -> None:
+    assert composed("experiment=small", "model=small/painn").model["architecture"] == "painn"
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_option(option: str) -> None:
+    config = composed(option)
+    build_loss(config.loss.name)
+    build_schedule(config.optim.schedule, config.train.max_steps)
+
+
+@pytest.mark.parametrize("path", [*CONF.glob("sweep/*.yaml"), CONF / "experiment/demo.yaml"], ids=lambda p: p.stem)
+def test_sweep_members_compose(path: Path) -> None:
+    params = OmegaConf.load(path).hydra.sweeper.params
+    assert params
+    for name, values in params.items():
+        for value in values.split(","):
+            composed(f"{name}={value}")
+
+
+def test_rotation_orders_have_one_representation_size() -> None:
+    models = [composed(f"model=demo/charge3net_l{order}").model for order in range(5)]
+    assert [model.pop("lmax") for model in models] == [0, 1, 2, 3, 4]
+    assert all(model == models[0] for model in models)

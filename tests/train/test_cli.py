@@ -1,0 +1,166 @@
+"""``charge3net train`` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from charge3net.checkpoint import load_model
+from charge3net.cli.main import main
+
+SMALL = (
+    "experiment=small",
+    "model=small/schnet",
+    "model.features=8",
+    "runtime=cpu",
+    "runtime.threads=1",
+    "train.max_steps=6",
+    "train.val_every=4",
+    "train.log_every=2",
+    "data.probes=10",
+)
+
+
+@pytest.fixture
+def arguments(densities: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments of a short run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return ["train", *SMALL, f"data.store={densities[0]}", f"data.split={densities[1]}"]
+
+
+def test_run(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    run = tmp_path / "runs" / "small"
+    names = {"config.json", "last", "metrics.csv", "model", "resume.ckpt", "summary.json"}
+    assert {path.name for path in run.iterdir()} == names
+    assert "small: finished in" in capsys.readouterr().err
+    model, card = load_model(run)
+    assert model.architecture == "schnet"
+    summary = json.loads((run / "summary.json").read_text())
+    assert card.metrics["val/emae"] == summary["best"]["val/emae"]
+    assert card.training["seed"] == 0
+    assert set(card.elements) <= set(range(1, 9))  # what the store of these tests holds
+    assert "_target_" not in (run / "model" / "model.json").read_text()
+    with (run / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [2, 4, 6]
+    # again: nothing to do
+    assert main(arguments) == 0
+    assert "finished before" in capsys.readouterr().err
+
+
+def test_sweep_goes_on_where_it_stopped(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = [*arguments, "--multirun", "seed=0,1", "model=small/schnet,small/painn", "model.num_interactions=1"]
+    for one in ("model=small/schnet", "model.features=8"):
+        sweep.remove(one)
+    assert main(sweep) == 0
+    folder = tmp_path / "runs" / "small"
+    members = {path.name: path / "summary.json" for path in folder.iterdir() if path.is_dir()}
+    assert set(members) == {"seed=0,schnet", "seed=0,painn", "seed=1,schnet", "seed=1,painn"}
+    assert json.loads((members["seed=1,painn"].parent / "config.json").read_text())["model"]["architecture"] == "painn"
+    times = {name: path.stat().st_mtime_ns for name, path in members.items()}
+    members["seed=1,schnet"].unlink()  # as if it had been stopped
+    capsys.readouterr()
+    assert main([*sweep, "resume=true"]) == 0
+    assert capsys.readouterr().err.count("finished before") == 3
+    changed = {name for name, path in members.items() if path.stat().st_mtime_ns != times[name]}
+    assert changed == {"seed=1,schnet"}
+
+
+def test_failing_member_does_not_stop_the_sweep(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--multirun", "loss.name=nonsense,l1"]) == 2
+    assert "nonsense" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "runs" / "small" / "name=l1" / "summary.json").exists()
+    assert not (tmp_path / "runs" / "small" / "name=nonsense").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("dta.store=x", "did you mean data.store?"),
+        ("train.max_step=3", "did you mean train.max_steps?"),
+        ("train.max_steps=many", "'many'"),
+        ("train.max_steps=0", "train.max_steps must be at least 1"),
+        ("experiment=smal", "there is no experiment/smal; choose one of"),
+        ("model=gnn", "there is no model/gnn; choose one of"),
+        ("model.architecture=gnn", "unknown architecture 'gnn'"),
+        ("model.featurs=3", "featurs"),
+        ("+model.lmax=3", "lmax"),
+        ("data.store=nowhere", "nowhere"),
+        ("data.split=nowhere.json", "nowhere.json"),
+        ("data.train_size=1000", "1000"),
+        ("data.batch_size=0", "batch"),
+        ("loss.name=l3", "choose one of l1, mse, normalised_l1"),
+        ("optim.schedule.name=linear", "choose one of power, cosine, constant"),
+        ("optim.lr=-1", "optim.lr must be positive"),
+        ("runtime.precision=float16", "choose float32 or float64"),
+        ("runtime.accelerator=tpu", "choose auto, cpu or gpu"),
+        ("runtime.devices=3", "cannot be shared evenly by 3 processes"),
+        ("resume=nowhere", "resume=nowhere"),
+        ("train.ema=1.5", "train.ema must lie between 0 and 1"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_mistakes(
+    wrong: str, said: str, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, wrong]) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("charge3net train: error: ")
+    assert said in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "experiment=small"]) == 2
+    assert "data.split is not given; add data.split=…" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cfg_job_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "experiment=charge3net_mp", "--cfg", "job"]) == 0
+    assert "max_steps: 1000000" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_environment_and_arguments_are_put_back(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    before = list(sys.argv)
+    assert main([*arguments, "dta=1"]) == 2
+    assert "HYDRA_FULL_ERROR" not in os.environ
+    assert sys.argv == before
+
+
+def test_two_processes_give_what_one_gives(arguments: list[str], tmp_path: Path) -> None:
+    # Adam divides by the gradient's size, so float64 is needed to see a wrong weighting and nothing else.
+    arguments += ["data.batch_size=2", "runtime.precision=float64", "train.ema=0.9", "train.clip=0.1"]
+    assert main(arguments) == 0
+    command = [sys.executable, "-m", "charge3net.cli.main", *arguments, "runtime.devices=2", "output=runs/two"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    one, two = (torch.load(tmp_path / "runs" / name / "resume.ckpt", weights_only=True) for name in ("small", "two"))
+    assert one["state_dict"].keys() == two["state_dict"].keys()
+    for name, weights in one["state_dict"].items():
+        torch.testing.assert_close(two["state_dict"][name], weights, rtol=0, atol=1e-12)
+    logs = [list(csv.DictReader((tmp_path / "runs" / name / "metrics.csv").open())) for name in ("small", "two")]
+    for a, b in zip(*logs, strict=True):
+        for column in ("step", "train/loss", "val/emae", "val/emae_se", "val/loss"):
+            assert float(a[column] or 0) == pytest.approx(float(b[column] or 0), rel=1e-6)
