@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from charge3net.kernels.library import compiled
 from charge3net.kernels.table import n_bins, node_basis
 from charge3net.nn.convolution import ON_ATOM, Edges
+
+
+@dataclass(frozen=True, eq=False)
+class SortedBySender:
+    """The edges in the order of their senders: bounds [senders + 1], the rest as in :class:`EdgeArrays`."""
+
+    bounds: Int[Tensor, "senders1"]
+    receivers: Int[Tensor, "edges"]
+    harmonics: Float[Tensor, "numbers"]
+    spline: Float[Tensor, "edges 4"]
+    rows: Int[Tensor, "edges"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +39,7 @@ class EdgeArrays:
         spline: [edges, 4] B-spline weights of the four table rows from ``rows`` on.
         rows: [edges] int32 first row in the table of used rows.
         used: [used] which rows of the full table those are, ascending.
-        bins: steps of the full table.
+        lmax: highest order of the harmonics.
         at_nodes: [nodes, basis] radial functions at the table's nodes.
     """
 
@@ -37,22 +50,41 @@ class EdgeArrays:
     spline: Float[Tensor, "edges 4"]
     rows: Int[Tensor, "edges"]
     used: Int[Tensor, "used"]
-    bins: int
+    lmax: int
     at_nodes: Float[Tensor, "nodes basis"]
+
+    @cached_property
+    def by_sender(self) -> SortedBySender:
+        """Formed when the first backward pass asks for it."""
+        n = len(self.senders)
+        sorted_arrays = (
+            torch.empty(self.n_senders + 1, dtype=torch.int64),
+            torch.empty(n, dtype=torch.int32),
+            torch.empty_like(self.harmonics),
+            torch.empty_like(self.spline),
+            torch.empty_like(self.rows),
+        )
+        given = (self.senders, self.bounds, self.harmonics, self.spline, self.rows)
+        compiled().c3n_sort_by_sender(
+            *(ctypes.c_int64(count) for count in (n, len(self.bounds) - 1, self.n_senders)),
+            ctypes.c_int(self.lmax),
+            *(ctypes.c_void_p(t.data_ptr()) for t in (*given, *sorted_arrays)),
+        )
+        return SortedBySender(*sorted_arrays)
 
 
 _prepared: WeakKeyDictionary[Edges, EdgeArrays | None] = WeakKeyDictionary()
 
 
-def prepared(edges: Edges, n_senders: int, handle: ctypes.CDLL) -> EdgeArrays | None:
+def prepared(edges: Edges, n_senders: int) -> EdgeArrays | None:
     """The arrays of these edges; None where the kernels cannot take them (unsorted, longer than the cutoff)."""
     if edges not in _prepared:
-        _prepared[edges] = _prepare(edges, n_senders, handle)
+        _prepared[edges] = _prepare(edges, n_senders)
     arrays = _prepared[edges]
     return arrays if arrays is not None and arrays.n_senders == n_senders else None
 
 
-def _prepare(edges: Edges, n_senders: int, handle: ctypes.CDLL) -> EdgeArrays | None:
+def _prepare(edges: Edges, n_senders: int) -> EdgeArrays | None:
     n, bins = len(edges.senders), n_bins(edges.basis)
     vectors = edges.vectors.detach().contiguous()
     senders, receivers = edges.senders.contiguous(), edges.receivers.contiguous()
@@ -64,7 +96,7 @@ def _prepare(edges: Edges, n_senders: int, handle: ctypes.CDLL) -> EdgeArrays | 
         torch.empty(n, dtype=torch.int32),
         torch.empty(bins + 3, dtype=torch.uint8),
     )
-    problem = handle.c3n_prepare_edges(
+    problem = compiled().c3n_prepare_edges(
         *(ctypes.c_int64(count) for count in (n, edges.n_receivers, n_senders)),
         *(ctypes.c_void_p(t.data_ptr()) for t in (vectors, senders, receivers)),
         ctypes.c_double(edges.basis.cutoff),
@@ -79,4 +111,4 @@ def _prepare(edges: Edges, n_senders: int, handle: ctypes.CDLL) -> EdgeArrays | 
     place = torch.cumsum(mask, 0, dtype=torch.int32) - 1
     used = torch.nonzero(mask).squeeze(1)
     at_nodes = node_basis(edges.basis, bins)
-    return EdgeArrays(n_senders, sender32, bounds, harmonics, spline, place[rows.long()], used, bins, at_nodes)
+    return EdgeArrays(n_senders, sender32, bounds, harmonics, spline, place[rows.long()], used, edges.lmax, at_nodes)

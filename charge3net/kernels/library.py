@@ -36,6 +36,18 @@ def library() -> Library:
     return found
 
 
+def compiled() -> ctypes.CDLL:
+    """The loaded library, where it is known that there is one.
+
+    Raises:
+        RuntimeError: if there is none.
+    """
+    handle = library().handle
+    if handle is None:
+        raise RuntimeError(f"no compiled kernels: {library().reason}")
+    return handle
+
+
 def _find() -> Library:
     variants = build.VARIANTS.get(build.machine())
     if variants is None:

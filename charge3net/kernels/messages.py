@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from charge3net.kernels import enabled
 from charge3net.kernels.edges import EdgeArrays, prepared
-from charge3net.kernels.library import library
+from charge3net.kernels.library import compiled, library
 from charge3net.kernels.table import table
 from charge3net.nn.convolution import Convolution, Edges
 from charge3net.nn.irreps import Blocks
@@ -34,6 +34,12 @@ MAX_L = 6
 _WORTH_A_THREAD = 100_000
 
 
+class _BySender(ctypes.Structure):
+    """``BySender`` of src/messages.cpp."""
+
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("bounds", "receivers", "rows", "harmonics", "spline"))
+
+
 class _Job(ctypes.Structure):
     """``Job`` of src/messages.cpp."""
 
@@ -42,7 +48,10 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("n_irreps", "n_paths", "n_threads")),
         *((name, ctypes.c_void_p) for name in ("irreps", "paths", "targets", "cg_bounds", "cg_index", "cg_value")),
         *((name, ctypes.c_void_p) for name in ("senders", "bounds", "harmonics", "spline", "rows", "table")),
-        *((name, ctypes.c_void_p) for name in ("features", "out", "grad_out", "grad_table", "grad_features")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("features", "out", "grad_out", "by_sender", "grad_table", "grad_features")
+        ),
     )
 
 
@@ -158,6 +167,9 @@ class _SummedMessages(torch.autograd.Function):
         job = _job(ctx.plan, ctx.edges, weights)
         job.features, job.grad_out = _addresses(features), _addresses(gradients)
         job.grad_table, job.grad_features = grad_weights.data_ptr(), _addresses(grad_features)
+        by_sender = ctx.edges.by_sender
+        pointers = _BySender(**{name: getattr(by_sender, name).data_ptr() for name, _ in _BySender._fields_})
+        job.by_sender = ctypes.addressof(pointers)
         _call("c3n_messages_backward", job)
         return None, None, grad_weights, *grad_features
 
@@ -178,16 +190,15 @@ def _addresses(tensors: Sequence[Tensor]) -> Any:
 
 
 def _call(name: str, job: _Job) -> None:
-    if getattr(library().handle, name)(ctypes.byref(job)):
+    if getattr(compiled(), name)(ctypes.byref(job)):
         raise MemoryError(f"{name}: no memory for the sums of {job.n_edges} edges")
 
 
 def summed_messages(layer: Convolution, senders: Blocks, edges: Edges) -> dict[o3.Irrep, Tensor] | None:
     """Message blocks {irrep: [receivers, copies, 2l+1]} of a layer, or None where torch has to do it."""
-    handle = library().handle
-    if handle is None or not enabled() or not _fits(layer, senders, edges):
+    if library().handle is None or not enabled() or not _fits(layer, senders, edges):
         return None
-    arrays = prepared(edges, len(next(iter(senders.values()))), handle)
+    arrays = prepared(edges, len(next(iter(senders.values()))))
     if arrays is None:
         return None
     plan = plan_of(layer)

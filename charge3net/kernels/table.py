@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from charge3net.kernels.library import library
+from charge3net.kernels.library import compiled
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 
 #: Steps of the table per step between the centres of the radial functions; see docs/kernels.md for the error.
@@ -83,4 +83,4 @@ def _filter(name: str, rows: Tensor, source: Tensor, target: Tensor) -> None:
     taps = _taps()
     addresses = (ctypes.c_void_p(t.data_ptr()) for t in (rows, taps, source, target))
     size = (ctypes.c_int64(len(rows)), ctypes.c_int64(source.shape[1]), ctypes.c_int(len(taps)))
-    getattr(library().handle, name)(*size, *addresses)
+    getattr(compiled(), name)(*size, *addresses)

@@ -115,3 +115,26 @@ C3N_EXPORT int c3n_prepare_edges(int64_t edges, int64_t receivers, int64_t atoms
     }
     return 0;
 }
+
+// The same edges sorted by sender, in their old order within one (planes of harmonics too).
+C3N_EXPORT void c3n_sort_by_sender(int64_t edges, int64_t receivers, int64_t atoms, int lmax, const int32_t* sender,
+                                   const int64_t* bounds, const float* harmonics, const float* spline, const int32_t* rows,
+                                   int64_t* sorted_bounds, int32_t* sorted_receivers, float* sorted_harmonics,
+                                   float* sorted_spline, int32_t* sorted_rows) {
+    memset(sorted_bounds, 0, (atoms + 1) * sizeof(int64_t));
+    for (int64_t e = 0; e < edges; ++e) ++sorted_bounds[sender[e] + 1];
+    for (int64_t j = 0; j < atoms; ++j) sorted_bounds[j + 1] += sorted_bounds[j];
+    for (int64_t r = 0; r < receivers; ++r)
+        for (int64_t e = bounds[r]; e < bounds[r + 1]; ++e) {
+            const int64_t to = sorted_bounds[sender[e]]++;
+            sorted_receivers[to] = int32_t(r);
+            sorted_rows[to] = rows[e];
+            memcpy(sorted_spline + 4 * to, spline + 4 * e, 4 * sizeof(float));
+            for (int l = 0; l <= lmax; ++l) {
+                const int64_t start = edges * l * l, width = 2 * l + 1;
+                memcpy(sorted_harmonics + start + to * width, harmonics + start + e * width, width * sizeof(float));
+            }
+        }
+    for (int64_t j = atoms; j > 0; --j) sorted_bounds[j] = sorted_bounds[j - 1];
+    sorted_bounds[0] = 0;
+}

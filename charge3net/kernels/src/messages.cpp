@@ -19,6 +19,13 @@ struct Path {
     int32_t irrep, l2, target, column, offset, first;  // `first` indexes cg_bounds
 };
 
+// The edges once more, sorted by sender.
+struct BySender {
+    const int64_t* bounds;  // [n_atoms + 1]
+    const int32_t *receivers, *rows;
+    const float *harmonics, *spline;
+};
+
 struct Job {
     int64_t n_receivers, n_edges, n_atoms, n_rows, n_weights;
     int32_t n_irreps, n_paths, n_threads;
@@ -37,6 +44,7 @@ struct Job {
     const float* const* features;   // per irrep [n_atoms, 2l+1, copies]
     float* const* out;              // per target [n_receivers, 2l+1, copies]
     const float* const* grad_out;   // the same shape
+    const BySender* by_sender;      // backwards only
     float* grad_table;
     float* const* grad_features;
 };
@@ -75,7 +83,9 @@ inline Vec<W> weight_of(const Vec<W>* table, const float* b) {
 // Scratch of one unit.
 template <int W>
 struct Tile {
-    Vec<W>*table, *grad_table, *features, *grad_features, *weights;
+    Vec<W>*table, *grad_table;        // [n_rows]
+    Vec<W>*features, *grad_features;  // [n_atoms, m1]
+    Vec<W>*weights, *received;        // [most edges of a receiver], [n_receivers]
 };
 
 // ---- paths into scalars: dot products ---------------------------------------------------------------------------------
@@ -94,25 +104,31 @@ void dot_forward(const Job& job, const Tile<W>& tile, const float* y, float scal
     }
 }
 
+// Edges in the order of their senders, so that a sender's features and their gradient stay in registers.
 template <int W, int M>
-void dot_backward(const Job& job, const Tile<W>& tile, const float* y, float scale, const float* grad, int64_t stride,
-                  int valid) {
-    for (int64_t r = 0; r < job.n_receivers; ++r) {
-        const Vec<W> g = load<W>(grad + r * stride, valid) * scale;
-        for (int64_t e = job.bounds[r]; e < job.bounds[r + 1]; ++e) {
-            const Vec<W>* h = tile.features + int64_t(job.senders[e]) * M;
-            Vec<W>* dh = tile.grad_features + int64_t(job.senders[e]) * M;
-            const float* b = job.spline + 4 * e;
-            const Vec<W> gw = g * weight_of<W>(tile.table + job.rows[e], b);
-            Vec<W> dot = {};
-            for (int m = 0; m < M; ++m) {
+void dot_backward(const Job& job, const Tile<W>& tile, int l, float scale, const float* grad, int64_t stride, int valid) {
+    const BySender& edges = *job.by_sender;
+    const float* y = edges.harmonics + job.n_edges * l * l;
+    Vec<W>* received = tile.received;
+    for (int64_t r = 0; r < job.n_receivers; ++r) received[r] = load<W>(grad + r * stride, valid) * scale;
+    for (int64_t j = 0; j < job.n_atoms; ++j) {
+        Vec<W> h[M], dh[M];
+        for (int m = 0; m < M; ++m) h[m] = tile.features[j * M + m], dh[m] = Vec<W>{};
+        for (int64_t e = edges.bounds[j]; e < edges.bounds[j + 1]; ++e) {
+            const float* b = edges.spline + 4 * e;
+            const Vec<W> g = received[edges.receivers[e]];
+            const Vec<W> gw = g * weight_of<W>(tile.table + edges.rows[e], b);
+            Vec<W> dot = h[0] * y[e * M];
+            dh[0] += gw * y[e * M];
+            for (int m = 1; m < M; ++m) {
                 dot += h[m] * y[e * M + m];
                 dh[m] += gw * y[e * M + m];
             }
             dot *= g;
-            Vec<W>* dt = tile.grad_table + job.rows[e];
+            Vec<W>* dt = tile.grad_table + edges.rows[e];
             for (int k = 0; k < 4; ++k) dt[k] += dot * b[k];
         }
+        for (int m = 0; m < M; ++m) tile.grad_features[j * M + m] += dh[m];
     }
 }
 
@@ -205,7 +221,7 @@ void run_path(const Job& job, const Tile<W>& tile, const Path& path, int m1, int
     if (l3 == 0) {
         const float scale = job.cg_value[job.cg_bounds[path.first]];
         if (backward)
-            dot_backward<W, M>(job, tile, y, scale, job.grad_out[path.target] + start, stride, valid);
+            dot_backward<W, M>(job, tile, path.l2, scale, job.grad_out[path.target] + start, stride, valid);
         else
             dot_forward<W, M>(job, tile, y, scale, job.out[path.target] + start, stride, valid);
     } else if (backward) {
@@ -235,7 +251,7 @@ bool run_unit(const Job& job, const Unit& unit, bool backward) {
     int64_t degree = 0;
     for (int64_t r = 0; r < job.n_receivers; ++r)
         if (job.bounds[r + 1] - job.bounds[r] > degree) degree = job.bounds[r + 1] - job.bounds[r];
-    Scratch scratch(W * (2 * job.n_rows + 2 * n_features + degree));
+    Scratch scratch(W * (2 * job.n_rows + 2 * n_features + degree + (backward ? job.n_receivers : 0)));
     if (!scratch.ok()) return false;
     Tile<W> tile;
     tile.table = reinterpret_cast<Vec<W>*>(scratch.data());
@@ -243,6 +259,7 @@ bool run_unit(const Job& job, const Unit& unit, bool backward) {
     tile.features = tile.grad_table + job.n_rows;
     tile.grad_features = tile.features + n_features;
     tile.weights = tile.grad_features + n_features;
+    tile.received = tile.weights + degree;
     pack<W>(job.features[unit.irrep] + unit.channel, n_features, copies, unit.valid, tile.features);
     if (backward) memset(tile.grad_features, 0, n_features * sizeof(Vec<W>));
     for (int p = 0; p < job.n_paths; ++p) {
