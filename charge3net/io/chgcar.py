@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 _AUGMENTATION = re.compile(rb"\s*augmentation occupancies(?: \(imaginary part\))?\s*(\d+|\*+)\s+(\d+)\s*")
 _NUMBERS = re.compile(rb"[\d\s.+\-EeDd*]*")
-_SLAB = 8  # planes turned round together: one cache line of the result
+_SLAB = 8  # planes turned round together at least: one cache line of the result
+_SLAB_VALUES = 1 << 18
 _FORMAT = NumberFormat(digits=11, width=18, zero_lead=True)
 _PER_LINE = 5
 
@@ -112,7 +113,7 @@ def _read_channel(source: Source, grid: Grid, what: str) -> Float[ndarray, "nx n
     nx, ny, nz = grid.shape
     try:
         values = np.empty(grid.shape)
-        slab = np.empty(min(_SLAB, nz) * nx * ny)
+        slab = np.empty(min(max(_SLAB, _SLAB_VALUES // (nx * ny)), nz) * nx * ny)
     except (MemoryError, ValueError):
         raise source.error(f"{what} does not fit into memory") from None
     filled, z = 0, 0

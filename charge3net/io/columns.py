@@ -27,7 +27,9 @@ _FIELD = re.compile(rb" *-?\d?\.(\d+)([EeDd])[+-]\d\d")
 _U64 = np.uint64
 _U32 = np.uint32
 _MAX_EXACT_POWER = 22  # 10²² is the largest power of ten that float64 holds exactly
-_MAX_DIGITS = 14  # with the leading digit 15, so below 2⁵³
+# Sign, units digit, point and the digits beside it stand in one word of 8 characters: up to 5 digits, 8 more in a
+# second word. With the units digit that makes 14, so below 2⁵³.
+_DIGITS = frozenset((*range(1, 6), *range(9, 14)))
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Columns:
         exponent: the exponent's letter, one of ``E e D d``.
         per_line: number of fields in the line.
         ending: what stands behind the last field, line break included.
+        zero_units: whether the digit before the point is 0 or missing, as Fortran prints it.
     """
 
     width: int
@@ -49,23 +52,25 @@ class Columns:
     exponent: bytes
     per_line: int
     ending: bytes
+    zero_units: bool
 
     @classmethod
     def of(cls, line: bytes) -> Columns | None:
-        """The columns of a line of numbers, or None when it is not made of equal fields that :func:`decode` knows."""
+        """The columns of a line of numbers, or None when it is not made of equal fields that :class:`Decoder` knows."""
         body = line.rstrip()
         first = _FIELD.match(body)
         if first is None:
             return None
-        width = first.end()
+        width, digits = first.end(), len(first[1])
         fields = [_FIELD.fullmatch(body, start, start + width) for start in range(0, len(body), width)]
-        digits = len(first[1])
         dot = width - digits - 5
         if not all(fields) or {(len(f[1]), f[2]) for f in fields if f} != {(digits, first[2])}:
             return None
-        if dot < 2 or width > 24 or not 1 <= digits <= _MAX_DIGITS:
+        if dot < 2 or width > 24 or digits not in _DIGITS:
             return None
-        return cls(width, dot, digits, first[2], len(fields), line[len(body) :])
+        units = [body[start + dot - 1 : start + dot] for start in range(0, len(body), width)]
+        zero_units = set(units) <= {b"0", b"-", b" "} and any(f[1].strip(b"0") for f in fields if f)
+        return cls(width, dot, digits, first[2], len(fields), line[len(body) :], zero_units)
 
 
 class Decoder:
@@ -78,12 +83,12 @@ class Decoder:
 
     def __init__(self, columns: Columns, capacity: int) -> None:
         self.columns = columns
-        self._mantissa, self._high, self._odd, self._spare = np.empty((4, capacity), dtype=_U64)
-        self._lead = np.empty(capacity, dtype=np.intp)
-        self._words, self._index, self._odd32 = np.empty((3, capacity), dtype=_U32)
-        self._bytes = np.empty(capacity, dtype=np.uint8)
-        self._values, self._signs = np.empty((2, capacity))
-        self._fixed = [(columns.dot, ord("."))] + [(i, ord(" ")) for i in range(columns.dot - 2)]
+        self._head, self._tail, self._odd, self._spare = np.empty((4, capacity), dtype=_U64)
+        self._index = np.empty(capacity, dtype=np.intp)
+        self._words, self._spare32 = np.empty((2, capacity), dtype=_U32)
+        self._values, self._factors = np.empty((2, capacity))
+        self._signs = np.where(_UNITS > 0, np.nan, _SIGNS) if columns.zero_units else _SIGNS
+        self._divisors = _divisor_table(columns.digits)
 
     def decode(
         self, text: UInt8[ndarray, "bytes"], offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
@@ -95,89 +100,78 @@ class Decoder:
         Raises:
             ValueError: for a field that is no number; its text is in the message.
         """
-        n = math.prod(shape)
-        columns = self.columns
+        columns, n = self.columns, math.prod(shape)
         mark = columns.dot + 1 + columns.digits
 
-        def load(target: ndarray, position: int, dtype: type) -> ndarray:
-            view = np.ndarray(shape, dtype, text, offset + position, strides)
-            target = target[:n]
-            target.reshape(shape)[...] = view
-            return target
+        def load(target: ndarray, position: int) -> ndarray:
+            target[:n].reshape(shape)[...] = np.ndarray(shape, target.dtype, text, offset + position, strides)
+            return target[:n]
 
-        mantissa = load(self._mantissa, mark - 8, _U64)
-        odd, spare = self._odd[:n], self._spare[:n]
-        _spell(mantissa, min(columns.digits, 8), odd)
+        beside = columns.digits - 8 if columns.digits > 8 else columns.digits
+        head = load(self._head, mark - 16 if columns.digits > 8 else mark - 8)
+        odd, spare, index = self._odd[:n], self._spare[:n], self._index[:n]
+        np.right_shift(head, _U64(8 * (5 - beside)), out=spare)
+        np.bitwise_and(spare, _U64(0xFFFF), out=index.view(_U64))  # the two characters before the point
+        _spell(head, beside, odd, point=True)
         if columns.digits > 8:
-            high = load(self._high, mark - 16, _U64)
-            _spell(high, columns.digits - 8, spare)
+            tail = load(self._tail, mark - 8)
+            _spell(tail, 8, spare, point=False)
             odd |= spare
-            high *= _U64(10**8)
-            mantissa += high
-        lead = load(self._lead, columns.dot - 2, np.uint16)
-        _UNITS.take(lead, out=spare, mode="clip")
-        if spare.any():
+            head *= _U64(10**8)
+            head += tail
+        if not columns.zero_units:
+            _UNITS.take(index, out=spare, mode="clip")
             spare *= _U64(10**columns.digits)
-            mantissa += spare
-        values, signs = self._values[:n], self._signs[:n]
-        _SIGNS.take(lead, out=signs, mode="clip")
-        np.multiply(mantissa.view(np.int64), signs, out=values)
-        self._divide(values, load(self._words, mark, _U32), signs, lead)
-        regular = not (np.isnan(values.sum()) or odd.any() or self._odd32[:n].any())
-        if not (regular and all((load(self._bytes, i, np.uint8) == char).all() for i, char in self._fixed)):
-            wrong = np.isnan(values) | (odd != 0) | (self._odd32[:n] != 0)
-            for i, char in self._fixed:
-                wrong |= load(self._bytes, i, np.uint8) != char
+            head += spare
+        values, factors = self._values[:n], self._factors[:n]
+        self._signs.take(index, out=factors, mode="clip")
+        np.multiply(head.view(np.int64), factors, out=values)
+        wrong_exponent = self._divide(values, load(self._words, mark), factors, index)
+        blanks = np.ndarray((*shape, columns.dot - 2), np.uint8, text, offset, (*strides, 1))
+        if np.isnan(values.sum()) or odd.any() or wrong_exponent.any() or (blanks != ord(" ")).any():
+            wrong = np.isnan(values) | (odd != 0) | (wrong_exponent != 0) | (blanks != ord(" ")).any(axis=-1).reshape(n)
             fields = np.ndarray(shape, f"S{columns.width}", text, offset, strides).reshape(-1)[wrong]
             values[wrong] = _parse(fields.tolist())
         return values
 
-    def _divide(self, values: ndarray, words: ndarray, divisors: ndarray, index64: ndarray) -> None:
+    def _divide(self, values: ndarray, words: ndarray, divisors: ndarray, index: ndarray) -> ndarray:
         """Divide by the power of ten that ``E+dd`` in ``words`` asks for; NaN where float64 does not hold it exactly.
 
-        ``_odd32`` becomes non-zero where there is no such exponent.
+        Returns [n] non-zero where there is no such exponent.
         """
-        index, odd = self._index[: len(values)], self._odd32[: len(values)]
-        words ^= _U32(self.columns.exponent[0] | ord("+") << 8 | 0x30300000)
-        np.add(words, _U32(0x06060000), out=odd)
-        odd |= words
-        odd &= _U32(0xF0F0F9FF)  # "-" and "+" differ by 6, the two bits that this mask lets through
-        np.right_shift(words, _U32(16), out=index)
-        index &= _U32(0xFF)
-        index *= _U32(10)
-        index += words >> _U32(24)
-        words >>= _U32(2)
-        words &= _U32(0x180)
-        index += words
-        index &= _U32(0x1FF)
-        index64[...] = index
-        _DIVISORS[self.columns.digits].take(index64, out=divisors, mode="clip")
+        spare = self._spare32[: len(values)]
+        words ^= _U32(self.columns.exponent[0] | ord("+") << 8 | 0x30300000)  # bytes now: 0, 0 or 6 (minus), tens, ones
+        np.right_shift(words, _U32(8), out=spare)
+        spare *= _U32(1 | 10 << 8 | 21 << 16)  # third byte: ones + 10·tens + 21·6 (minus)
+        spare >>= _U32(16)
+        spare &= _U32(0xFF)
+        index[...] = spare
+        self._divisors.take(index, out=divisors, mode="clip")
         values /= divisors
+        np.add(words, _U32(0x06060200), out=spare)  # a digit plus 6 stays below 16; 2 and 4 in place of 0 and 6 show
+        spare &= _U32(0xF0F00400)
+        words &= _U32(0xF0F0F9FF)
+        spare |= words
+        return spare
 
 
-def _spell(words: ndarray, count: int, odd: ndarray) -> None:
+def _spell(words: ndarray, count: int, odd: ndarray, point: bool) -> None:
     """Replace 8 characters by the number that the last ``count`` of them spell; ``odd`` non-zero where one is no digit.
 
-    Little-endian: the last character is the highest byte.
+    With ``point``, a point must stand before them. Little-endian: the last character is the highest byte.
     """
-    words ^= _U64(0x3030303030303030)
-    if count < 8:
-        words &= _U64(~((1 << (64 - 8 * count)) - 1) & 0xFFFFFFFFFFFFFFFF)
-    np.add(words, _U64(0x0606060606060606), out=odd)  # a digit plus 6 stays below 16
+    kept = 8 - count - point
+    first = ord(".") << 8 * kept if point else 0
+    digits = ~((1 << 8 * (kept + point)) - 1) & 0xFFFFFFFFFFFFFFFF
+    words ^= _U64(0x3030303030303030 & digits | first)
+    words &= _U64(~((1 << 8 * kept) - 1) & 0xFFFFFFFFFFFFFFFF)
+    np.add(words, _U64(0x0606060606060606 & digits), out=odd)  # a digit plus 6 stays below 16
     odd |= words
-    odd &= _U64(0xF0F0F0F0F0F0F0F0)
+    odd &= _U64(0xF0F0F0F0F0F0F0F0 & digits | (0xFF << 8 * kept if point else 0))
     for factor, shift, mask in _JOINS:
         words *= factor
         words >>= shift
         words &= mask
-
-
-def _parse(fields: list[bytes]) -> list[float]:
-    """Python's value of each field."""
-    try:
-        return list(map(float, fields))
-    except ValueError:
-        return [parse_number(field) for field in fields]
 
 
 _JOINS = (
@@ -188,13 +182,13 @@ _JOINS = (
 
 
 def _divisor_table(digits: int) -> ndarray:
-    """[512] 10^(digits − exponent) at index |exponent| (+ 384 for negative ones); NaN where it is not exact."""
-    table = np.full(512, np.nan)
+    """[256] 10^(digits − exponent) at index |exponent| (+ 126 for negative ones); NaN where it is not exact."""
+    table = np.full(256, np.nan)
     for exponent in range(100):
         if digits - exponent >= 0:
             table[exponent] = 10.0 ** (digits - exponent)
         if digits + exponent <= _MAX_EXACT_POWER:
-            table[384 + exponent] = 10.0 ** (digits + exponent)
+            table[126 + exponent] = 10.0 ** (digits + exponent)
     return table
 
 
@@ -209,5 +203,12 @@ def _lead_tables() -> tuple[ndarray, ndarray]:
     return signs, units
 
 
-_DIVISORS = {digits: _divisor_table(digits) for digits in range(1, _MAX_DIGITS + 1)}
 _SIGNS, _UNITS = _lead_tables()
+
+
+def _parse(fields: list[bytes]) -> list[float]:
+    """Python's value of each field."""
+    try:
+        return list(map(float, fields))
+    except ValueError:
+        return [parse_number(field) for field in fields]

@@ -82,7 +82,7 @@ def _column_blocks(source: Source, columns: Columns, count: int, row: int) -> It
     text = np.empty(PADDING + capacity * length, dtype=np.uint8)
     body = text.data[PADDING:]
     decoder = Decoder(columns, capacity * row)
-    values = np.empty((capacity, row))
+    values = np.empty((capacity if short else 0, row))
     done = 0
     while count - done >= row:
         wanted = min((count - done) // row, capacity)
@@ -93,16 +93,16 @@ def _column_blocks(source: Source, columns: Columns, count: int, row: int) -> It
         alike &= (rows[:, length - len(ending) :] == ending).all(axis=1)
         good = len(rows) if alike.all() else int(np.argmin(alike))
         try:
-            block = values[:good]
-            numbers = decoder.decode(text, PADDING, (good, full, columns.per_line), (length, line, width))
-            block[:, : row - short] = numbers.reshape(good, row - short)
+            block = decoder.decode(text, PADDING, (good, full, columns.per_line), (length, line, width))
             if short:
-                numbers = decoder.decode(text, PADDING + full * line, (good, short), (length, width))
-                block[:, row - short :] = numbers.reshape(good, short)
+                values[:good, : row - short] = block.reshape(good, row - short)
+                block = decoder.decode(text, PADDING + full * line, (good, short), (length, width))
+                values[:good, row - short :] = block.reshape(good, short)
+                block = values[:good].reshape(-1)
         except ValueError:
             good = 0
         if good:
-            yield values[:good].reshape(-1)
+            yield block
         source.push(body[good * length : filled])
         done += good * row
         if good < wanted:
