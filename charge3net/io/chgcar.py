@@ -46,17 +46,20 @@ def read_chgcar(source: Source) -> Density:
     shape = _read_shape(source)
     what = f"the grid {shape[0]} x {shape[1]} x {shape[2]}"
     grid = Grid(geometry.cell, shape)
-    channels = [_read_channel(source, grid, what)]
+    values = _allocate(source, 1, grid)
+    _read_channel(source, grid, what, values[0])
     texts = []
     while True:
-        text, again = _read_tail(source, shape, len(geometry), len(channels))
+        text, again = _read_tail(source, shape, len(geometry))
         texts.append(text.decode("ascii", "replace"))
         if not again:
             break
-        if len(channels) == 2:
+        if len(values) == 2:
             raise source.error("holds four grids: a non-collinear density; only total and collinear spin are read")
-        channels.append(_read_channel(source, grid, f"the magnetisation on {what}"))
-    values = channels[0][None] if len(channels) == 1 else np.stack(channels)
+        both = _allocate(source, 2, grid)
+        both[0] = values[0]
+        values = both
+        _read_channel(source, grid, f"the magnetisation on {what}", values[1])
     augmentation = tuple(texts) if any(text.strip() for text in texts) else ()
     return Density(geometry, grid, values, augmentation, {"file": source.name, "format": "chgcar", "title": title})
 
@@ -108,14 +111,17 @@ def _read_shape(source: Source) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _read_channel(source: Source, grid: Grid, what: str) -> Float[ndarray, "nx ny nz"]:
-    """[nx, ny, nz] ρ in e/Å³ from ρ·V with the first axis fastest, turned round slab by slab."""
-    nx, ny, nz = grid.shape
+def _allocate(source: Source, channels: int, grid: Grid) -> Float[ndarray, "channels nx ny nz"]:
     try:
-        values = np.empty(grid.shape)
-        slab = np.empty(min(max(_SLAB, _SLAB_VALUES // (nx * ny)), nz) * nx * ny)
+        return np.empty((channels, *grid.shape))
     except (MemoryError, ValueError):
-        raise source.error(f"{what} does not fit into memory") from None
+        raise source.error(f"the grid {_times(grid.shape)} does not fit into memory") from None
+
+
+def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, "nx ny nz"]) -> None:
+    """Fill ``values`` with ρ in e/Å³ from ρ·V with the first axis fastest, turned round slab by slab."""
+    nx, ny, nz = grid.shape
+    slab = np.empty(min(max(_SLAB, _SLAB_VALUES // (nx * ny)), nz) * nx * ny)
     filled, z = 0, 0
     for block in read_values(source, len(grid), what):
         while len(block):
@@ -128,10 +134,9 @@ def _read_channel(source: Source, grid: Grid, what: str) -> Float[ndarray, "nx n
                 np.divide(planes.T, grid.volume, out=values[:, :, z : z + len(planes)])
                 z, filled = z + len(planes), 0
                 slab = slab[: (nz - z) * nx * ny]
-    return values
 
 
-def _read_tail(source: Source, shape: tuple[int, int, int], atoms: int, channel: int) -> tuple[bytes, bool]:
+def _read_tail(source: Source, shape: tuple[int, int, int], atoms: int) -> tuple[bytes, bool]:
     """What stands behind a grid, verbatim, and whether another grid follows.
 
     Behind a grid stand augmentation blocks of all atoms or of none, and one number per atom (its moment) before the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,24 @@ def test_compressed_round_trip(tmp_path: Path, suffix: str) -> None:
     again = read_density(tmp_path / f"CHGCAR{suffix}")
     np.testing.assert_allclose(again.values, density.values, rtol=1e-15)
     assert again.augmentation == density.augmentation
+
+
+def test_memory_beyond_the_grid_is_small(tmp_path: Path) -> None:
+    """Reading and writing hold the values once, and a few MB whatever the size."""
+    density = made_up.density(channels=2, shape=(100, 90, 80))
+    tracemalloc.start()
+    try:
+        write_density(density, tmp_path / "CHGCAR")
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+        tracemalloc.reset_peak()
+        values = read_density(tmp_path / "CHGCAR").values
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * values.nbytes + 10e6  # the first channel is copied once
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(values, density.values, rtol=1e-9, atol=1e-12)
+    (tmp_path / "CHGCAR.huge").write_text(made_up.head() + "\n 3000000 3000000 3000000\n 1.0\n")
+    with pytest.raises(InputError, match="the grid 3000000 x 3000000 x 3000000 does not fit into memory"):
+        read_density(tmp_path / "CHGCAR.huge")
 
 
 def broken(name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
-from charge3net.io import read_density, read_grid, read_structure, write_density
+from charge3net.io import read_density, read_density_stream, read_grid, read_structure, write_density
 from tests.io import made_up
 
 BOHR = 0.529177210903  # CODATA 2018, Å
@@ -143,6 +145,27 @@ def test_zlib_files_are_read(tmp_path: Path) -> None:
         read_density(tmp_path / "1.CHGCAR.zz")
     with pytest.raises(InputError, match=r"\.zz files are only read"):
         write_density(made_up.density(), tmp_path / "2.CHGCAR.zz")
+
+
+def test_members_of_a_tar_archive(tmp_path: Path) -> None:
+    """As the QM9 and NMC sets are published: a tar of compressed CHGCARs."""
+    import lz4.frame
+
+    plain = made_up.write_chgcar(tmp_path / "CHGCAR").read_bytes()
+    contents = {"1.CHGCAR.lz4": lz4.frame.compress(plain), "2.CHGCAR.zz": zlib.compress(plain), "3.CHGCAR": plain}
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        for name, data in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    expected = np.array([float(word) for word in made_up.body(made_up.values()).split()]) / made_up.VOLUME
+    with tarfile.open(tmp_path / "set.tar") as archive:
+        for member in archive:
+            stream = archive.extractfile(member)
+            assert stream is not None
+            density = read_density_stream(stream, member.name)
+            np.testing.assert_allclose(density.total.ravel(order="F"), expected, rtol=1e-14)
+            assert density.provenance["file"] == member.name
 
 
 @pytest.mark.parametrize(
