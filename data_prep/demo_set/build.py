@@ -1,0 +1,132 @@
+"""Make the demo's bundled set from the generator's npz files.
+
+    python data_prep/demo_set/build.py DIR [-o data_prep/demo_set/bundle]
+
+DIR is what ``python data_prep/open_dft/generate.py molecules_chno -o DIR --count 240`` leaves. The bundle is two
+files: ``index.jsonl`` (a header line, then one line per entry) and ``densities.bin`` (see codec.py). Whole formulas
+go to one part: a formula of the test part stands in no other. Test and validation entries carry their superposition
+of atoms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from codec import encode
+from numpy import ndarray
+
+from charge3net.data.splits import hash_order
+
+BUNDLE = Path(__file__).resolve().parent / "bundle"
+HEADER = {"format": "charge3net-demo-set", "version": 1}
+SEED = 0
+HELD_OUT = {"test": 10, "validation": 4}  # formulas
+ISOMERS = 2  # of a held-out formula, one rattled copy each
+HEAVY_ATOMS = 3  # the least that a held-out formula has
+
+
+def divide(formulas: dict[str, str]) -> dict[str, str]:
+    """Part of each entry, name → part, from name → formula; entries left out are not named.
+
+    Held-out formulas are the first in an order by hash among those with enough atoms heavier than hydrogen; of each of
+    them the first copy of the first isomers is kept. Everything else trains.
+    """
+    heavy = {name: _heavy_atoms(formula) for name, formula in formulas.items()}
+    candidates = [formula for name, formula in formulas.items() if heavy[name] >= HEAVY_ATOMS]
+    order = iter(hash_order(candidates, SEED))
+    part_of = {next(order): part for part, number in HELD_OUT.items() for _ in range(number)}
+    parts = {}
+    for name, formula in sorted(formulas.items()):
+        isomer, copy = (int(field) for field in name.split("-")[-2:])
+        part = part_of.get(formula, "train")
+        if part == "train" or (isomer < ISOMERS and copy == 0):
+            parts[name] = part
+    return parts
+
+
+def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
+    """Write the bundle whole or not at all; returns its records.
+
+    Raises:
+        ValueError: when the folder holds too few formulas to divide.
+    """
+    formulas = {path.stem: path.stem.split("-")[1] for path in sorted(folder.glob("mol-*.npz"))}
+    if len(set(formulas.values())) < 2 * sum(HELD_OUT.values()):
+        raise ValueError(
+            f"{folder} holds {len(set(formulas.values()))} formulas; generate at least 240 molecules first"
+        )
+    bundle.mkdir(parents=True, exist_ok=True)
+    temporary = {name: bundle / f".{name}.{os.getpid()}" for name in ("densities.bin", "index.jsonl")}
+    records = []
+    with open(temporary["densities.bin"], "wb") as binary:
+        for name, part in divide(formulas).items():
+            record: dict[str, Any] = {"key": name, "part": part, "formula": formulas[name]}
+            with np.load(folder / f"{name}.npz") as file:
+                record |= {key: file[key].tolist() for key in ("numbers", "positions", "cell", "pbc")}
+                record |= {"shape": list(file["density"].shape), "electrons": float(file["n_electrons"])}
+                record["density"] = _append(binary, file["density"])
+                record["baseline"] = None if part == "train" else _append(binary, file["density_sad"])
+                meta = json.loads(str(file["meta"]))
+            record["meta"] = {key: meta[key] for key in ("energy_eV", "source", "nmae_sad", "rho_max")}
+            records.append(record)
+    settings = {key: meta[key] for key in ("code", "density", "xc", "mode", "kpts_density", "smearing")}
+    header = {**HEADER, "settings": settings, "sha256": _file_hash(temporary["densities.bin"])}
+    lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in [header, *records]]
+    temporary["index.jsonl"].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, path in temporary.items():
+        os.replace(path, bundle / name)
+    return records
+
+
+def _append(binary: Any, values: ndarray) -> dict[str, Any]:
+    blob, step, error = encode(values)
+    offset = binary.tell()
+    binary.write(blob)
+    return {"offset": offset, "bytes": len(blob), "step": step, "error": error}
+
+
+def _heavy_atoms(formula: str) -> int:
+    from ase.formula import Formula
+
+    return sum(number for symbol, number in Formula(formula).count().items() if symbol != "H")
+
+
+def _file_hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("-o", "--out", type=Path, default=BUNDLE, help="folder of the bundle")
+    options = parser.parse_args(arguments)
+    try:
+        records = build(options.folder, options.out)
+    except ValueError as error:
+        parser.error(str(error))
+    print("| part | entries | formulas | atoms | voxels | superposition of atoms, mean ε_mae |")
+    for part in ("train", "validation", "test"):
+        chosen = [record for record in records if record["part"] == part]
+        formulas = {record["formula"] for record in chosen}
+        atoms = sum(len(record["numbers"]) for record in chosen)
+        voxels = sum(math.prod(record["shape"]) for record in chosen)
+        error = np.mean([record["meta"]["nmae_sad"] for record in chosen])
+        print(f"| {part} | {len(chosen)} | {len(formulas)} | {atoms} | {voxels} | {100 * error:.1f} % |")
+    size = sum(path.stat().st_size for path in options.out.iterdir())
+    worst = max(record["density"]["error"] for record in records)
+    print(f"{size / 1e6:.2f} MB; rounding changes a density by at most {100 * worst:.4f} % ε_mae")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
