@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -86,46 +86,6 @@ def read_valence(path: str | Path) -> dict[str, float]:
         raise InputError(f'{path} must be a JSON file of valence electrons per element, {{"Si": 4, …}}') from None
 
 
-def build_store(
-    files: Mapping[str, Path],
-    output: str | Path,
-    jobs: int | None = None,
-    resume: bool = False,
-    valence: Mapping[str, float] | None = None,
-) -> BuildResult:
-    """Read every file into a store; bad files are listed in it and do not stop the rest.
-
-    A progress bar on standard error says rate and time left. Entries are written in the order of ``files``.
-
-    Args:
-        files: name of the entry → file, as from :func:`find_files`.
-        output: folder of the store.
-        jobs: processes that read; None for all cores, 1 to read in this process.
-        resume: go on with a store that exists; entries it has are not read again.
-        valence: valence electrons per element, to check ∫ρ against where the file does not say how many there are.
-
-    Raises:
-        InputError: if the store exists and ``resume`` is False, or a reading process dies.
-    """
-    from tqdm import tqdm
-
-    output = Path(output)
-    if (output / INDEX).exists() and not resume:
-        raise InputError(f"{output} exists; add --resume to go on with it, or name another folder")
-    jobs = (os.cpu_count() or 1) if jobs is None else jobs
-    if jobs < 1:
-        raise InputError(f"at least one process must read, found jobs={jobs}")
-    with StoreWriter(output) as writer:
-        before = len(writer)
-        todo = {key: path for key, path in files.items() if not writer.done(key)}
-        interval = 0.2 if sys.stderr.isatty() else 30.0
-        bar = tqdm(_read_all(todo, jobs), total=len(todo), unit="file", desc="reading", mininterval=interval)
-        for key, content in bar:
-            _store(writer, key, todo[key], content, valence)
-        rejected = {key: reason for key, reason in writer.rejected.items() if key in files}
-        return BuildResult(len(writer), len(writer) - before, rejected)
-
-
 def read_content(path: Path) -> FileContent:
     """Read one file; whatever goes wrong becomes the ``problem``.
 
@@ -149,17 +109,61 @@ def read_content(path: Path) -> FileContent:
         return FileContent(problem=f"{type(error).__name__} while reading {path}: {error}")
 
 
-def _read_all(files: Mapping[str, Path], jobs: int) -> Iterator[tuple[str, FileContent]]:
+def build_store(
+    files: Mapping[str, Any],
+    output: str | Path,
+    jobs: int | None = None,
+    resume: bool = False,
+    valence: Mapping[str, float] | None = None,
+    read: Callable[[Any], FileContent] = read_content,
+) -> BuildResult:
+    """Read every file into a store; bad files are listed in it and do not stop the rest.
+
+    A progress bar on standard error says rate and time left. Entries are written in the order of ``files``.
+
+    Args:
+        files: name of the entry → file, as from :func:`find_files`, or whatever ``read`` takes.
+        output: folder of the store.
+        jobs: processes that read; None for all cores, 1 to read in this process.
+        resume: go on with a store that exists; entries it has are not read again.
+        valence: valence electrons per element, to check ∫ρ against where the file does not say how many there are.
+        read: reads one file in a process of its own; what goes wrong becomes the ``problem``, nothing is raised.
+
+    Raises:
+        InputError: if the store exists and ``resume`` is False, or a reading process dies.
+    """
+    from tqdm import tqdm
+
+    output = Path(output)
+    if (output / INDEX).exists() and not resume:
+        raise InputError(f"{output} exists; add --resume to go on with it, or name another folder")
+    jobs = (os.cpu_count() or 1) if jobs is None else jobs
+    if jobs < 1:
+        raise InputError(f"at least one process must read, found jobs={jobs}")
+    with StoreWriter(output) as writer:
+        before = len(writer)
+        todo = {key: path for key, path in files.items() if not writer.done(key)}
+        interval = 0.2 if sys.stderr.isatty() else 30.0
+        bar = tqdm(_read_all(todo, jobs, read), total=len(todo), unit="file", desc="reading", mininterval=interval)
+        for key, content in bar:
+            _store(writer, key, todo[key], content, valence)
+        rejected = {key: reason for key, reason in writer.rejected.items() if key in files}
+        return BuildResult(len(writer), len(writer) - before, rejected)
+
+
+def _read_all(
+    files: Mapping[str, Any], jobs: int, read: Callable[[Any], FileContent]
+) -> Iterator[tuple[str, FileContent]]:
     """Contents in the order of the files; at most a few are held in memory."""
     if jobs == 1:
         for key, path in files.items():
-            yield key, read_content(path)
+            yield key, read(path)
         return
     waiting: deque[tuple[str, Future[FileContent]]] = deque()
     pool = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
     try:
         for key, path in files.items():
-            waiting.append((key, pool.submit(read_content, path)))
+            waiting.append((key, pool.submit(read, path)))
             if len(waiting) > 2 * jobs:
                 key, future = waiting.popleft()
                 yield key, future.result()
@@ -178,9 +182,7 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _store(
-    writer: StoreWriter, key: str, path: Path, content: FileContent, valence: Mapping[str, float] | None
-) -> None:
+def _store(writer: StoreWriter, key: str, path: Any, content: FileContent, valence: Mapping[str, float] | None) -> None:
     density, electrons = content.density, content.electrons
     if density is None:
         writer.reject(key, content.problem)
