@@ -213,7 +213,7 @@ class Predictor:
         """What symmetry saves, or why it saves nothing."""
         if self.model.ignore_pbc:
             return "the model ignores periodic images"
-        parity = getattr(self.model, "channel_parity", (1,) * self.model.channels)
+        parity = self.model.channel_parity
         try:
             return find_grid_symmetry(geometry, grid, proper=any(p != 1 for p in parity))
         except NoSymmetryError as reason:

@@ -49,6 +49,11 @@ class PseudoscalarSpinChargE3Net(ChargE3Net):
         super().__init__(lmax, mul, num_interactions, cutoff, num_basis, hidden, num_neighbors, channels=2)
         self.readout = IrrepsLinear(self.probe_irreps[-1], o3.Irreps("1x0e+1x0o"))
 
+    @property
+    def channel_parity(self) -> tuple[int, ...]:
+        """Channel 0 mixes a scalar with a pseudoscalar."""
+        return (-1, 1)
+
     def hyperparameters(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {name: value for name, value in super().hyperparameters().items() if name != "channels"}

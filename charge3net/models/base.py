@@ -19,6 +19,8 @@ class DensityModel(nn.Module, ABC):
         architecture: name in the registry (``"charge3net"``, ``"schnet"``, ``"painn"``).
         cutoff: radius in Å within which atoms send messages, to atoms and to probes.
         channels: 1 (total density) or 2 (total, magnetisation = up − down), e/Å³.
+        channel_parity: per channel +1 for a true scalar, −1 for one that changes under improper operations (only the
+            published spin head of ChargE3Net): the predictor then uses proper symmetry operations only.
         ignore_pbc: the model was trained on structures cut out of their periodic images (DeepDFT's ``ignore_pbc``);
             graphs for it are built without periodic boundaries.
     """
@@ -27,6 +29,11 @@ class DensityModel(nn.Module, ABC):
     cutoff: float
     channels: int
     ignore_pbc: bool = False
+
+    @property
+    def channel_parity(self) -> tuple[int, ...]:
+        """See the class."""
+        return (1,) * self.channels
 
     @abstractmethod
     def hyperparameters(self) -> dict[str, Any]:
