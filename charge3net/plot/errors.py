@@ -154,6 +154,7 @@ def angular_gain(
         y_label: what the gain is.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(4.0 * max(len(gains), 1), 3.5), layout="constrained")
     axes = figure.subplots(1, max(len(gains), 1), squeeze=False, sharey=True)[0]
@@ -162,6 +163,7 @@ def angular_gain(
         ax.scatter(zeta, gain, s=24, color=colour(i), alpha=0.75, edgecolors="white", linewidths=0.5)
         ax.set(xlabel="angular variation ζ of the true density", title=name)
         ax.grid(True, color="#e5e7eb", linewidth=0.8)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
         _correlation_note(ax, zeta, gain)
     axes[0].set_ylabel(y_label)
     return figure
@@ -172,6 +174,7 @@ def _correlation_note(ax: Axes, x: Float[ndarray, "points"], y: Float[ndarray, "
     text = "too few points for a correlation"
     if found is not None:
         text = f"Spearman {found.rho:+.2f}  (95 %: {found.low:+.2f} … {found.high:+.2f}),  n = {found.count}"
+        text = text.replace("-", "−")
     ax.annotate(
         text,
         (0.5, 1.0),

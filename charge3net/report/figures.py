@@ -19,6 +19,7 @@ from charge3net.plot import (
     learning_curves,
     parity,
 )
+from charge3net.plot.isosurface import level_enclosing
 from charge3net.report.findings import relative_gain
 from charge3net.report.gather import Subject
 
@@ -69,8 +70,11 @@ def slice_of(true: Density, predicted: Density) -> str:
 
 
 def surfaces_of(true: Density, predicted: Density) -> str:
-    """Isosurfaces of one structure, true and predicted."""
-    return embed(isosurfaces([true, predicted], ["DFT", "predicted (colour: difference)"]), "png")
+    """Isosurfaces of one structure, true and predicted, at a level that both have."""
+    level = level_enclosing(true, 0.8)
+    if level >= predicted.total.max():  # a network that has hardly learned
+        level = 0.5 * float(predicted.total.max())
+    return embed(isosurfaces([true, predicted], ["DFT", "predicted (colour: difference)"], level), "png")
 
 
 def embed(figure: Figure, kind: str) -> str:

@@ -58,40 +58,60 @@ def _rotation_orders(subject: Subject) -> list[tuple[bool, str]]:
     orders = subject.rotation_orders()
     if len(orders) < 2:
         return []
-    sentences = []
+    sentences: list[tuple[bool, str]] = []
     lowest = orders[0]
     for higher in orders[1:]:
-        pair = compare(higher, lowest)
-        if pair is not None:
-            sentences.append(_pair_sentence(f"L = {higher.rotation_order}", f"L = {lowest.rotation_order}", pair))
+        names = (f"The network with L = {higher.rotation_order}", f"that with L = {lowest.rotation_order}")
+        sentences += _pair_sentence(*names, higher, lowest)
     means = [c.average.mean for c in orders]
-    names = ", ".join(f"{c.rotation_order}: {c.average.mean:.2f} %" for c in orders)
+    listed = ", ".join(f"{c.rotation_order}: {c.average.mean:.2f} %" for c in orders)
     if all(later < earlier for earlier, later in itertools.pairwise(means)):
-        sentences.append((True, f"The mean error falls with every step in rotation order (L = {names})."))
+        sentences.append((True, f"The mean error falls with every step in rotation order (L = {listed})."))
     else:
-        text = f"The error does not fall steadily with L here ({names}): this set and schedule do not rank the orders."
+        text = f"The error does not fall steadily with L here ({listed}): this set and schedule do not rank the orders."
         sentences.append((False, text))
     return sentences
 
 
-def _pair_sentence(first: str, second: str, pair: PairedDifference) -> tuple[bool, str]:
+def _pair_sentence(first: str, second: str, one: Contender, other: Contender) -> list[tuple[bool, str]]:
+    """Whether the first has the lower error, and whether that is settled; nothing for a single material."""
+    pair = compare(one, other)
+    if pair is None:
+        return []
     direction = "lower" if pair.mean < 0 else "higher"
     text = (
         f"{first} has a {direction} error than {second} by {abs(pair.mean):.2f} percentage points "
-        f"(95 % interval of the difference, paired over structures: {pair.low:+.2f} … {pair.high:+.2f}; "
+        f"(95 % interval of the difference, paired over structures: {signed(pair.low)} … {signed(pair.high)}; "
         f"lower on {pair.wins} of {pair.count})"
     )
-    return pair.settled, text + ("." if pair.settled else ": the interval includes zero, so this is not settled.")
+    if not pair.settled:
+        return [(False, f"{text}: the interval includes zero, so this is not settled.")]
+    spread = _spread_of_difference(one, other)
+    if spread is not None and abs(pair.mean) < 2.0 * spread:
+        return [(False, f"{text}, but trainings with other seeds differ as much ({spread:.2f}): not settled.")]
+    return [(True, f"{text}.")]
+
+
+def _spread_of_difference(one: Contender, other: Contender) -> float | None:
+    """Standard error of the difference from the spread between seeds, None unless both were trained more than once."""
+    if one.between_trainings is None or other.between_trainings is None:
+        return None
+    return float(np.sqrt(one.between_trainings**2 / len(one.runs) + other.between_trainings**2 / len(other.runs)))
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """With its sign, a true minus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _others(subject: Subject) -> list[tuple[bool, str]]:
     """The best model against the best of each other architecture."""
-    sentences, seen = [], {subject.best.runs[0].card.architecture}
+    sentences: list[tuple[bool, str]] = []
+    seen = {subject.best.runs[0].card.architecture}
     for contender in subject.contenders[1:]:
         architecture = contender.runs[0].card.architecture
-        pair = compare(subject.best, contender)
-        if architecture not in seen and pair is not None:
-            sentences.append(_pair_sentence(subject.best.label, contender.label, pair))
+        if architecture not in seen:
+            sentences += _pair_sentence(subject.best.label, contender.label, subject.best, contender)
         seen.add(architecture)
     return sentences
 
@@ -105,10 +125,11 @@ def _angular(subject: Subject) -> list[tuple[bool, str]]:
     if found is None:
         return [(False, "There are too few structures to relate the gain from higher L to the angular variation ζ.")]
     settled = found.low > 0 or found.high < 0
+    interval = f"{signed(found.low)} … {signed(found.high)}"
     text = (
         f"Across structures the gain from L = {low.rotation_order} to L = {high.rotation_order} and the angular "
-        f"variation ζ of the true density have the rank correlation {found.rho:+.2f} (95 % interval {found.low:+.2f} … "
-        f"{found.high:+.2f}; ζ runs from {subject.zeta.min():.3f} to {subject.zeta.max():.3f})"
+        f"variation ζ of the true density have the rank correlation {signed(found.rho)} (95 % interval {interval}; "
+        f"ζ runs from {subject.zeta.min():.3f} to {subject.zeta.max():.3f})"
     )
     return [(settled, text + ("." if settled else ": the interval includes zero, so no relation is shown here."))]
 
@@ -169,8 +190,8 @@ def _scope(subject: Subject) -> str:
     entries = [m.elements for m in subject.best.evaluations[0].materials]
     symbols = ", ".join(chemical_symbols[z] for z in sorted({z for elements in entries for z in elements}))
     return (
-        f"The test holds {len(subject.keys)} {_structures(len(subject.keys))} of the elements {symbols}, made like "
-        "those of the training set; nothing here speaks for other chemistry."
+        f"The test holds {len(subject.keys)} {_structures(len(subject.keys))} of the elements {symbols}, and one "
+        "part of the data; nothing here speaks for chemistry that is not in it."
     )
 
 

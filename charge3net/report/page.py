@@ -16,7 +16,7 @@ from charge3net.evaluation_files import write_whole
 from charge3net.evaluation_run import TestSet
 from charge3net.report import figures
 from charge3net.report.circumstances import commit, evaluation_command, machine, training_commands
-from charge3net.report.findings import Findings, compare, findings
+from charge3net.report.findings import Findings, compare, findings, signed
 from charge3net.report.gather import Contender, Subject, data_summary, gather
 from charge3net.report.style import STYLE
 
@@ -95,7 +95,10 @@ def _head(title: str, subject: Subject) -> str:
     ]
     if len(known):
         tiles.append((f"{known.mean():.1f} %", "ε<sub>mae</sub> of the superposition of atoms"))
-        tiles.append((f"{known.mean() / best.average.mean:.1f}×", "smaller error than the superposition of atoms"))
+        ratio, kind = known.mean() / best.average.mean, "smaller"
+        if ratio < 1.0:
+            ratio, kind = 1.0 / ratio, "larger"
+        tiles.append((f"{ratio:.1f}×", f"{kind} error than the superposition of atoms"))
     tiles.append((str(sum(len(c.runs) for c in subject.contenders)), "trained networks compared"))
     cards = "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in tiles)
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -143,14 +146,14 @@ def _error_row(contender: Contender, subject: Subject) -> list[str]:
     difference = "the best"
     if contender is not subject.best:
         pair = compare(contender, subject.best)
-        difference = "" if pair is None else f"{pair.mean:+.2f} ({pair.low:+.2f} … {pair.high:+.2f})"
+        difference = "" if pair is None else f"{signed(pair.mean)} ({signed(pair.low)} … {signed(pair.high)})"
     return [
         contender.label,
         _spread(errors),
         f"{np.median(errors):.2f}",
         f"{errors.min():.2f} … {errors.max():.2f}",
         "" if np.isnan(ratio) else f"{ratio:.1f}",
-        f"{electrons:.2g}",
+        f"{electrons:.3g}",
         difference,
     ]
 
