@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def model_of(config: TrainConfig) -> tuple[str, dict[str, object]]:
     return hyperparameters.pop("architecture"), hyperparameters
 
 
+def test_every_config_is_packaged() -> None:
+    setup = ConfigParser()
+    setup.read(CONF.parent / "setup.cfg")
+    patterns = setup["options.package_data"]["charge3net.conf"].split(",")
+    assert {path for pattern in patterns for path in CONF.glob(pattern.strip())} == set(CONF.rglob("*.yaml"))
+
+
 def test_folder_is_found() -> None:
     assert conf_folder() == CONF
 
@@ -90,7 +98,7 @@ def test_published_settings(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    # ../shared/golden/schnet.json and painn.json describe 2.1 M and 1.5 M parameters at these sizes (models.md, 2 and 3)
+    # models.md, sections 2 and 3
     [("schnet", 2.1e6), ("painn", 1.5e6)],
 )
 def test_published_sizes(name: str, parameters: float) -> None:

@@ -207,7 +207,8 @@ class Progress(Callback):
         metrics = trainer.callback_metrics
         if MONITOR not in metrics:
             return
-        values = {name: float(value) for name, value in metrics.items()}
+        assert isinstance(pl_module, DensityTask)
+        values = {name: float(value) for name, value in metrics.items()} | pl_module.latest_line
         text = f"step {trainer.global_step:>7}  ε_mae {values[MONITOR]:.3f} ± {values['val/emae_se']:.3f} %"
         if "train/loss" in values:
             text += f"  loss {values['train/loss']:.4g}  {values['train/structures_per_s']:.1f} structures/s"

@@ -58,6 +58,7 @@ class DensityTask(pl.LightningModule):
         self.average: DensityModel | None = None
         if ema is not None:
             self.average = copy.deepcopy(model).requires_grad_(False)
+        self.latest_line: dict[str, float] = {}
         self._window = _Window()
         self._validation: list[Float[Tensor, "sums"]] = []
 
@@ -100,7 +101,9 @@ class DensityTask(pl.LightningModule):
         if self._world > 1:
             loss = self._add_over_processes(loss) / self._world
         lr = self.optim.lr * self.schedule(step)
-        self._log({"train/loss": loss, "train/structures_per_s": rate * self._world, "train/lr": lr}, step + 1)
+        values = {"train/loss": float(loss), "train/structures_per_s": rate * self._world, "train/lr": lr}
+        self.latest_line = values
+        self._write(values, step + 1)
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
@@ -145,7 +148,9 @@ class DensityTask(pl.LightningModule):
         if n > 0:
             mean = total / n
             error = math.sqrt(max(squares / n - mean**2, 0.0) / (n - 1)) if n > 1 else math.nan
-            self._log({MONITOR: mean, "val/emae_se": error, "val/loss": loss / counted}, self.global_step)
+            values = {MONITOR: mean, "val/emae_se": error, "val/loss": loss / counted}
+            self.log_dict(values, logger=False, batch_size=1, sync_dist=self._world > 1)  # for callbacks
+            self._write(values, self.global_step)
         self._window.restart_clock()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -165,9 +170,13 @@ class DensityTask(pl.LightningModule):
             torch.distributed.all_reduce(values)
         return values
 
-    def _log(self, values: dict[str, Any], step: int) -> None:
-        """Hand values, the same in every process, to loggers and callbacks; ``step`` is the number of steps done."""
-        self.log_dict({**values, "step": float(step)}, batch_size=1, sync_dist=self._world > 1)
+    def _write(self, values: dict[str, float], step: int) -> None:
+        """Hand values, the same in every process, to the loggers under the number of steps done.
+
+        Not by way of ``self.log``, which would look at all values in every step and write old ones again.
+        """
+        for logger in self.loggers:
+            logger.log_metrics(values, step)
 
 
 class _Window:

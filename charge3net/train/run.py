@@ -191,7 +191,7 @@ def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], chec
         val_check_interval=loop.val_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=1,  # DensityTask logs only when a line is due
+        log_every_n_steps=0,  # DensityTask writes to the loggers itself, when a line is due
         gradient_clip_val=loop.clip,
         logger=loggers,
         callbacks=callbacks,

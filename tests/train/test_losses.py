@@ -1,0 +1,66 @@
+"""Losses against numbers worked out by hand, and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from charge3net.errors import InputError
+from charge3net.train.losses import LOSSES, build_loss
+
+# two structures: probes 0 … 1 and 2 … 4
+PREDICTION = torch.tensor([[1.0], [2.0], [0.0], [4.0], [1.0]])
+TARGET = torch.tensor([[2.0], [2.0], [1.0], [1.0], [2.0]])
+OFFSETS = torch.tensor([0, 2, 5])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("l1", (1 + 0 + 1 + 3 + 1) / 5),
+        ("mse", (1 + 0 + 1 + 9 + 1) / 5),
+        ("normalised_l1", (1 / 4 + 5 / 4) / 2),
+    ],
+)
+def test_value(name: str, expected: float) -> None:
+    assert float(build_loss(name)(PREDICTION, TARGET, OFFSETS)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    # errors are 1, 2, 2 and 0; the normalised loss divides both channels by Σ|ρ| = 6 of the total density
+    [("l1", 5 / 4), ("mse", (1 + 4 + 4) / 4), ("normalised_l1", 5 / 6)],
+)
+def test_two_channels(name: str, expected: float) -> None:
+    prediction = torch.tensor([[3.0, 2.0], [2.0, 0.0]])
+    target = torch.tensor([[2.0, 0.0], [4.0, 0.0]])
+    value = float(build_loss(name)(prediction, target, torch.tensor([0, 2])))
+    assert value == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_shares_add_up(name: str) -> None:
+    # processes add numerators and denominators: the parts of a batch give the whole, though they are unequal
+    loss = build_loss(name)
+    parts = [
+        loss.sums(PREDICTION[:2], TARGET[:2], torch.tensor([0, 2])),
+        loss.sums(PREDICTION[2:], TARGET[2:], torch.tensor([0, 3])),
+    ]
+    whole = sum(total for total, _ in parts) / sum(count for _, count in parts)
+    torch.testing.assert_close(whole, loss(PREDICTION, TARGET, OFFSETS))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradient(name: str) -> None:
+    prediction = PREDICTION.double().add(0.123).requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: build_loss(name)(p, TARGET.double(), OFFSETS), prediction)
+
+
+def test_structure_without_density_stays_finite() -> None:
+    value = build_loss("normalised_l1")(torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([0, 2]))
+    assert float(value) == 0.0
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(InputError, match="loss.name is 'huber'; choose one of l1, mse, normalised_l1"):
+        build_loss("huber")
