@@ -176,9 +176,10 @@ def test_two_channels():
 
 
 def test_a_channel_that_is_no_scalar_leaves_out_improper_operations():
-    model = GaussianAtoms(channels=2)
-    model.channel_parity = (1, -1)
-    predictor = Predictor(model)
+    class Pseudoscalar(GaussianAtoms):
+        channel_parity = (1, -1)
+
+    predictor = Predictor(Pseudoscalar(channels=2))
     plain = Predictor(GaussianAtoms(channels=2)).predict(crystals.rutile(), shape=(8, 8, 6))
     assert plain.provenance["symmetry"].startswith("16 operations")
     assert predictor.predict(crystals.rutile(), shape=(8, 8, 6)).provenance["symmetry"].startswith("8 operations")
