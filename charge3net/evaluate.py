@@ -192,7 +192,8 @@ def material_errors(entry: StoreEntry, predicted: Density, seconds: float, angul
         raise InputError(f"{entry.key}: the prediction has grid {predicted.grid.shape}, the store {entry.grid.shape}")
     target, prediction = entry.values[0].reshape(-1), np.asarray(predicted.total).reshape(-1)
     baseline = None if entry.baseline is None else entry.baseline.reshape(-1)
-    elements, parity = _by_element(entry, prediction), Counter[int]()
+    elements, baseline_elements = _by_element(entry, [prediction] if baseline is None else [prediction, baseline])
+    parity = Counter[int]()
     for start in range(0, len(target), CHUNK):
         parity.update(parity_counts(target[start : start + CHUNK], prediction[start : start + CHUNK]))
     spin = None
@@ -207,24 +208,27 @@ def material_errors(entry: StoreEntry, predicted: Density, seconds: float, angul
         baseline=None if baseline is None else ErrorSums.of(baseline, target),
         spin=spin,
         elements=elements,
-        baseline_elements={} if baseline is None else _by_element(entry, baseline),
+        baseline_elements=baseline_elements,
         parity=dict(parity),
         seconds=seconds,
         zeta=angular_variation(entry.density()) if angular else None,
     )
 
 
-def _by_element(entry: StoreEntry, prediction: Float[ndarray, "voxels"]) -> dict[int, ErrorSums]:
-    """Errors by element of the nearest atom, a chunk of voxels at a time."""
+def _by_element(
+    entry: StoreEntry, predictions: Sequence[Float[ndarray, "voxels"]]
+) -> tuple[dict[int, ErrorSums], dict[int, ErrorSums]]:
+    """Errors of one or two predictions by element of the nearest atom, a chunk of voxels at a time."""
     target = entry.values[0].reshape(-1)
-    sums: dict[int, ErrorSums] = {}
+    found: tuple[dict[int, ErrorSums], dict[int, ErrorSums]] = ({}, {})
     for start in range(0, len(target), CHUNK):
         stop = min(start + CHUNK, len(target))
         nearest = nearest_atoms(entry.grid.points(np.arange(start, stop)), entry.geometry)
         numbers = entry.geometry.numbers[nearest.atoms]
-        for z, some in sums_by_element(prediction[start:stop], target[start:stop], numbers).items():
-            sums[z] = sums.get(z, ErrorSums()) + some
-    return sums
+        for sums, prediction in zip(found, predictions, strict=False):
+            for z, some in sums_by_element(prediction[start:stop], target[start:stop], numbers).items():
+                sums[z] = sums.get(z, ErrorSums()) + some
+    return found
 
 
 def _plain(average: Average) -> dict[str, float | int | None]:

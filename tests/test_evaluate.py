@@ -238,3 +238,16 @@ def test_bad_input_is_one_sentence(
     assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_chunks_of_voxels_give_the_whole(data: tuple[Store, Split], monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = data[0]["m1"]
+    predicted = Density(entry.geometry, entry.grid, entry.values * np.linspace(0.9, 1.2, 16, dtype=np.float32))
+    whole = material_errors(entry, predicted, 0.0)
+    monkeypatch.setattr("charge3net.evaluate.CHUNK", 101)
+    pieces = material_errors(entry, predicted, 0.0)
+    assert pieces.parity == whole.parity
+    for z, sums in whole.elements.items():
+        assert pieces.elements[z].voxels == sums.voxels
+        assert pieces.elements[z].absolute == pytest.approx(sums.absolute, rel=1e-12)
+        assert pieces.baseline_elements[z].signed == pytest.approx(whole.baseline_elements[z].signed, rel=1e-12)

@@ -32,6 +32,9 @@ GradientMethod = Literal["spectral", "central"]
 #: Voxels closer than this to a nucleus (Å) have no direction.
 ON_ATOM = 1e-6
 
+#: Voxels worked on at once.
+CHUNK = 1 << 18
+
 
 def gradient_spectral(values: Float[ndarray, "nx ny nz"], grid: Grid) -> Float[ndarray, "3 nx ny nz"]:
     """∇ρ of a periodic field, exact for every wave the grid resolves.
@@ -92,15 +95,20 @@ def angular_variation(density: Density, cutoff: float | None = None, method: Gra
         InputError: for a cutoff that leaves no voxel.
     """
     grid = density.grid
-    nearest = nearest_atoms(grid.points(), density.geometry)
-    keep = nearest.distances > ON_ATOM
-    if cutoff is not None:
-        keep &= nearest.distances < cutoff
-    if not keep.any():
+    gradient = _GRADIENTS[method](density.total, grid).reshape(3, -1)
+    along = total = 0.0
+    voxels = 0
+    for start in range(0, len(grid), CHUNK):
+        index = np.arange(start, min(start + CHUNK, len(grid)))
+        nearest = nearest_atoms(grid.points(index), density.geometry)
+        keep = (nearest.distances > ON_ATOM) & (nearest.distances < (np.inf if cutoff is None else cutoff))
+        slope = gradient[:, index[keep]].T
+        direction = nearest.vectors[keep] / nearest.distances[keep, None]
+        along += float(np.abs(np.einsum("pi,pi->p", slope, direction)).sum())
+        total += float(np.linalg.norm(slope, axis=1).sum())
+        voxels += int(keep.sum())
+    if voxels == 0:
         raise InputError(f"no voxel lies within {cutoff} Å of an atom; take a larger cutoff")
-    gradient = _GRADIENTS[method](density.total, grid).reshape(3, -1).T[keep]
-    direction = nearest.vectors[keep] / nearest.distances[keep, None]
-    total = np.linalg.norm(gradient, axis=1).sum()
     if total < 1e-12 * max(1.0, float(np.abs(density.total).max())):
         return 0.0
-    return float(1.0 - np.abs(np.einsum("pi,pi->p", gradient, direction)).sum() / total)
+    return 1.0 - along / total

@@ -71,7 +71,7 @@ def error_histogram(
     ax.set(xscale="log", xlabel="ε$_{mae}$ (%)", ylabel="materials", title=title)
     plain_log_ticks(ax, "x")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.2), ncols=2)
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.2))
     return figure
 
 

@@ -99,3 +99,11 @@ def test_constant_density_and_bad_input() -> None:
     assert angular_variation(density) == 0.0
     with pytest.raises(InputError, match="cutoff"):
         angular_variation(density, cutoff=0.01)
+
+
+def test_chunks_give_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid(SKEWED, (12, 10, 14))
+    density = _density(_wave(grid, (1, 1, 0))[0] + _wave(grid, (0, 1, 2))[0], grid, [[0.3, 0.1, 0.2]])
+    whole = angular_variation(density)
+    monkeypatch.setattr("charge3net.analysis.angular.CHUNK", 101)
+    assert angular_variation(density) == pytest.approx(whole, abs=1e-12)
