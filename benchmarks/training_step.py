@@ -1,9 +1,9 @@
 """Forward and backward pass of one training step: compiled, plain torch and, on request, as published.
 
 Protocol: ChargE3Net with seeded random weights, L1 loss against random targets; BaVS3, NaCl, TiO2 and LiCoO2 with
-``--probes`` random points each (``--repeat`` times over), atoms moved by 0.02 Å so that no gradient vanishes by symmetry.
-One process; the ways alternate, ``--rounds`` times; medians of wall-clock and of processor time. Before the race: loss and
-gradients of the compiled step against float64, and the memory that the compiled step adds. ``--published`` runs the
+``--probes`` random points each (``--repeat`` times over), atoms moved by 0.02 Å: else gradients vanish by symmetry.
+One process; the ways alternate, ``--rounds`` times; medians of wall-clock and of processor time. Before the race: loss
+and gradients of the compiled step against float64, and the memory that the compiled step adds. ``--published`` runs the
 literal model (benchmarks/literal.py) too, with weights of its own: only its time is compared.
 
     python benchmarks/training_step.py [--lmax 4] [--mul 500] [--probes 200] [--threads 1] [--rounds 5] [--published]

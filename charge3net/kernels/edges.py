@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from charge3net.kernels.library import compiled
-from charge3net.kernels.table import n_bins, node_basis
+from charge3net.kernels.table import node_basis
 from charge3net.nn.convolution import ON_ATOM, Edges
 
 
@@ -40,7 +41,6 @@ class EdgeArrays:
         rows: [edges] int32 first row in the table of used rows.
         used: [used] which rows of the full table those are, ascending.
         lmax: highest order of the harmonics.
-        at_nodes: [nodes, basis] radial functions at the table's nodes.
     """
 
     n_senders: int
@@ -51,7 +51,6 @@ class EdgeArrays:
     rows: Int[Tensor, "edges"]
     used: Int[Tensor, "used"]
     lmax: int
-    at_nodes: Float[Tensor, "nodes basis"]
 
     @cached_property
     def by_sender(self) -> SortedBySender:
@@ -73,19 +72,41 @@ class EdgeArrays:
         return SortedBySender(*sorted_arrays)
 
 
-_prepared: WeakKeyDictionary[Edges, EdgeArrays | None] = WeakKeyDictionary()
+class PreparedEdges:
+    """Arrays and nodes of one set of edges, formed when asked for and kept as long as the edges."""
+
+    def __init__(self, edges: Edges, n_senders: int) -> None:
+        self.n_senders = n_senders
+        self._arrays: dict[int, EdgeArrays | None] = {}
+        self._nodes: dict[int, Tensor] = {}
+        self._edges = weakref.proxy(edges)
+
+    def at_nodes(self, bins: int) -> Float[Tensor, "nodes basis"]:
+        """[nodes, basis] radial functions at the nodes of a table with so many steps."""
+        if bins not in self._nodes:
+            self._nodes[bins] = node_basis(self._edges.basis, bins)
+        return self._nodes[bins]
+
+    def arrays(self, bins: int) -> EdgeArrays | None:
+        """For tables with so many steps; None for edges the kernels cannot take (unsorted, longer than the cutoff)."""
+        if bins not in self._arrays:
+            self._arrays[bins] = _arrays(self._edges, self.n_senders, bins)
+        return self._arrays[bins]
 
 
-def prepared(edges: Edges, n_senders: int) -> EdgeArrays | None:
-    """The arrays of these edges; None where the kernels cannot take them (unsorted, longer than the cutoff)."""
-    if edges not in _prepared:
-        _prepared[edges] = _prepare(edges, n_senders)
-    arrays = _prepared[edges]
-    return arrays if arrays is not None and arrays.n_senders == n_senders else None
+_prepared: WeakKeyDictionary[Edges, PreparedEdges] = WeakKeyDictionary()
 
 
-def _prepare(edges: Edges, n_senders: int) -> EdgeArrays | None:
-    n, bins = len(edges.senders), n_bins(edges.basis)
+def prepared(edges: Edges, n_senders: int) -> PreparedEdges:
+    """What is kept of these edges."""
+    found = _prepared.get(edges)
+    if found is None or found.n_senders != n_senders:
+        found = _prepared[edges] = PreparedEdges(edges, n_senders)
+    return found
+
+
+def _arrays(edges: Edges, n_senders: int, bins: int) -> EdgeArrays | None:
+    n = len(edges.senders)
     vectors = edges.vectors.detach().contiguous()
     senders, receivers = edges.senders.contiguous(), edges.receivers.contiguous()
     arrays = (
@@ -110,5 +131,4 @@ def _prepare(edges: Edges, n_senders: int) -> EdgeArrays | None:
     sender32, bounds, harmonics, spline, rows, mask = arrays
     place = torch.cumsum(mask, 0, dtype=torch.int32) - 1
     used = torch.nonzero(mask).squeeze(1)
-    at_nodes = node_basis(edges.basis, bins)
-    return EdgeArrays(n_senders, sender32, bounds, harmonics, spline, place[rows.long()], used, edges.lmax, at_nodes)
+    return EdgeArrays(n_senders, sender32, bounds, harmonics, spline, place[rows.long()], used, edges.lmax)

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from charge3net.kernels import enabled
 from charge3net.kernels.edges import EdgeArrays, prepared
 from charge3net.kernels.library import compiled, library
-from charge3net.kernels.table import table
+from charge3net.kernels.table import fine_enough, table
 from charge3net.nn.convolution import Convolution, Edges
 from charge3net.nn.irreps import Blocks
 from charge3net.nn.messages import register
@@ -34,10 +34,13 @@ MAX_L = 6
 _WORTH_A_THREAD = 100_000
 
 
+_SORTED = ("bounds", "receivers", "rows", "harmonics", "spline")
+
+
 class _BySender(ctypes.Structure):
     """``BySender`` of src/messages.cpp."""
 
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("bounds", "receivers", "rows", "harmonics", "spline"))
+    _fields_ = tuple((name, ctypes.c_void_p) for name in _SORTED)
 
 
 class _Job(ctypes.Structure):
@@ -168,7 +171,7 @@ class _SummedMessages(torch.autograd.Function):
         job.features, job.grad_out = _addresses(features), _addresses(gradients)
         job.grad_table, job.grad_features = grad_weights.data_ptr(), _addresses(grad_features)
         by_sender = ctx.edges.by_sender
-        pointers = _BySender(**{name: getattr(by_sender, name).data_ptr() for name, _ in _BySender._fields_})
+        pointers = _BySender(*(getattr(by_sender, name).data_ptr() for name in _SORTED))
         job.by_sender = ctypes.addressof(pointers)
         _call("c3n_messages_backward", job)
         return None, None, grad_weights, *grad_features
@@ -198,11 +201,12 @@ def summed_messages(layer: Convolution, senders: Blocks, edges: Edges) -> dict[o
     """Message blocks {irrep: [receivers, copies, 2l+1]} of a layer, or None where torch has to do it."""
     if library().handle is None or not enabled() or not _fits(layer, senders, edges):
         return None
-    arrays = prepared(edges, len(next(iter(senders.values()))))
-    if arrays is None:
+    known = prepared(edges, len(next(iter(senders.values()))))
+    found = fine_enough(layer.radial, known.at_nodes, edges.basis.n_basis)
+    arrays = known.arrays(found[0]) if found else None
+    if found is None or arrays is None:
         return None
-    plan = plan_of(layer)
-    weights = table(layer.radial, arrays.at_nodes, arrays.used)
+    plan, weights = plan_of(layer), table(layer.radial, found[1], arrays.used)
     features = [senders[ir].transpose(1, 2) for ir in plan.senders]
     sums = _SummedMessages.apply(plan, arrays, weights, *features)
     return {ir: block.transpose(1, 2) for ir, block in zip(plan.targets, sums, strict=True)}

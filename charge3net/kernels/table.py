@@ -3,13 +3,17 @@
 The radial network of a layer is a function of one number. It is evaluated at equally spaced nodes and turned into
 coefficients of a cubic B-spline by the inverse spline filter (Unser, Aldroubi and Eden, IEEE Trans. Signal Process. 41,
 821 (1993)): ``c_k = √3 Σ_j z^|k−j| f_j`` with z = √3 − 2. The nodes reach a few steps beyond both ends of [0, cutoff],
-where the network is as smooth as inside, so no end condition is needed. The filter S is linear and so is the output layer:
+where the network is as smooth as inside, so no end condition is needed. The filter S and the output layer are linear:
 table = (S · hidden(nodes)) · W1. Only the rows that some edge uses are formed.
+
+The step h follows from the weights: the interpolation error of a cubic spline is h⁴/384 times the fourth derivative,
+and h⁴ times that is the fourth difference. The coarsest step that keeps the error below :data:`TOLERANCE` is used.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -21,16 +25,14 @@ from torch.autograd.function import once_differentiable
 from charge3net.kernels.library import compiled
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 
-#: Steps of the table per step between the centres of the radial functions; see docs/kernels.md for the error.
-BINS_PER_CENTRE = 20
+#: Bound on the estimated error of the hidden units, relative to their largest norm; true errors are in docs/kernels.md.
+TOLERANCE = 1e-6
+
+#: Steps of a table between two centres of the radial functions, to choose from.
+BINS_PER_CENTRE = (20, 28, 40, 56, 80)
 
 #: Nodes beyond both ends: |z|^12 = 1.4e-7.
 _MARGIN = 12
-
-
-def n_bins(basis: GaussianBasis) -> int:
-    """Steps of the tables over [0, cutoff]."""
-    return BINS_PER_CENTRE * (basis.n_basis - 1)
 
 
 def nodes(basis: GaussianBasis, bins: int) -> Float[Tensor, "nodes"]:
@@ -45,11 +47,35 @@ def node_basis(basis: GaussianBasis, bins: int) -> Float[Tensor, "nodes basis"]:
     return ((raw - basis.mean.double()) * basis.inv_std.double()).to(basis.mean.dtype)
 
 
+def fine_enough(
+    radial: RadialNet, at_nodes: Callable[[int], Float[Tensor, "nodes basis"]], n_basis: int
+) -> tuple[int, Float[Tensor, "nodes hidden"]] | None:
+    """Number of steps over [0, cutoff] and the hidden units at the nodes; None when no table is fine enough.
+
+    Args:
+        radial: the network.
+        at_nodes: number of steps → radial functions at the nodes.
+        n_basis: number of radial functions.
+    """
+    for per_centre in BINS_PER_CENTRE:
+        bins = per_centre * (n_basis - 1)
+        hidden = radial.hidden(at_nodes(bins))
+        if estimated_error(hidden.detach()) <= TOLERANCE:
+            return bins, hidden
+    return None
+
+
+def estimated_error(hidden: Float[Tensor, "nodes hidden"]) -> float:
+    """Largest interpolation error of the hidden units (their 2-norm), relative to their largest norm."""
+    difference = torch.diff(hidden, n=4, dim=0)
+    return float((difference.square().sum(1).max() / hidden.square().sum(1).max()).sqrt() / 384)
+
+
 def table(
-    radial: RadialNet, at_nodes: Float[Tensor, "nodes basis"], rows: Int[Tensor, "used"]
+    radial: RadialNet, hidden: Float[Tensor, "nodes hidden"], rows: Int[Tensor, "used"]
 ) -> Float[Tensor, "used weights"]:
-    """The rows of the coefficient table that some edge uses; row i belongs to node i + margin."""
-    return radial.output(_Filtered.apply(radial.hidden(at_nodes), rows))
+    """Those rows of the coefficient table; row i belongs to node i + margin."""
+    return radial.output(_Filtered.apply(hidden, rows))
 
 
 @cache
