@@ -62,5 +62,5 @@ def test_structure_without_density_stays_finite() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(InputError, match="loss.name is 'huber'; choose one of l1, mse, normalised_l1"):
+    with pytest.raises(InputError, match=r"loss\.name is 'huber'; choose one of l1, mse, normalised_l1"):
         build_loss("huber")
