@@ -71,7 +71,7 @@ def find_compiler() -> list[str] | None:
         if name and shutil.which(name.split()[0]):
             return name.split()
     if find_spec("ziglang") is not None:
-        return [sys.executable, "-m", "ziglang", "c++"]
+        return [sys.executable, "-m", "ziglang", "cc"]
     return None
 
 

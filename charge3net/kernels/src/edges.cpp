@@ -1,5 +1,5 @@
-// What the message sums need of the edges, computed once for all layers: spherical harmonics of their directions and their
-// place in the radial tables. Also says which processor this is.
+// What the message sums need of the edges, computed once for all layers: spherical harmonics of their directions and
+// their place in the radial tables.
 #include <math.h>
 
 #include "common.h"
@@ -56,20 +56,6 @@ void harmonic_norms(int lmax, float (*norm)[kMaxL + 1]) {
 }
 
 }  // namespace
-
-// 4: AVX-512 (F, BW, CD, DQ, VL), 3: AVX2 and FMA, 1: any x86-64; 0: another processor.
-C3N_EXPORT int c3n_processor_level() {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    const bool level3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-    const bool level4 = level3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                        __builtin_cpu_supports("avx512vl");
-    return level4 ? 4 : level3 ? 3 : 1;
-#else
-    return 0;
-#endif
-}
 
 // vectors [edges, 3] Å; receivers ascending. Cubic B-splines over `bins` steps of cutoff/bins; coefficient rows are numbered
 // 0 … bins+2, an edge uses rows[e] … rows[e]+3 with weights spline[e, 4]; used[bins+3] says which rows any edge uses.
