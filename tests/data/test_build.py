@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +217,26 @@ def test_bad_split_commands(
     assert error.count("\n") == 1
     assert message in error
     assert not out.exists()
+
+
+def test_goes_on_after_being_killed(folder: Path, tmp_path: Path) -> None:
+    """Processes that read must not outlive the one that writes: they share its lock."""
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom charge3net.data import build\n"
+        "def store(*_):\n    print('reading', flush=True)\n    sys.stdin.read()\n"
+        "build._store = store\n"
+        "build.build_store(build.find_files([sys.argv[1]]), sys.argv[2], jobs=2)\n"
+    )
+    arguments = [sys.executable, "-c", script, str(folder), str(tmp_path / "store")]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writing:
+        assert writing.stdout is not None
+        assert writing.stdout.readline() == "reading\n"
+        with pytest.raises(InputError, match="another process is writing"):
+            build_store(find_files([folder]), tmp_path / "store", jobs=1, resume=True)
+        writing.kill()
+    for _ in range(200):  # the readers notice within moments
+        with contextlib.suppress(InputError):
+            assert build_store(find_files([folder]), tmp_path / "store", jobs=1, resume=True).stored == 4
+            return
+        time.sleep(0.05)
+    pytest.fail("the store stays locked")
