@@ -120,8 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
         formulas = {record["formula"] for record in chosen}
         atoms = sum(len(record["numbers"]) for record in chosen)
         voxels = sum(math.prod(record["shape"]) for record in chosen)
-        error = np.mean([record["meta"]["nmae_sad"] for record in chosen])
-        print(f"| {part} | {len(chosen)} | {len(formulas)} | {atoms} | {voxels} | {100 * error:.1f} % |")
+        superposition = np.mean([record["meta"]["nmae_sad"] for record in chosen])
+        print(f"| {part} | {len(chosen)} | {len(formulas)} | {atoms} | {voxels} | {100 * superposition:.1f} % |")
     size = sum(path.stat().st_size for path in options.out.iterdir())
     worst = max(record["density"]["error"] for record in records)
     print(f"{size / 1e6:.2f} MB; rounding changes a density by at most {100 * worst:.4f} % ε_mae")
