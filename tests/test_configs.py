@@ -123,13 +123,23 @@ def test_option(option: str) -> None:
     build_schedule(config.optim.schedule, config.train.max_steps)
 
 
-@pytest.mark.parametrize("path", [*CONF.glob("sweep/*.yaml"), CONF / "experiment/demo.yaml"], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", CONF.glob("sweep/*.yaml"), ids=lambda p: p.stem)
 def test_sweep_members_compose(path: Path) -> None:
     params = OmegaConf.load(path).hydra.sweeper.params
     assert params
     for name, values in params.items():
         for value in values.split(","):
             composed(f"{name}={value}")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in CONF.glob("experiment/demo/*.yaml")])
+def test_members_of_the_demo_differ_in_model_and_learning_rate_only(name: str) -> None:
+    member, base = composed(f"experiment=demo/{name}"), composed("experiment=demo")
+    architecture = member.model.pop("architecture")
+    assert architecture == name.split("_")[0]
+    build_model(architecture, member.model)
+    assert (member.data, member.train, member.loss) == (base.data, base.train, base.loss)
+    assert member.optim.schedule == base.optim.schedule
 
 
 def test_rotation_orders_have_one_representation_size() -> None:

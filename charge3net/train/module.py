@@ -117,8 +117,9 @@ class DensityTask(pl.LightningModule):
     def _advance_average(self, step: int) -> None:
         assert self.average is not None
         assert self.ema is not None
-        # Run-in: as long as fewer steps are done than the decay remembers, the plain mean of the weights after each.
-        weight = max(1.0 - self.ema, 1.0 / step)
+        # Run-in, as long as fewer steps are done than the decay remembers: polynomial-decay averaging (Shamir, Zhang,
+        # ICML 2013, η = 9), in which step t counts as t(t+1)…(t+8), so that the first weights are soon forgotten.
+        weight = max(1.0 - self.ema, 10.0 / (step + 9.0))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), weight)
 
     def on_validation_epoch_start(self) -> None:

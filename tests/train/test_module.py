@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from charge3net.checkpoint import load_model
 from charge3net.data.datamodule import DensityDataModule
@@ -32,11 +34,11 @@ def data_of(config: TrainConfig) -> DensityDataModule:
 
 
 def plain_loop(config: TrainConfig) -> tuple[DensityModel, list[float], DensityModel]:
-    """The same training without Lightning: weights, loss of every step, plain mean of the weights after each step."""
+    """The same training without Lightning: weights, loss of every step, mean of the weights, step t as t(t+1)…(t+8)."""
     torch.manual_seed(config.seed)
     settings = dict(config.model)
     model = build_model(settings.pop("architecture"), settings)
-    mean = copy.deepcopy(model)
+    after: list[list[Tensor]] = []
     adam = torch.optim.Adam(model.parameters(), lr=config.optim.lr)
     losses, batches = [], iter(data_of(config).train_loader())
     for step in range(config.train.max_steps):
@@ -49,9 +51,13 @@ def plain_loop(config: TrainConfig) -> tuple[DensityModel, list[float], DensityM
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
         adam.step()
         losses.append(float(loss.detach()))
-        with torch.no_grad():
-            for average, weight in zip(mean.parameters(), model.parameters(), strict=True):
-                average += (weight - average) / (step + 1)
+        after.append([weight.detach().clone() for weight in model.parameters()])
+    mean = copy.deepcopy(model)
+    counts = [math.prod(range(step + 1, step + 10)) for step in range(len(after))]
+    with torch.no_grad():
+        for i, average in enumerate(mean.parameters()):
+            weighted = [count * weights[i] for count, weights in zip(counts, after, strict=True)]
+            average.copy_(torch.stack(weighted).sum(0) / sum(counts))
     return model, losses, mean
 
 
@@ -91,7 +97,7 @@ def test_against_a_plain_loop(config: TrainConfig, clip: float | None) -> None:
 
 
 def test_averaged_weights(config: TrainConfig) -> None:
-    config.train.ema = 0.99999  # longer than the run: the plain mean of the weights after each step
+    config.train.ema = 0.99999  # longer than the run, which is all run-in
     train(config)
     _, _, mean = plain_loop(config)
     last, _ = load_model(Path(config.output) / "last")
