@@ -24,8 +24,20 @@ $(VENV)/.installed: setup.cfg pyproject.toml setup.py tools/install.sh
 	PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH="$(TORCH)" sh tools/install.sh
 	@touch $@
 
+# One held-out structure is predicted to a CHGCAR beside the true one.
+DEMO_KEY = mol-C3H7N-00-0
+
 demo: install
-	$(BIN)/python -m charge3net.demo --jobs $(JOBS) --out demo
+	$(BIN)/python data_prep/demo_set/unpack.py -o demo/data
+	$(BIN)/charge3net train --multirun 'experiment=glob(demo/*)' launcher=joblib hydra.launcher.n_jobs=$(JOBS) \
+	    data.store=demo/data/store data.split=demo/data/split.json output=demo/runs
+	$(BIN)/charge3net evaluate --model demo/runs/* --data demo/data/store --split demo/data/split.json -o demo/evaluation
+	$(BIN)/charge3net data export demo/data/store $(DEMO_KEY) -o demo/CHGCAR.true
+	$(BIN)/charge3net predict demo/CHGCAR.true --model demo/runs/charge3net_l4 --like demo/CHGCAR.true \
+	    --overwrite -o demo/CHGCAR.predicted
+	$(BIN)/charge3net report --runs demo/runs --data demo/data/store --split demo/data/split.json \
+	    --evaluation demo/evaluation -o demo/report.html
+	@echo "The report: demo/report.html. A predicted density beside the true one: demo/CHGCAR.predicted, demo/CHGCAR.true"
 
 test: install
 	$(BIN)/python -m pytest -n $(JOBS)

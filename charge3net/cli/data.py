@@ -1,4 +1,4 @@
-"""Stores of densities: build one from files, look at it, check it, split it."""
+"""Stores of densities: build one from files, look at it, check it, split it, take an entry out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The sub-commands build, info, check and split."""
-    commands = parser.add_subparsers(dest="action", required=True, metavar="{build,info,check,split}")
+    """The sub-commands build, info, check, split and export."""
+    commands = parser.add_subparsers(dest="action", required=True, metavar="{build,info,check,split,export}")
     build = commands.add_parser("build", help="read densities from files into a store")
     build.add_argument("inputs", nargs="+", type=Path, help="folders (searched for densities) or files")
     build.add_argument("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the store")
@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("store", type=Path)
     check.add_argument("--quick", action="store_true", help="only look whether every entry is there")
     _add_split(commands.add_parser("split", help="divide the materials into train, validation and test"))
+    export = commands.add_parser("export", help="write one entry as CHGCAR, cube or npz")
+    export.add_argument("store", type=Path)
+    export.add_argument("key", help="name of the entry")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    export.add_argument("--baseline", action="store_true", help="the superposition of atoms instead of the density")
 
 
 def _add_split(split: argparse.ArgumentParser) -> None:
@@ -55,7 +60,7 @@ def _add_split(split: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a sub-command; returns the exit status."""
-    return {"build": _build, "info": _info, "check": _check, "split": _split}[args.action](args)
+    return {"build": _build, "info": _info, "check": _check, "split": _split, "export": _export}[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -107,6 +112,21 @@ def _split(args: argparse.Namespace) -> int:
     split.save(args.output)
     sizes = ", ".join(f"{len(getattr(split, part))} {part}" for part in PARTS)
     print(f"{args.output}: {sizes}; hash {split.hash[:16]}")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from charge3net.data.store import Store
+    from charge3net.density import Density
+
+    entry = Store(args.store)[args.key]
+    density = entry.density()
+    if args.baseline:
+        if entry.baseline is None:
+            raise InputError(f"{args.store}: {args.key} has no superposition of atoms stored with it")
+        density = Density(entry.geometry, entry.grid, np.array(entry.baseline)[None])
+    density.write(args.output)
+    print(f"{args.output}: {entry.formula}, {' × '.join(map(str, entry.grid.shape))}, {density.electrons():.4f} e")
     return 0
 
 

@@ -54,9 +54,9 @@ class PaiNNMessage(nn.Module):
         gate_vector, gate_edge, gate_scalar = self.sender_mlp(sender.scalars).chunk(3, dim=-1)
         weights = self.filter(edges.radial) * edges.envelope
         on_vector, on_edge, on_scalar = weights.chunk(3, dim=-1)
-        scalars = (sender.scalars * gate_scalar)[edges.senders] * on_scalar
-        vectors = (sender.vectors * gate_vector.unsqueeze(1))[edges.senders] * on_vector.unsqueeze(1)
-        vectors = torch.addcmul(vectors, edges.directions, (gate_edge[edges.senders] * on_edge).unsqueeze(1))
+        scalars = (sender.scalars * gate_scalar).index_select(0, edges.senders) * on_scalar
+        vectors = (sender.vectors * gate_vector.unsqueeze(1)).index_select(0, edges.senders) * on_vector.unsqueeze(1)
+        vectors = torch.addcmul(vectors, edges.directions, (gate_edge.index_select(0, edges.senders) * on_edge).unsqueeze(1))
         return _State(
             segment_sum(scalars, edges.receivers, edges.n_receivers),
             segment_sum(vectors, edges.receivers, edges.n_receivers),
