@@ -24,14 +24,15 @@ $(VENV)/.installed: setup.cfg pyproject.toml setup.py tools/install.sh
 	PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH="$(TORCH)" sh tools/install.sh
 	@touch $@
 
-# One held-out structure is predicted to a CHGCAR beside the true one.
+# What is trained (conf/experiment/demo/), and the held-out structure that is predicted to a CHGCAR beside the true one.
+DEMO_MEMBERS = demo/charge3net_l4,demo/schnet,demo/painn,demo/charge3net_l2,demo/charge3net_l0
 DEMO_KEY = mol-C3H7N-00-0
 
 demo: install
 	$(BIN)/python data_prep/demo_set/unpack.py -o demo/data
-	$(BIN)/charge3net train --multirun 'experiment=glob(demo/*)' launcher=joblib hydra.launcher.n_jobs=$(JOBS) \
+	$(BIN)/charge3net train --multirun experiment=$(DEMO_MEMBERS) launcher=joblib hydra.launcher.n_jobs=$(JOBS) \
 	    data.store=demo/data/store data.split=demo/data/split.json output=demo/runs
-	$(BIN)/charge3net evaluate --model demo/runs/* --data demo/data/store --split demo/data/split.json -o demo/evaluation
+	$(BIN)/charge3net evaluate --model demo/runs/*/ --data demo/data/store --split demo/data/split.json -o demo/evaluation
 	$(BIN)/charge3net data export demo/data/store $(DEMO_KEY) -o demo/CHGCAR.true
 	$(BIN)/charge3net predict demo/CHGCAR.true --model demo/runs/charge3net_l4 --like demo/CHGCAR.true \
 	    --overwrite -o demo/CHGCAR.predicted
