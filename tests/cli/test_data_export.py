@@ -13,7 +13,7 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(tmp_path):
     geometry = Geometry(np.array([8, 6]), np.array([[0.0, 0, 0], [1.1, 0, 0]]), np.eye(3) * 4.0, np.ones(3, bool))
     values = np.random.default_rng(0).uniform(0.1, 1.0, (1, 3, 4, 5)).astype(np.float32)
@@ -34,7 +34,9 @@ def test_ase_reads_the_exported_cube(store, tmp_path, option, factor):
     assert atoms.get_chemical_symbols() == ["O", "C"]
 
 
-@pytest.mark.parametrize(("arguments", "said"), [(["nothing"], "no entry 'nothing'"), (["bare", "--baseline"], "no superp")])
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["nothing"], "no entry 'nothing'"), (["bare", "--baseline"], "no superp")]
+)
 def test_what_is_not_there_is_said(store, tmp_path, capsys, arguments, said):
     assert main(["data", "export", str(store[0]), *arguments, "-o", str(tmp_path / "rho.cube")]) == 2
     assert said in capsys.readouterr().err

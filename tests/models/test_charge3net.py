@@ -53,7 +53,7 @@ def test_atom_features_are_the_published_ones(name):
             assert relative_error(features, np.concatenate(columns, axis=1)) <= 1e-9, (case.name, i)
 
 
-@pytest.mark.parametrize("name", TOTAL_ONLY)
+@pytest.mark.parametrize("name", TOTAL_ONLY + SPIN)
 def test_loss_and_gradients_are_the_published_ones(name):
     model = convert(golden_state(name)).double()
     for case in golden_cases(name):
