@@ -9,7 +9,6 @@ charge3net predict path.xyz --model runs/mine -o 'densities/{formula}-{index}.np
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from charge3net.cli.timing import age_of_process, nothing_is_garbage, print_profile
 from charge3net.errors import InputError
 from charge3net.progress import Clock
 
@@ -92,12 +92,12 @@ def run(args: argparse.Namespace) -> int:
     """
     clock = Clock()
     if args.profile:
-        clock.seconds["start of Python"] = _age_of_process()
-    with clock("imports"):
+        clock.seconds["start of Python"] = age_of_process()
+    with clock("imports"), nothing_is_garbage():
         from charge3net.cli.targets import collect, with_outputs
     with clock("structures"):
         targets = _not_yet_there(with_outputs(collect(args.structures), args.output, args.format), args)
-    with clock("imports"):
+    with clock("imports"), nothing_is_garbage():
         import torch
 
         from charge3net.predict import Predictor
@@ -107,11 +107,11 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     with clock("reference"):
         reference = _reference(args)
-    with clock("model"):
+    with clock("model"), nothing_is_garbage():
         predictor = Predictor.from_checkpoint(args.model, device=args.device, strict_elements=args.strict_elements)
     failures = _all(predictor, targets, args, reference, clock)
     if args.profile:
-        _print_profile(clock)
+        print_profile(clock)
     if len(targets) > 1 or len(args.structures) > 1:
         _print_summary(len(targets) - len(failures), failures, args.quiet)
     return 1 if failures else 0
@@ -251,21 +251,3 @@ def _print_summary(written: int, failures: list[str], quiet: bool) -> None:
 def _reason(target: Target, error: Exception) -> str:
     message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
     return message if message.startswith(target.source.split(" #")[0]) else f"{target.source}: {message}"
-
-
-def _print_profile(clock: Clock) -> None:
-    total = sum(clock.seconds.values())
-    print("where the time went:", file=sys.stderr)
-    for name, seconds in clock.seconds.items():
-        print(f"  {name:<16}{seconds:9.3f} s {100 * seconds / total:5.1f} %", file=sys.stderr)
-    print(f"  {'sum':<16}{total:9.3f} s; since the start {_age_of_process():.3f} s", file=sys.stderr)
-
-
-def _age_of_process() -> float:
-    """Seconds since this process was started; 0 where the system does not tell (only Linux does)."""
-    try:
-        ticks = float(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-        return uptime - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return 0.0

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from e3nn import o3
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from charge3net.errors import InputError
 from charge3net.graph.types import AtomState, ProbeGraph
 from charge3net.models.charge3net import N_SPECIES, ChargE3Net
 from charge3net.nn.convolution import Convolution, tensor_product_paths
+from charge3net.nn.e3nn import o3
 from charge3net.nn.irreps import EVEN_SCALAR, ODD_SCALAR, Gate, IrrepsLinear, hidden_irreps, reachable, split
 
 #: e3nn's own buffers, recomputed here: names that may be in the file and are not used.

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from e3nn import o3
 from numpy import ndarray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -24,6 +23,7 @@ from charge3net.kernels.edges import EdgeArrays, prepared
 from charge3net.kernels.library import compiled, library
 from charge3net.kernels.table import fine_enough, table
 from charge3net.nn.convolution import Convolution, Edges
+from charge3net.nn.e3nn import o3
 from charge3net.nn.irreps import Blocks
 from charge3net.nn.messages import register
 

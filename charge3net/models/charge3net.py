@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
-from e3nn import o3
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from charge3net.errors import InputError
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.nn.convolution import Convolution, Edges
+from charge3net.nn.e3nn import o3
 from charge3net.nn.gaussian_basis import GaussianBasis
 from charge3net.nn.irreps import EVEN_SCALAR, Gate, IrrepsLinear, hidden_irreps, natural, reachable, split
 

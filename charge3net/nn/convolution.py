@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from e3nn import o3
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from charge3net.nn.e3nn import o3
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 from charge3net.nn.irreps import EVEN_SCALAR, Blocks, IrrepsLinear, coupling, split
 from charge3net.nn.messages import compiled_messages

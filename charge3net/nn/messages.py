@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from e3nn import o3
 from torch import Tensor
+
+from charge3net.nn.e3nn import o3
 
 if TYPE_CHECKING:
     from charge3net.nn.convolution import Convolution, Edges
