@@ -48,7 +48,17 @@ class _Head(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("n_layers", "n_scalars", "channels")),
-        *((name, ctypes.c_void_p) for name in ("row_bounds", "rows", "angle", "mix", "readout")),
+        *((name, ctypes.c_void_p) for name in ("bounds", "rows", "angle", "mix", "readout")),
+    )
+
+
+class _Channels(ctypes.Structure):
+    """``Channels`` of src/tile.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("lmax", "n_steps")),
+        ("on_atom", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in ("vectors", "table", "senders")),
     )
 
 
@@ -59,10 +69,9 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("n_points", "n_atoms", "out_stride")),
         *((name, ctypes.c_void_p) for name in ("points", "targets", "out")),
         ("atoms", _CellList),
+        ("channels", _Channels),
         ("head", _Head),
-        *((name, ctypes.c_int32) for name in ("lmax", "n_steps", "n_threads", "chunk")),
-        ("on_atom", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("vectors", "table", "senders")),
+        *((name, ctypes.c_int32) for name in ("n_threads", "chunk")),
     )
 
 
@@ -83,16 +92,17 @@ class CompiledRead:
         self._atoms = cell_list(geometry)
         self._senders = pack_senders(model, state.layers, weights.vectors, layout(handle)[0])
         job = _Job()
-        job.n_atoms, job.lmax, job.n_steps, job.on_atom = len(geometry), model.lmax, weights.steps, ON_ATOM
+        job.n_atoms = len(geometry)
         for name in ("positions", "cell", "inverse", "low", "width", "bins", "periodic", "bounds", "members", "wraps"):
             setattr(job.atoms, name, getattr(self._atoms, name).ctypes.data)
         job.atoms.cutoff = model.cutoff
-        job.head.n_layers = len(weights.row_bounds) - 1
+        job.channels.lmax, job.channels.n_steps, job.channels.on_atom = model.lmax, weights.steps, ON_ATOM
+        job.channels.vectors, job.channels.table = weights.vectors.ctypes.data, weights.table.ctypes.data
+        job.channels.senders = self._senders.ctypes.data
+        job.head.n_layers = len(weights.bounds) - 1
         job.head.channels, job.head.n_scalars = weights.readout.shape
-        for name in ("row_bounds", "rows", "angle", "mix", "readout"):
+        for name in ("bounds", "rows", "angle", "mix", "readout"):
             setattr(job.head, name, getattr(weights, name).ctypes.data)
-        job.vectors, job.table = weights.vectors.ctypes.data, weights.table.ctypes.data
-        job.senders = self._senders.ctypes.data
         self._job = job
 
     @property

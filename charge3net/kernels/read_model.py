@@ -36,7 +36,8 @@ class ReadWeights:
         table_error: largest error of a tabulated function, relative to its largest value.
         vectors: [lmax + 1] vectors of channels per order; a channel is a copy of an order in one layer.
         table: [vectors, steps + 3, width] B-spline coefficients.
-        row_bounds, rows: for each layer the places of its messages among all channels.
+        bounds: [layers + 1] where each layer's messages begin, all messages counted through.
+        rows: [vectors · width] message of each channel; for padding the number of messages.
         angle, mix, readout: the dense part, see src/head.h.
         channels: densities read.
     """
@@ -45,8 +46,8 @@ class ReadWeights:
     table_error: float
     vectors: Int[ndarray, "orders"]
     table: Float[ndarray, "vectors rows width"]
-    row_bounds: Int[ndarray, "layers1"]
-    rows: Int[ndarray, "messages"]
+    bounds: Int[ndarray, "layers1"]
+    rows: Int[ndarray, "lanes"]
     angle: Float[ndarray, "messages"]
     mix: Float[ndarray, "numbers"]
     readout: Float[ndarray, "channels scalars"]
@@ -84,25 +85,27 @@ def _pack(model: ChargE3Net, width: int, columns: int) -> ReadWeights | None:
         return None
     steps, error, tables = found
     vectors = [-(-sum(of_order) // width) for of_order in copies]
-    table = np.zeros((sum(vectors), width, steps + 3), dtype=np.float32)
-    flat = table.reshape(-1, steps + 3)
-    rows: list[list[int]] = [[] for _ in layers]
+    bounds = np.cumsum([0, *(sum(of_layer) for of_layer in zip(*copies, strict=True))])
+    table = np.zeros((sum(vectors) * width, steps + 3), dtype=np.float32)
+    rows = np.full(len(table), bounds[-1])
+    columns_used = [0] * len(layers)
     start = 0
     for of_order, n in zip(copies, vectors, strict=True):
-        place = start * width
+        lane = start * width
         for t, count in enumerate(of_order):
-            column = len(rows[t])  # messages are in the order of l, as are the columns of the radial network
-            flat[place : place + count] = tables[t][:, column : column + count].T
-            rows[t].extend(range(place, place + count))
-            place += count
+            first = columns_used[t]  # messages are in the order of l, as are the columns of the radial network
+            table[lane : lane + count] = tables[t][:, first : first + count].T
+            rows[lane : lane + count] = bounds[t] + first + np.arange(count)
+            columns_used[t] += count
+            lane += count
         start += n
     return ReadWeights(
         steps,
         error,
         np.array(vectors, dtype=np.int32),
-        aligned(table.transpose(0, 2, 1)),
-        np.cumsum([0, *map(len, rows)]).astype(np.int32),
-        np.concatenate(rows).astype(np.int32),
+        aligned(table.reshape(-1, width, steps + 3).transpose(0, 2, 1)),
+        bounds.astype(np.int32),
+        rows.astype(np.int32),
         np.concatenate([0.1 * _matrix(layer.angle_mix)[:, 0] for layer in layers]).astype(np.float32),
         np.concatenate([_blocks(_mix(layer, t), columns) for t, layer in enumerate(layers)]),
         (SILU_NORM * _matrix(model.readout)).T.astype(np.float32).copy(),

@@ -101,12 +101,13 @@ class Convolution(nn.Module):
         self.angle_mix = IrrepsLinear(self.irreps_message, o3.Irreps("1x0e"))
         self.radial = RadialNet(n_basis, hidden, self.n_weights)
 
-    def forward(
-        self, senders: Float[Tensor, "atoms dim"], receivers: Float[Tensor, "receivers dim2"], edges: Edges
-    ) -> dict[o3.Irrep, Tensor]:
-        """Blocks of ``irreps_out`` for every receiver, before the gate."""
-        mixed = self.sender_mix(split(senders, self.irreps_sender))
-        messages = compiled_messages(self, mixed, edges) or self.messages(mixed, edges)
+    def sent(self, senders: Float[Tensor, "atoms dim"]) -> dict[o3.Irrep, Tensor]:
+        """What the senders' features become before they meet an edge: the same for all receivers."""
+        return self.sender_mix(split(senders, self.irreps_sender))
+
+    def forward(self, sent: Blocks, receivers: Float[Tensor, "receivers dim2"], edges: Edges) -> dict[o3.Irrep, Tensor]:
+        """Blocks of ``irreps_out`` for every receiver, before the gate; ``sent`` is that of all senders."""
+        messages = compiled_messages(self, sent, edges) or self.messages(sent, edges)
         heard = self.message_mix(messages)
         own = self.self_mix(split(receivers, self.irreps_receiver))
         angle = _ANGLE_SCALE * self.angle_mix(messages)[EVEN_SCALAR]

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import torch
-from e3nn import o3
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from charge3net.nn.e3nn import o3
 
 #: Factors that give activations of a normal variable unit second moment (e3nn's ``normalize2mom``, which draws them by
 #: Monte Carlo; these are the numbers behind the published weights).
@@ -23,6 +25,9 @@ TANH_NORM = 1.5937334472592695
 
 EVEN_SCALAR = o3.Irrep("0e")
 ODD_SCALAR = o3.Irrep("0o")
+
+#: Columns below which a matrix product runs transposed.
+_NARROW = 32
 
 Blocks = Mapping[o3.Irrep, Tensor]
 
@@ -51,10 +56,13 @@ def natural(irreps: o3.Irreps) -> o3.Irreps:
 
 def split(features: Float[Tensor, "n dim"], irreps: o3.Irreps) -> dict[o3.Irrep, Tensor]:
     """{irrep: [n, copies, 2l+1]} views of a flat feature tensor."""
-    blocks = {}
-    for (mul, ir), where in zip(irreps, irreps.slices(), strict=True):
-        blocks[ir] = features[:, where].reshape(-1, mul, ir.dim)
-    return blocks
+    return {ir: features[:, where].unflatten(1, shape) for ir, where, shape in _places(irreps)}
+
+
+@cache
+def _places(irreps: o3.Irreps) -> tuple[tuple[o3.Irrep, slice, tuple[int, int]], ...]:
+    """(irrep, its columns, (copies, 2l+1)): e3nn computes them anew at every question."""
+    return tuple((ir, where, (mul, ir.dim)) for (mul, ir), where in zip(irreps, irreps.slices(), strict=True))
 
 
 def join(blocks: Blocks, irreps: o3.Irreps) -> Float[Tensor, "n dim"]:
@@ -98,6 +106,7 @@ class IrrepsLinear(nn.Module):
         self.weights = nn.ParameterDict(
             {str(ir): nn.Parameter(torch.randn(copies_in[ir], mul)) for mul, ir in irreps_out if ir in copies_in}
         )
+        self._irreps = tuple(o3.Irrep(name) for name in self.weights)  # in the order of the weights
 
     def reaches(self, irrep: o3.Irrep) -> bool:
         """Whether this irrep of the output gets anything."""
@@ -105,13 +114,51 @@ class IrrepsLinear(nn.Module):
 
     def forward(self, blocks: Blocks) -> dict[o3.Irrep, Tensor]:
         """{irrep: [n, copies in, 2l+1]} → {irrep: [n, copies out, 2l+1]} for the irreps reached."""
-        mixed = {}
-        for name, weight in self.weights.items():
-            irrep = o3.Irrep(name)
-            block = blocks[irrep].transpose(1, 2)
-            scaled = weight * weight.shape[0] ** -0.5
-            mixed[irrep] = (block.reshape(-1, weight.shape[0]) @ scaled).unflatten(0, block.shape[:2]).transpose(1, 2)
-        return mixed
+        weights = self.weights.values()
+        mixed = _MixedCopies.apply(len(self._irreps), *(blocks[ir] for ir in self._irreps), *weights)
+        return dict(zip(self._irreps, mixed, strict=True))
+
+
+class _MixedCopies(torch.autograd.Function):
+    """(blocks [n, copies in, 2l+1], weights) → blocks [n, copies out, 2l+1], one node of the graph for all irreps.
+
+    The backward pass is made of torch operations and can be differentiated again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(*tensors)
+        pairs = zip(tensors[:count], tensors[count:], strict=True)
+        return tuple(_blocks(_product(_rows(x), weight, weight.shape[0] ** -0.5), x) for x, weight in pairs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        count = len(gradients)
+        blocks, weights = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        needed = ctx.needs_input_grad[1:]
+        grad_blocks: list[Tensor | None] = []
+        grad_weights: list[Tensor | None] = []
+        for i, (gradient, block, weight) in enumerate(zip(gradients, blocks, weights, strict=True)):
+            rows, scale = _rows(gradient), weight.shape[0] ** -0.5
+            grad_blocks.append(_blocks(_product(rows, weight.T, scale), block) if needed[i] else None)
+            grad_weights.append(_product(_rows(block).T, rows, scale) if needed[count + i] else None)
+        return None, *grad_blocks, *grad_weights
+
+
+def _rows(block: Float[Tensor, "n i m"]) -> Float[Tensor, "n_m i"]:
+    return block.transpose(1, 2).reshape(-1, block.shape[1])
+
+
+def _blocks(rows: Float[Tensor, "n_m o"], like: Float[Tensor, "n i m"]) -> Float[Tensor, "n o m"]:
+    return rows.unflatten(0, (like.shape[0], like.shape[2])).transpose(1, 2)
+
+
+def _product(a: Float[Tensor, "n k"], b: Float[Tensor, "k m"], scale: float) -> Float[Tensor, "n m"]:
+    """scale · a @ b; as (bᵀ @ aᵀ)ᵀ where b is narrow, which is up to five times faster (MKL, 11 columns)."""
+    nothing = a.new_empty(1, 1)
+    if b.shape[1] < _NARROW:
+        return torch.addmm(nothing, b.T, a.T, beta=0, alpha=scale).T
+    return torch.addmm(nothing, a, b, beta=0, alpha=scale)
 
 
 class Gate(nn.Module):

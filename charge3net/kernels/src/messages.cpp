@@ -198,10 +198,11 @@ void moment_backward(const Job& job, const Tile<W>& tile, int m1, const float* y
             Vec<W>* dh = tile.grad_features + int64_t(job.senders[e]) * m1;
             const float* b = job.spline + 4 * e;
             const Vec<W> w = weight_of<W>(tile.table + job.rows[e], b);
-            Vec<W> dw = {};
+            Vec<W> dw = {}, harmonics[M];
+            for (int m = 0; m < M; ++m) harmonics[m] = Vec<W>{} + y[e * M + m];
             for (int i = 0; i < m1; ++i) {
-                Vec<W> t = moments[i * M] * y[e * M];
-                for (int m = 1; m < M; ++m) t += moments[i * M + m] * y[e * M + m];
+                Vec<W> t = moments[i * M] * harmonics[0];
+                for (int m = 1; m < M; ++m) t += moments[i * M + m] * harmonics[m];
                 dw += h[i] * t;
                 dh[i] += w * t;
             }
