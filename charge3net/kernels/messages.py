@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy import ndarray
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 from torch.autograd.function import once_differentiable
 
 from charge3net.kernels import enabled
@@ -218,6 +219,7 @@ def _fits(layer: Convolution, senders: Blocks, edges: Edges) -> bool:
         layer.lmax <= MAX_L
         and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
         and not edges.vectors.requires_grad
+        and unpack_dual(edges.vectors).tangent is None
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
     )

@@ -6,6 +6,7 @@ import copy
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from charge3net.graph.types import DensityBatch
 from charge3net.kernels import messages, torch_only
 from charge3net.kernels.library import library
 from charge3net.models.charge3net import ChargE3Net
-from tests.golden_cases import golden_cases, golden_state, relative_error
-from tests.kernels.examples import assert_step_agrees, example, network
+from tests.golden_cases import golden_cases, golden_facts, golden_state, relative_error
+from tests.kernels.examples import assert_step_agrees, example, network, step
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=f"no compiled kernels: {library().reason}")
 
@@ -58,6 +59,35 @@ def test_golden_outputs_features_and_loss(name, calls):
             assert relative_error(ours, exact.detach().numpy()) <= 2e-6, case.name
         loss = (output.double() - batch.target).abs().mean().item()
         assert loss == pytest.approx(float(case.arrays["loss"]), rel=2e-6), case.name
+
+
+@pytest.mark.parametrize("name", ["e3_l0", "e3_l1", "e3_l2", "e3_l3", "e3_l4"])
+def test_golden_gradients(name, calls):
+    model = convert(golden_state(name)).float()
+    published = golden_facts(name)["param_names"]
+    for case in golden_cases(name):
+        batch = case.batch(4.0)
+        calls.clear()
+        _, gradients = step(model, replace(batch, target=batch.target.float()))
+        assert len(calls) == 4 * model.num_interactions
+        norms = [_norm_of(gradients, name_of) for name_of in published]
+        largest = case.arrays["grad_norm"].max()
+        np.testing.assert_allclose(norms, case.arrays["grad_norm"], rtol=1e-5, atol=1e-6 * largest, err_msg=case.name)
+
+
+def _norm_of(gradients: dict[str, torch.Tensor], published: str) -> float:
+    """Norm of the gradients of our parameters that hold what is alive of a published tensor."""
+    if published == "probe_model.readout.weight":
+        prefix = "readout.weights."
+    else:
+        side, _, number, part, *rest = published.split(".")
+        tensor = {"sc": "self_mix", "lin1": "sender_mix", "lin2": "message_mix", "lin3": "angle_mix"}.get(
+            part, "radial"
+        )
+        ending = {"layer0": "first", "layer1": "last"}[rest[0]] if part == "fc" else "weights."
+        prefix = f"{side.removesuffix('_model')}_layers.{number}.{tensor}.{ending}"
+    found = [g.double().square().sum() for name, g in gradients.items() if name.startswith(prefix)]
+    return float(sum(found)) ** 0.5
 
 
 @pytest.mark.parametrize(
