@@ -1,4 +1,4 @@
-"""Everything is in setup.cfg; here only the compiled kernels. They are optional: without a compiler torch does the work."""
+"""Everything is in setup.cfg; here only the compiled kernels, which are optional: without a compiler torch works."""
 
 from __future__ import annotations
 
