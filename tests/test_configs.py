@@ -123,7 +123,7 @@ def test_option(option: str) -> None:
     build_schedule(config.optim.schedule, config.train.max_steps)
 
 
-@pytest.mark.parametrize("path", CONF.glob("sweep/*.yaml"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(CONF.glob("sweep/*.yaml")), ids=lambda p: p.stem)
 def test_sweep_members_compose(path: Path) -> None:
     params = OmegaConf.load(path).hydra.sweeper.params
     assert params
@@ -132,7 +132,7 @@ def test_sweep_members_compose(path: Path) -> None:
             composed(f"{name}={value}")
 
 
-@pytest.mark.parametrize("name", [path.stem for path in CONF.glob("experiment/demo/*.yaml")])
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("experiment/demo/*.yaml")))
 def test_members_of_the_demo_differ_in_model_and_learning_rate_only(name: str) -> None:
     member, base = composed(f"experiment=demo/{name}"), composed("experiment=demo")
     architecture = member.model.pop("architecture")
