@@ -1,16 +1,17 @@
 """The compiled read: densities of a ChargE3Net on grids and at points, on the CPU, without an edge list.
 
 What it computes is :meth:`ChargE3Net.read_density` with radial tables in place of the radial networks; the tables are
-checked against the networks when they are made (:mod:`charge3net.kernels.read_model`). How: src/read.cpp.
+checked against the networks when they are made (:mod:`charge3net.kernels.read_model`). How: docs/kernels.md.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 
 from charge3net.errors import InputError
@@ -18,19 +19,17 @@ from charge3net.geometry import Geometry
 from charge3net.graph.types import AtomState
 from charge3net.grid import Grid
 from charge3net.kernels import enabled
-from charge3net.kernels.cell_list import CellList, cell_list
+from charge3net.kernels.cell_list import cell_list
 from charge3net.kernels.library import library
 from charge3net.kernels.messages import MAX_L
-from charge3net.kernels.read_model import ReadWeights, layout, pack_senders, read_weights
+from charge3net.kernels.order import grid_blocks, grid_subset_blocks, point_blocks
+from charge3net.kernels.read_model import layout, pack_senders, read_weights
 from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn.convolution import ON_ATOM
 
-#: Points given to the kernel at once, at most: their positions take 24 bytes each.
-BLOCK = 1 << 17
-
-#: Points a thread takes at once: a multiple of the kernel's search group.
-_LARGE_CHUNK, _SMALL_CHUNK = 4096, 256
+#: Points a thread takes at once: a multiple of the kernel's search region, or of its run of points when there are few.
+_CHUNK, _SMALL_CHUNK = 4096, 256
 
 
 class _CellList(ctypes.Structure):
@@ -43,22 +42,22 @@ class _CellList(ctypes.Structure):
     )
 
 
-class _Head(ctypes.Structure):
-    """``Head`` of src/head.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_int32) for name in ("n_layers", "n_scalars", "channels")),
-        *((name, ctypes.c_void_p) for name in ("bounds", "rows", "angle", "mix", "readout")),
-    )
-
-
 class _Channels(ctypes.Structure):
-    """``Channels`` of src/tile.h."""
+    """``Channels`` of src/read_tile.h."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("lmax", "n_steps")),
         ("on_atom", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in ("vectors", "table", "senders")),
+    )
+
+
+class _Head(ctypes.Structure):
+    """``Head`` of src/read_head.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("n_layers", "n_scalars", "channels")),
+        *((name, ctypes.c_void_p) for name in ("bounds", "rows", "angle", "mix", "readout")),
     )
 
 
@@ -76,24 +75,25 @@ class _Job(ctypes.Structure):
 
 
 class CompiledRead:
-    """One structure's density, ready to be read.
+    """One structure's density, ready to be read. Memory: some MB, and 6 kB per atom in the largest model.
 
     Args:
-        model: gives the weights.
-        weights: packed probe side of the model.
-        state: the encoded atoms.
+        model: one that :func:`why_not` has nothing against.
+        state: its encoded atoms.
         geometry: the structure; its periodicity is taken as it stands.
     """
 
-    def __init__(self, model: ChargE3Net, weights: ReadWeights, state: AtomState, geometry: Geometry) -> None:
+    def __init__(self, model: ChargE3Net, state: AtomState, geometry: Geometry) -> None:
         handle = library().handle
-        assert handle is not None
-        self._handle, self._weights = handle, weights
-        self._atoms = cell_list(geometry)
+        weights = None if handle is None else read_weights(model, handle)
+        if handle is None or weights is None:
+            raise InputError(f"this model cannot be read by the compiled kernels: {why_not(model)}")
+        self.channels = model.channels
+        self._handle, self._weights, self._atoms = handle, weights, cell_list(geometry)
         self._senders = pack_senders(model, state.layers, weights.vectors, layout(handle)[0])
-        job = _Job()
+        job = self._job = _Job()
         job.n_atoms = len(geometry)
-        for name in ("positions", "cell", "inverse", "low", "width", "bins", "periodic", "bounds", "members", "wraps"):
+        for name in (field[0] for field in _CellList._fields_ if field[0] != "cutoff"):
             setattr(job.atoms, name, getattr(self._atoms, name).ctypes.data)
         job.atoms.cutoff = model.cutoff
         job.channels.lmax, job.channels.n_steps, job.channels.on_atom = model.lmax, weights.steps, ON_ATOM
@@ -103,50 +103,118 @@ class CompiledRead:
         job.head.channels, job.head.n_scalars = weights.readout.shape
         for name in ("bounds", "rows", "angle", "mix", "readout"):
             setattr(job.head, name, getattr(weights, name).ctypes.data)
-        self._job = job
 
-    @property
-    def channels(self) -> int:
-        """How many densities are read."""
-        return self._weights.channels
-
-    def read(
+    def grid(
         self,
-        points: Float[ndarray, "points 3"],
-        out: Float[ndarray, "channels places"],
-        targets: Int[ndarray, "points"] | None = None,
+        grid: Grid,
+        out: Float32[ndarray, "channels points"],
+        index: Int[ndarray, "points"] | None = None,
+        report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Write the density at ``points`` (Å) into ``out``, e/Å³.
+        """Write the density at voxels into ``out``, e/Å³.
 
         Args:
-            points: float64, Cartesian.
-            out: float32, its rows contiguous.
-            targets: column of ``out`` for each point; None: its own number.
+            grid: in the coordinates of the structure.
+            out: a row per channel, contiguous.
+            index: flat indices of the voxels to be read, one per column of ``out``; None: all of them.
+            report: called with the points read and to be read, now and then.
+
+        Raises:
+            InputError: if a prediction is not finite.
         """
-        points = np.ascontiguousarray(points, dtype=np.float64)
-        assert out.dtype == np.float32 and out.strides[1] == 4 and len(out) == self.channels
+        blocks = grid_blocks(grid) if index is None else grid_subset_blocks(grid, index)
+        self._read_blocks(blocks, out, len(grid) if index is None else len(index), report)
+
+    def points(self, points: Float[ndarray, "points 3"], out: Float32[ndarray, "channels points"]) -> None:
+        """Write the density at any points (Å) into ``out``, e/Å³; a row per channel.
+
+        Raises:
+            InputError: if a prediction is not finite.
+        """
+        self._read_blocks(point_blocks(points), out, len(points), lambda done, total: None)
+
+    def _read_blocks(
+        self,
+        blocks: Iterator[tuple[ndarray, ndarray]],
+        out: Float32[ndarray, "channels points"],
+        total: int,
+        report: Callable[[int, int], None],
+    ) -> None:
+        done = 0
+        for targets, points in blocks:
+            self._read(points, targets, out)
+            finite = np.isfinite(out[:, targets]).all(axis=0)
+            if not finite.all():
+                where = ", ".join(f"{x:.3f}" for x in points[int(np.argmin(finite))])
+                raise InputError(
+                    f"the model predicts a number that is not finite at ({where}) Å; check model and structure"
+                )
+            done += len(points)
+            report(done, total)
+
+    def _read(
+        self,
+        points: Float[ndarray, "block 3"],
+        targets: Int[ndarray, "block"],
+        out: Float32[ndarray, "channels points"],
+    ) -> None:
+        points, targets = np.ascontiguousarray(points), np.ascontiguousarray(targets, dtype=np.int64)
+        if out.strides[1] != out.itemsize or len(out) != self.channels:
+            raise ValueError(f"out must have {self.channels} contiguous row(s), found {out.shape}")
         job = _Job.from_buffer_copy(self._job)
-        job.n_points, job.points, job.out = len(points), points.ctypes.data, out.ctypes.data
-        job.out_stride = out.strides[0] // 4
-        if targets is not None:
-            targets = np.ascontiguousarray(targets, dtype=np.int64)
-            job.targets = targets.ctypes.data
+        job.n_points, job.points, job.targets = len(points), points.ctypes.data, targets.ctypes.data
+        job.out, job.out_stride = out.ctypes.data, out.strides[0] // out.itemsize
         job.n_threads = torch.get_num_threads()
-        job.chunk = _LARGE_CHUNK if len(points) >= 8 * _LARGE_CHUNK * job.n_threads else _SMALL_CHUNK
+        job.chunk = _CHUNK if len(points) >= 8 * _CHUNK * job.n_threads else _SMALL_CHUNK
         if self._handle.c3n_read(ctypes.byref(job)):
             raise MemoryError("no memory for reading a tile of points")
 
 
-def compiled_read(model: DensityModel, state: AtomState, geometry: Geometry) -> CompiledRead | None:
-    """The compiled read of a structure, or None where it does not fit and torch has to do it.
+def why_not(model: DensityModel) -> str:
+    """Why a model is not read by the compiled kernels; empty when it is."""
+    found = library()
+    if found.handle is None:
+        return found.reason
+    if not enabled():
+        return "compiled kernels are switched off"
+    if type(model) is not ChargE3Net:
+        return f"no compiled read is written for {model.architecture}"
+    if model.device.type != "cpu" or model.dtype != torch.float32:
+        return f"the compiled read is for float32 on a cpu, not {str(model.dtype)[6:]} on {model.device.type}"
+    if model.lmax > MAX_L:
+        return f"the compiled read goes up to rotation order {MAX_L}, not {model.lmax}"
+    if read_weights(model, found.handle) is None:
+        return "no table of the radial functions is fine enough"
+    return ""
 
-    It is for :class:`ChargE3Net` itself in float32 on the CPU, up to order 6, where kernels are built and not switched
-    off, and no table of the radial functions is too coarse.
+
+def read_grid(
+    model: ChargE3Net,
+    state: AtomState,
+    geometry: Geometry,
+    grid: Grid,
+    index: Int[ndarray, "points"] | None = None,
+    out: Float32[ndarray, "channels points"] | None = None,
+) -> Float32[ndarray, "channels points"]:
+    """[channels, points] density at the voxels of a grid, or those with the flat indices ``index``, e/Å³.
+
+    Raises:
+        InputError: where :func:`why_not` has an answer, or a prediction is not finite.
     """
-    handle = library().handle
-    if handle is None or not enabled() or type(model) is not ChargE3Net or model.lmax > MAX_L:
-        return None
-    if model.dtype != torch.float32 or model.device.type != "cpu" or geometry.positions.shape[0] != state.atoms.n_atoms:
-        return None
-    weights = read_weights(model, handle)
-    return None if weights is None else CompiledRead(model, weights, state, geometry)
+    if out is None:
+        out = np.empty((model.channels, len(grid) if index is None else len(index)), dtype=np.float32)
+    CompiledRead(model, state, geometry).grid(grid, out, index)
+    return out
+
+
+def read_points(
+    model: ChargE3Net, state: AtomState, geometry: Geometry, points: Float[ndarray, "points 3"]
+) -> Float32[ndarray, "channels points"]:
+    """[channels, points] density at any points (Å), e/Å³.
+
+    Raises:
+        InputError: where :func:`why_not` has an answer, or a prediction is not finite.
+    """
+    out = np.empty((model.channels, len(points)), dtype=np.float32)
+    CompiledRead(model, state, geometry).points(points, out)
+    return out

@@ -15,7 +15,7 @@ from torch import Tensor
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn.convolution import Convolution
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
-from charge3net.nn.irreps import EVEN_SCALAR, SILU_NORM, coupling, split
+from charge3net.nn.irreps import EVEN_SCALAR, SILU_NORM, IrrepsLinear, coupling
 
 #: Bound on the error of any function in a table, relative to the largest value of that function.
 TOLERANCE = 2e-6
@@ -38,7 +38,7 @@ class ReadWeights:
         table: [vectors, steps + 3, width] B-spline coefficients.
         bounds: [layers + 1] where each layer's messages begin, all messages counted through.
         rows: [vectors · width] message of each channel; for padding the number of messages.
-        angle, mix, readout: the dense part, see src/head.h.
+        angle, mix, readout: the dense part, see src/read_head.h.
         channels: densities read.
     """
 
@@ -78,7 +78,7 @@ def layout(handle: ctypes.CDLL) -> tuple[int, int]:
 
 
 def _pack(model: ChargE3Net, width: int, columns: int) -> ReadWeights | None:
-    layers: list[Convolution] = list(model.probe_layers)
+    layers = _layers(model)
     copies = [[_copies(layer, l) for layer in layers] for l in range(model.lmax + 1)]
     found = radial_tables([layer.radial for layer in layers], model.basis)
     if found is None:
@@ -119,13 +119,17 @@ def aligned(values: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
     return copy
 
 
+def _layers(model: ChargE3Net) -> list[Convolution]:
+    return [layer for layer in model.probe_layers if isinstance(layer, Convolution)]
+
+
 def _copies(layer: Convolution, l: int) -> int:
     return sum(mul for mul, ir in layer.irreps_sender if ir.l == l and layer.paths[ir])
 
 
-def _matrix(linear: torch.nn.Module) -> Float[ndarray, "inputs outputs"]:
-    weight = linear.weights[str(EVEN_SCALAR)]
-    return (weight.double() * weight.shape[0] ** -0.5).numpy()
+def _matrix(linear: IrrepsLinear) -> Float[ndarray, "inputs outputs"]:
+    weight = linear.weights[str(EVEN_SCALAR)].double()
+    return (weight * weight.shape[0] ** -0.5).numpy()
 
 
 def _mix(layer: Convolution, number: int) -> Float[ndarray, "inputs scalars"]:
@@ -146,12 +150,9 @@ def pack_senders(
 ) -> Float[ndarray, "numbers"]:
     """What atoms send, per vector of channels [atoms, 2l+1, width]: mixed, and scaled for the sum to be the message."""
     n_atoms = len(features[0])
-    layers: list[Convolution] = list(model.probe_layers)
+    layers = _layers(model)
     with torch.no_grad():
-        mixed = [
-            layer.sender_mix(split(flat.float(), layer.irreps_sender))
-            for layer, flat in zip(layers, features, strict=True)
-        ]
+        mixed = [layer.sent(flat) for layer, flat in zip(layers, features, strict=True)]
     parts = []
     for l, n in enumerate(vectors):
         block = np.zeros((int(n) * width, n_atoms, 2 * l + 1), dtype=np.float32)

@@ -1,0 +1,158 @@
+// The density of ChargE3Net at many points: search, message sums and the dense part in one pass, tile by tile.
+//
+// Points are taken in the order given, a few at a time. Those with atoms in reach fill a tile; the others are exactly 0.
+// No edge outlives its tile, so memory does not grow with the number of points.
+#include "read_head.h"
+
+namespace {
+
+using namespace c3n;
+
+struct ReadJob {
+    int64_t n_points, n_atoms, out_stride;
+    const double* points;    // [n_points, 3] Å
+    const int64_t* targets;  // [n_points] place in a channel of out; null: the point's own number
+    float* out;              // [channels, out_stride]
+    CellList atoms;
+    Channels channels;
+    Head head;
+    int32_t n_threads, chunk;  // points a thread takes at once
+};
+
+bool prepare(const ReadJob& job, Tile& tile) {
+    const int64_t lanes = int64_t(count_vectors(job.channels)) * W;
+    const int fields = kHarmonics + (job.channels.lmax + 1) * (job.channels.lmax + 1);
+    tile.record = (fields + W - 1) / W * W;
+    harmonic_norms(job.channels.lmax, tile.norm);
+    if (!tile.sums.reserve(lanes * kTile) || !tile.turned.reserve((lanes + 1) * kTile)) return false;
+    memset(tile.sums.data(), 0, lanes * kTile * sizeof(float));  // a tile that is not full leaves some as they were
+    return tile.scratch.reserve(head_scratch(job.head));
+}
+
+// Sums by probe and vector → rows of kTile probes.
+void turn(const ReadJob& job, Tile& tile, int probes) {
+    const int vectors = count_vectors(job.channels);
+    for (int v = 0; v < vectors; ++v)
+        for (int p = 0; p < probes; p += W) {
+            Vec<W> rows[W];
+            transpose<W>(tile.sums.data() + (v * kTile + p) * W, rows);
+            for (int i = 0; i < W; ++i) at(tile.turned.data() + int64_t(job.head.rows[v * W + i]) * kTile + p) = rows[i];
+        }
+}
+
+// Reads the tile's probes and empties it; false without memory.
+bool read_tile(const ReadJob& job, Tile& tile) {
+    if (!tile.n) return true;
+    tile.groups[tile.n_groups].first = tile.n_records;
+    if (!describe_edges(job.channels, job.atoms.cutoff, tile)) return false;
+    add_orders<0>(job.channels, job.n_atoms, tile, job.channels.table, job.channels.senders, tile.sums.data());
+    const int probes = (tile.n + 2 * W - 1) / (2 * W) * (2 * W);
+    turn(job, tile, probes);
+    float out[2 * kTile] __attribute__((aligned(64)));
+    apply_head(job.head, tile.turned.data(), probes, tile.scratch.data(), out);
+    for (int channel = 0; channel < job.head.channels; ++channel)
+        for (int p = 0; p < tile.n; ++p) job.out[channel * job.out_stride + tile.target[p]] = out[channel * kTile + p];
+    tile.n = tile.n_groups = 0;
+    tile.n_records = 0;
+    return true;
+}
+
+// A group of probes in the tile; they hear those of the `listed` images whose mask has one of their bits, `bit` onwards.
+void add_group(Tile& tile, const double* points, int size, int bit, int listed, const int64_t* target) {
+    const Images& near = tile.near;
+    const int64_t *mask = tile.mask.data(), bits = ((int64_t(1) << size) - 1) << bit;
+    tile.groups[tile.n_groups++] = {tile.n, size, tile.n_records};
+    for (int p = 0; p < size; ++p) tile.target[tile.n++] = target[p];
+    int64_t i = tile.n_records;
+    for (int k = 0; k < listed; ++k) {
+        const int32_t c = tile.listed.data()[k];
+        if (!(mask[c] & bits)) continue;
+        const double x = near.x.data()[c], y = near.y.data()[c], z = near.z.data()[c];
+        for (int p = 0; p < size; ++p, ++i) {
+            tile.x.data()[i] = float(points[3 * p] - x);
+            tile.y.data()[i] = float(points[3 * p + 1] - y);
+            tile.z.data()[i] = float(points[3 * p + 2] - z);
+            tile.sender.data()[i] = near.atom.data()[c];
+            tile.heard.data()[i] = -int32_t(mask[c] >> (bit + p) & 1);
+        }
+    }
+    tile.n_records = i;
+}
+
+// Up to kTogether points, together when they mostly hear the same images.
+void add_points(const ReadJob& job, Tile& tile, const double* points, int n, const int64_t* target) {
+    mark_heard(job.atoms, points, n, tile.near, tile.mask.data());
+    const int64_t* mask = tile.mask.data();
+    int listed = 0, pairs = 0;
+    int64_t any = 0;
+    for (int c = 0; c < tile.near.n; ++c) {
+        tile.listed.data()[listed] = c;
+        listed += mask[c] != 0;
+        pairs += __builtin_popcountll(mask[c]);
+        any |= mask[c];
+    }
+    if (n == kTogether && pairs && 10 * n * listed <= 13 * pairs) return add_group(tile, points, n, 0, listed, target);
+    for (int p = 0; p < n; ++p) {
+        if (any >> p & 1)
+            add_group(tile, points + 3 * p, 1, p, listed, target + p);
+        else
+            for (int channel = 0; channel < job.head.channels; ++channel)
+                job.out[channel * job.out_stride + target[p]] = 0.f;
+    }
+}
+
+// Points first … first + n-1, which share a list of images.
+bool read_run(const ReadJob& job, Tile& tile, int64_t first, int n) {
+    if (!find_near(job.atoms, job.points + 3 * first, n, tile.region, tile.near)) return false;
+    const int64_t room = kMaxRecords + int64_t(kTogether) * tile.near.n;
+    const int64_t kept = tile.n_records;
+    if (!tile.x.reserve(room, kept) || !tile.y.reserve(room, kept) || !tile.z.reserve(room, kept) ||
+        !tile.sender.reserve(room, kept) || !tile.heard.reserve(room, kept) ||
+        !tile.mask.reserve(tile.near.n + kDoubles) || !tile.listed.reserve(tile.near.n + 1))
+        return false;
+    for (int64_t i = first; i < first + n; i += kTogether) {
+        const int together = int(first + n - i < kTogether ? first + n - i : kTogether);
+        if ((tile.n + together > kTile || tile.n_records >= kMaxRecords) && !read_tile(job, tile)) return false;
+        int64_t target[kTogether];
+        for (int p = 0; p < together; ++p) target[p] = job.targets ? job.targets[i + p] : i + p;
+        add_points(job, tile, job.points + 3 * i, together, target);
+    }
+    return true;
+}
+
+struct Work {
+    const ReadJob* job;
+    int failed;
+};
+
+void read_chunk(void* context, int number) {
+    Work* work = static_cast<Work*>(context);
+    const ReadJob& job = *work->job;
+    const int64_t begin = int64_t(number) * job.chunk;
+    const int64_t end = begin + job.chunk < job.n_points ? begin + job.chunk : job.n_points;
+    Tile tile;
+    bool ok = prepare(job, tile);
+    for (int64_t region = begin; ok && region < end; region += kRegion) {
+        const int64_t last = region + kRegion < end ? region + kRegion : end;
+        ok = find_in_cell_list(job.atoms, job.points + 3 * region, last - region, tile.region);
+        for (int64_t run = region; ok && run < last; run += kRun)
+            ok = read_run(job, tile, run, int(last - run < kRun ? last - run : kRun));
+    }
+    ok = ok && read_tile(job, tile);
+    if (!ok) __atomic_store_n(&work->failed, 1, __ATOMIC_RELAXED);
+}
+
+}  // namespace
+
+// Width of a vector and columns of a block of the dense part: how table, senders and mix are to be laid out.
+C3N_EXPORT void c3n_read_layout(int32_t* width, int32_t* columns) {
+    *width = W;
+    *columns = kColumns;
+}
+
+// Returns 0, or 1 without memory.
+C3N_EXPORT int c3n_read(const ReadJob* job) {
+    Work work = {job, 0};
+    parallel_for(int((job->n_points + job->chunk - 1) / job->chunk), job->n_threads, read_chunk, &work);
+    return work.failed;
+}

@@ -1,0 +1,137 @@
+// Exponentials, transposes and spherical harmonics on vectors of floats.
+#pragma once
+
+#include <math.h>
+
+#include <utility>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#include "common.h"
+
+namespace c3n {
+
+template <int W>
+struct IntegersOf {
+    typedef int32_t type __attribute__((vector_size(W * 4)));
+};
+template <int W>
+using Ints = typename IntegersOf<W>::type;
+
+template <int W>
+inline Vec<W> all(float value) {
+    return Vec<W>{} + value;
+}
+
+template <int W>
+inline Vec<W> where(Ints<W> mask, Vec<W> yes, Vec<W> no) {
+    return (Vec<W>)((mask & (Ints<W>)yes) | (~mask & (Ints<W>)no));
+}
+
+// e^x to 2 units in the last place; x below −87 gives e^−87, above 88 e^88.
+template <int W>
+inline Vec<W> exponential(Vec<W> x) {
+    x = where<W>(x < -87.f, all<W>(-87.f), x);
+    x = where<W>(x > 88.f, all<W>(88.f), x);
+    const float magic = 12582912.f;  // 1.5·2^23: adding it leaves the nearest integer in the low bits
+    const Vec<W> shifted = x * 1.44269504f + magic;
+    const Vec<W> n = shifted - magic;
+    const Vec<W> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    const float inverse_factorial[8] = {1.f, 1.f, 0.5f, 1.f / 6, 1.f / 24, 1.f / 120, 1.f / 720, 1.f / 5040};
+    Vec<W> p = all<W>(inverse_factorial[7]);
+    for (int k = 6; k >= 0; --k) p = p * r + inverse_factorial[k];
+    const Ints<W> power = ((Ints<W>)shifted - (Ints<W>)all<W>(magic)) << 23;
+    return (Vec<W>)((Ints<W>)p + power);
+}
+
+// x / (1 + e^−x)
+template <int W>
+inline Vec<W> silu(Vec<W> x) {
+    return x / (exponential<W>(-x) + 1.f);
+}
+
+// Four neighbouring numbers in memory, each spread over all lanes. (AVX-512: one load and shuffles; loads are scarce.)
+template <int W>
+inline void spread(const float* from, Vec<W>* lanes) {
+#if defined(__AVX512F__)
+    const __m512 quad = _mm512_broadcast_f32x4(_mm_loadu_ps(from));
+    lanes[0] = (Vec<W>)_mm512_permute_ps(quad, 0x00);
+    lanes[1] = (Vec<W>)_mm512_permute_ps(quad, 0x55);
+    lanes[2] = (Vec<W>)_mm512_permute_ps(quad, 0xAA);
+    lanes[3] = (Vec<W>)_mm512_permute_ps(quad, 0xFF);
+#else
+    for (int i = 0; i < 4; ++i) lanes[i] = all<W>(from[i]);
+#endif
+}
+
+// One step of a transpose: in `a` the lanes with bit S are replaced by the lanes without it of `b`, and the reverse.
+#if defined(__clang__)
+template <int W, int S, int... I>
+inline void exchange(Vec<W>& a, Vec<W>& b, std::integer_sequence<int, I...>) {
+    const Vec<W> first = a, second = b;
+    a = __builtin_shufflevector(first, second, (I & S ? W + I - S : I)...);
+    b = __builtin_shufflevector(first, second, (I & S ? W + I : I + S)...);
+}
+#else
+template <int W, int S, int... I>
+inline void exchange(Vec<W>& a, Vec<W>& b, std::integer_sequence<int, I...>) {
+    const Vec<W> first = a, second = b;
+    a = __builtin_shuffle(first, second, Ints<W>{(I & S ? W + I - S : I)...});
+    b = __builtin_shuffle(first, second, Ints<W>{(I & S ? W + I : I + S)...});
+}
+#endif
+
+template <int W, int S>
+inline void exchange_all(Vec<W>* rows) {
+    for (int i = 0; i < W; ++i)
+        if (!(i & S)) exchange<W, S>(rows[i], rows[i + S], std::make_integer_sequence<int, W>());
+    if constexpr (2 * S < W) exchange_all<W, 2 * S>(rows);
+}
+
+// rows[i][j] = from[j·W + i] for i, j < W.
+template <int W>
+inline void transpose(const float* from, Vec<W>* rows) {
+    for (int i = 0; i < W; ++i) rows[i] = *reinterpret_cast<const Vec<W>*>(from + i * W);
+    exchange_all<W, 1>(rows);
+}
+
+// Real spherical harmonics of W unit vectors, e3nn's order and axes (its polar axis is y), component normalised:
+// Y_lm = sqrt((2l+1)·(2 − δ_m0)·(l−m)!/(l+m)!) · Π_lm(y) · {Re, Im}((z + ix)^m), Π_lm = P_lm / sin^m.
+// `on` is 1, or 0 where there is no direction: there l > 0 vanish. Y[l² + l + m] is written to out + (l² + l + m)·W.
+template <int W>
+inline void harmonics(Vec<W> x, Vec<W> y, Vec<W> z, Vec<W> on, int lmax, const float (*norm)[kMaxL + 1], float* out) {
+    Vec<W> cosine = on, sine = {};
+    float diagonal = 1.f;  // Π_mm = (2m−1)!!
+    for (int m = 0; m <= lmax; ++m) {
+        if (m) {
+            const Vec<W> next = z * cosine - x * sine;
+            sine = x * cosine + z * sine;
+            cosine = next;
+            diagonal *= 2 * m - 1;
+        }
+        Vec<W> before = {}, current = all<W>(diagonal);
+        for (int l = m; l <= lmax; ++l) {
+            if (l > m) {
+                const Vec<W> next = (y * current * float(2 * l - 1) - before * float(l + m - 1)) * (1.f / float(l - m));
+                before = current;
+                current = next;
+            }
+            const Vec<W> radial = current * norm[l][m];
+            float* centre = out + (l * l + l) * W;
+            *reinterpret_cast<Vec<W>*>(centre + m * W) = l ? radial * cosine : all<W>(1.f);
+            if (m) *reinterpret_cast<Vec<W>*>(centre - m * W) = radial * sine;
+        }
+    }
+}
+
+inline void harmonic_norms(int lmax, float (*norm)[kMaxL + 1]) {
+    for (int l = 0; l <= lmax; ++l)
+        for (int m = 0; m <= l; ++m) {
+            double ratio = 1.0;
+            for (int k = l - m + 1; k <= l + m; ++k) ratio /= k;
+            norm[l][m] = float(sqrt((2 * l + 1) * (m ? 2.0 : 1.0) * ratio));
+        }
+}
+
+}  // namespace c3n
