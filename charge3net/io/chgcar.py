@@ -20,6 +20,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from charge3net.io.compiled import compiled_reading, turn_planes
 from charge3net.io.digits import NumberFormat, write_numbers
 from charge3net.io.files import Source
 from charge3net.io.numbers import parse_integers
@@ -131,9 +132,18 @@ def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, 
             block = block[len(part) :]
             if filled == len(slab):
                 planes = slab.reshape(-1, ny, nx)
-                np.divide(planes.T, grid.volume, out=values[:, :, z : z + len(planes)])
+                _turn(planes, grid.volume, values, z)
                 z, filled = z + len(planes), 0
                 slab = slab[: (nz - z) * nx * ny]
+
+
+def _turn(planes: Float[ndarray, "planes ny nx"], volume: float, values: Float[ndarray, "nx ny nz"], z: int) -> None:
+    """Planes with the first axis fastest, divided by the volume, into ``values`` from z on."""
+    handle = compiled_reading()
+    if handle is not None and values.flags.c_contiguous:
+        turn_planes(handle, planes, volume, values, z)
+    else:
+        np.divide(planes.T, volume, out=values[:, :, z : z + len(planes)])
 
 
 def _read_tail(source: Source, shape: tuple[int, int, int], atoms: int) -> tuple[bytes, bool]:

@@ -6,6 +6,9 @@ value (each step joins neighbouring digits, pairs, quadruples). The result is th
 decimal: the mantissa is an exact integer below 2⁵³ and is divided by an exact power of ten, so one correctly rounded
 operation gives it.
 Fields that do not look as expected are left to Python's own float.
+
+The compiled library does the same a field at a time (:mod:`charge3net.io.compiled`), to the same bits; without it numpy
+does each step for a block of fields.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
+from charge3net.io.compiled import compiled_reading, decode_columns
 from charge3net.io.numbers import parse_number
 
 #: Bytes that must be free in front of the first field: a word is loaded from up to this far before its last digits.
@@ -83,10 +87,14 @@ class Decoder:
 
     def __init__(self, columns: Columns, capacity: int) -> None:
         self.columns = columns
+        self._compiled = compiled_reading()
+        self._values = np.empty(capacity)
+        if self._compiled is not None:
+            return
         self._head, self._tail, self._odd, self._spare = np.empty((4, capacity), dtype=_U64)
         self._index = np.empty(capacity, dtype=np.intp)
         self._words, self._spare32 = np.empty((2, capacity), dtype=_U32)
-        self._values, self._factors = np.empty((2, capacity))
+        self._factors = np.empty(capacity)
         self._signs = np.where(_UNITS > 0, np.nan, _SIGNS) if columns.zero_units else _SIGNS
         self._divisors = _divisor_table(columns.digits)
 
@@ -100,6 +108,23 @@ class Decoder:
         Raises:
             ValueError: for a field that is no number; its text is in the message.
         """
+        n = math.prod(shape)
+        values = self._values[:n]
+        if self._compiled is not None:
+            layout = (self.columns.dot, self.columns.digits, self.columns.exponent[0])
+            left = decode_columns(self._compiled, text, offset, shape, strides, layout, values)
+            wrong = np.isnan(values) if left else None
+        else:
+            wrong = self._decode_words(text, offset, shape, strides)
+        if wrong is not None:
+            fields = np.ndarray(shape, f"S{self.columns.width}", text, offset, strides).reshape(-1)[wrong]
+            values[wrong] = _parse(fields.tolist())
+        return values
+
+    def _decode_words(
+        self, text: ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> Bool[ndarray, "values"] | None:
+        """Fill the values step by step for all fields; returns which of them are not right, None if all are."""
         columns, n = self.columns, math.prod(shape)
         mark = columns.dot + 1 + columns.digits
 
@@ -128,11 +153,9 @@ class Decoder:
         np.multiply(head.view(np.int64), factors, out=values)
         wrong_exponent = self._divide(values, load(self._words, mark), factors, index)
         blanks = np.ndarray((*shape, columns.dot - 2), np.uint8, text, offset, (*strides, 1))
-        if np.isnan(values.sum()) or odd.any() or wrong_exponent.any() or (blanks != ord(" ")).any():
-            wrong = np.isnan(values) | (odd != 0) | (wrong_exponent != 0) | (blanks != ord(" ")).any(axis=-1).reshape(n)
-            fields = np.ndarray(shape, f"S{columns.width}", text, offset, strides).reshape(-1)[wrong]
-            values[wrong] = _parse(fields.tolist())
-        return values
+        if not (np.isnan(values.sum()) or odd.any() or wrong_exponent.any() or (blanks != ord(" ")).any()):
+            return None
+        return np.isnan(values) | (odd != 0) | (wrong_exponent != 0) | (blanks != ord(" ")).any(axis=-1).reshape(n)
 
     def _divide(self, values: ndarray, words: ndarray, divisors: ndarray, index: ndarray) -> ndarray:
         """Divide by the power of ten that ``E+dd`` in ``words`` asks for; NaN where float64 does not hold it exactly.

@@ -9,10 +9,12 @@ import numpy as np
 from numpy import ndarray
 
 from charge3net.io.columns import PADDING, Columns, Decoder
+from charge3net.io.compiled import compiled_reading
 from charge3net.io.files import Source
 from charge3net.io.numbers import parse_numbers
 
 _BLOCK = 32768  # values; the scratch arrays of a block stay in the cache
+_COMPILED_BLOCK = 1 << 16  # there is hardly any scratch, and each block starts threads
 
 
 def read_values(source: Source, count: int, what: str, row: int = 0) -> Iterator[ndarray]:
@@ -78,7 +80,7 @@ def _column_blocks(source: Source, columns: Columns, count: int, row: int) -> It
     line = columns.per_line * width + len(ending)
     full, short = divmod(row, columns.per_line)
     length = full * line + (short * width + len(ending) if short else 0)
-    capacity = max(_BLOCK // row, 1)
+    capacity = max((_BLOCK if compiled_reading() is None else _COMPILED_BLOCK) // row, 1)
     text = np.empty(PADDING + capacity * length, dtype=np.uint8)
     body = text.data[PADDING:]
     decoder = Decoder(columns, capacity * row)
