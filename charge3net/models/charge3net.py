@@ -8,7 +8,7 @@ probe network only the even scalars can reach the density, and of the last atom 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -16,15 +16,30 @@ from torch import Tensor, nn
 
 import charge3net.kernels.messages  # noqa: F401  registers the compiled sums
 from charge3net.errors import InputError
+from charge3net.graph.pieces import atom_pieces, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.nn.convolution import Convolution, Edges
 from charge3net.nn.e3nn import o3
 from charge3net.nn.gaussian_basis import GaussianBasis
-from charge3net.nn.irreps import EVEN_SCALAR, Gate, IrrepsLinear, hidden_irreps, natural, reachable, split
+from charge3net.nn.irreps import EVEN_SCALAR, Blocks, Gate, IrrepsLinear, hidden_irreps, natural, reachable, split
 
 #: Rows of the species table: 0 = unknown, 1 … 118.
 N_SPECIES = 119
+
+
+class _Piece(NamedTuple):
+    """Some atoms as receivers, the atoms they hear (None: all), and edges whose senders are counted among the heard."""
+
+    receivers: slice
+    heard: Int[Tensor, "heard"] | None
+    edges: Edges
+
+    def hears(self, sent: Blocks) -> Blocks:
+        """What these atoms hear of what all atoms send."""
+        if self.heard is None:
+            return sent
+        return {ir: block.transpose(1, 2).index_select(0, self.heard).transpose(1, 2) for ir, block in sent.items()}
 
 
 class ChargE3Net(DensityModel):
@@ -114,11 +129,15 @@ class ChargE3Net(DensityModel):
 
     def encode_atoms(self, atoms: AtomGraph) -> AtomState:
         """Layers: [atoms, dim] flat features of ``atom_irreps[i]`` after layer i."""
-        edges = self._edges(atoms.edge_vectors(self.dtype), atoms.senders, atoms.receivers, atoms.n_atoms)
+        pieces = self._pieces(atoms)
         features = torch.nn.functional.one_hot(atoms.numbers, N_SPECIES).to(self.dtype)
-        layers = []
-        for layer, gate in zip(self.atom_layers, self.atom_gates, strict=True):
-            features = gate(layer(features, features, edges))
+        layers: list[Tensor] = []
+        convolutions = cast("list[Convolution]", self.atom_layers)
+        for layer, gate in zip(convolutions, self.atom_gates, strict=True):
+            sent = layer.sent(features)
+            features = concatenate(
+                [gate(layer(piece.hears(sent), features[piece.receivers], piece.edges)) for piece in pieces]
+            )
             layers.append(features)
         return AtomState(atoms, tuple(layers))
 
@@ -132,9 +151,22 @@ class ChargE3Net(DensityModel):
         vectors = probes.edge_vectors(state.atoms.positions, self.dtype)
         edges = self._edges(vectors, probes.senders, probes.receivers, probes.n_probes)
         features = vectors.new_zeros(probes.n_probes, 0)
-        for layer, gate, atoms in zip(self.probe_layers, self.probe_gates, state.layers, strict=True):
-            features = gate(layer(atoms, features, edges))
+        convolutions = cast("list[Convolution]", self.probe_layers)
+        for layer, gate, atoms in zip(convolutions, self.probe_gates, state.layers, strict=True):
+            features = gate(layer(layer.sent(atoms), features, edges))
         return features
+
+    def _pieces(self, atoms: AtomGraph) -> list[_Piece]:
+        """The atoms as receivers, piece by piece."""
+        vectors, pieces = atoms.edge_vectors(self.dtype), []
+        slices = atom_pieces(atoms)
+        for own, part in slices:
+            senders, heard = atoms.senders[part], None
+            if len(slices) > 1:
+                heard, senders = torch.unique(senders, return_inverse=True)
+            receivers = atoms.receivers[part] - own.start
+            pieces.append(_Piece(own, heard, self._edges(vectors[part], senders, receivers, own.stop - own.start)))
+        return pieces
 
     def _edges(
         self,

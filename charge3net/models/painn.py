@@ -6,13 +6,14 @@ Source: K. Schütt, O. Unke, M. Gastegger, ICML 2021 (PaiNN); P. B. Jørgensen a
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from charge3net.geometry import MAX_ATOMIC_NUMBER
+from charge3net.graph.pieces import atom_pieces, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.models.checks import check_hyperparameters
@@ -39,6 +40,14 @@ class _State(NamedTuple):
     vectors: Float[Tensor, "nodes 3 f"]
 
 
+class _Sent(NamedTuple):
+    """What an atom sends: scalars, vectors, and what is multiplied with an edge's direction."""
+
+    scalars: Float[Tensor, "atoms f"]
+    vectors: Float[Tensor, "atoms 3 f"]
+    along_edge: Float[Tensor, "atoms f"]
+
+
 class PaiNNMessage(nn.Module):
     """Sums over edges of ``s_sender ∘ g_s`` (scalars) and ``v_sender ∘ g_v + direction ⊗ g_e`` (vectors).
 
@@ -50,13 +59,18 @@ class PaiNNMessage(nn.Module):
         self.filter = nn.Linear(num_basis, 3 * features)
         self.sender_mlp = two_layers(features, features, 3 * features, nn.SiLU())
 
-    def forward(self, sender: _State, edges: _Edges) -> _State:
+    def sent(self, sender: _State) -> _Sent:
+        """What atoms send, whoever hears it."""
         gate_vector, gate_edge, gate_scalar = self.sender_mlp(sender.scalars).chunk(3, dim=-1)
-        weights = self.filter(edges.radial) * edges.envelope
-        on_vector, on_edge, on_scalar = weights.chunk(3, dim=-1)
-        scalars = (sender.scalars * gate_scalar).index_select(0, edges.senders) * on_scalar
-        vectors = (sender.vectors * gate_vector.unsqueeze(1)).index_select(0, edges.senders) * on_vector.unsqueeze(1)
-        vectors = torch.addcmul(vectors, edges.directions, (gate_edge.index_select(0, edges.senders) * on_edge).unsqueeze(1))
+        return _Sent(sender.scalars * gate_scalar, sender.vectors * gate_vector.unsqueeze(1), gate_edge)
+
+    def forward(self, sent: _Sent, edges: _Edges) -> _State:
+        """Summed messages of every receiver."""
+        on_vector, on_edge, on_scalar = (self.filter(edges.radial) * edges.envelope).chunk(3, dim=-1)
+        scalars = sent.scalars.index_select(0, edges.senders) * on_scalar
+        vectors = sent.vectors.index_select(0, edges.senders) * on_vector.unsqueeze(1)
+        along_edge = sent.along_edge.index_select(0, edges.senders) * on_edge
+        vectors = torch.addcmul(vectors, edges.directions, along_edge.unsqueeze(1))
         return _State(
             segment_sum(scalars, edges.receivers, edges.n_receivers),
             segment_sum(vectors, edges.receivers, edges.n_receivers),
@@ -138,14 +152,18 @@ class PaiNNDensity(DensityModel):
 
     def encode_atoms(self, atoms: AtomGraph) -> AtomState:
         """[atoms, 4, features] scalars and vectors after every interaction."""
-        edges = self._edges(atoms.senders, atoms.receivers, atoms.n_atoms, atoms.edge_vectors(self.dtype))
+        pieces = self._pieces(atoms)
+        layers: list[Tensor] = []
         scalars = self.embedding(atoms.numbers)
         state = _State(scalars, scalars.new_zeros(atoms.n_atoms, 3, self.features))
-        layers = []
-        for message, update in zip(self.atom_messages, self.atom_updates, strict=True):
-            heard = message(state, edges)
-            state = update(_State(state.scalars + heard.scalars, state.vectors + heard.vectors))
-            layers.append(torch.cat([state.scalars.unsqueeze(1), state.vectors], dim=1))
+        for message, update in zip(cast("list[PaiNNMessage]", self.atom_messages), self.atom_updates, strict=True):
+            sent, parts = message.sent(state), []
+            for own, edges in pieces:
+                heard = message(sent, edges)
+                changed = update(_State(state.scalars[own] + heard.scalars, state.vectors[own] + heard.vectors))
+                parts.append(torch.cat([changed.scalars.unsqueeze(1), changed.vectors], dim=1))
+            layers.append(concatenate(parts))
+            state = _State(layers[-1][:, 0], layers[-1][:, 1:])
         return AtomState(atoms, tuple(layers))
 
     def read_density(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
@@ -154,9 +172,10 @@ class PaiNNDensity(DensityModel):
         edges = self._edges(probes.senders, probes.receivers, probes.n_probes, vectors)
         zeros = vectors.new_zeros(probes.n_probes, 4, self.features)
         probe = _State(zeros[:, 0], zeros[:, 1:])
-        layers = zip(state.layers, self.probe_messages, self.probe_gates, self.probe_updates, strict=True)
+        messages = cast("list[PaiNNMessage]", self.probe_messages)
+        layers = zip(state.layers, messages, self.probe_gates, self.probe_updates, strict=True)
         for layer, message, gate_mlp, update in layers:
-            heard = message(_State(layer[:, 0], layer[:, 1:]), edges)
+            heard = message(message.sent(_State(layer[:, 0], layer[:, 1:])), edges)
             keep_scalar, keep_vector = torch.sigmoid(gate_mlp(heard.scalars)).chunk(2, dim=-1)
             probe = update(
                 _State(
@@ -165,6 +184,14 @@ class PaiNNDensity(DensityModel):
                 )
             )
         return self.readout(probe.scalars)
+
+    def _pieces(self, atoms: AtomGraph) -> list[tuple[slice, _Edges]]:
+        """The atoms as receivers, piece by piece, and the edges that end in them."""
+        vectors, pieces = atoms.edge_vectors(self.dtype), []
+        for own, part in atom_pieces(atoms):
+            receivers = atoms.receivers[part] - own.start
+            pieces.append((own, self._edges(atoms.senders[part], receivers, own.stop - own.start, vectors[part])))
+        return pieces
 
     def _edges(self, senders: Tensor, receivers: Tensor, n_receivers: int, vectors: Tensor) -> _Edges:
         lengths, directions = length_and_direction(vectors)

@@ -7,13 +7,14 @@ else than the text says (the receiver's state is part of a message), the weights
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from charge3net.geometry import MAX_ATOMIC_NUMBER
+from charge3net.graph.pieces import atom_pieces, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.models.checks import check_hyperparameters
@@ -47,15 +48,18 @@ class SchNetMessage(nn.Module):
         self.node_out = nn.Linear(2 * features, features)
         self.activation = ShiftedSoftplus()
 
+    def sent(self, sender: Float[Tensor, "atoms f"]) -> Float[Tensor, "atoms hidden"]:
+        """[atoms, 2·features] what atoms send, whoever hears it."""
+        return nn.functional.linear(sender, self.node_in.weight[:, : self.features], self.node_in.bias)
+
     def forward(
-        self, sender: Float[Tensor, "atoms f"], receiver: Float[Tensor, "receivers f"] | None, edges: _Edges
+        self, from_sender: Float[Tensor, "atoms hidden"], receiver: Float[Tensor, "receivers f"] | None, edges: _Edges
     ) -> Float[Tensor, "receivers f"]:
         """[receivers, features] summed messages; ``receiver`` None stands for states that are all zero."""
-        for_sender, for_receiver = self.node_in.weight.split(self.features, dim=1)
-        from_sender = nn.functional.linear(sender, for_sender, self.node_in.bias)
         if receiver is None:
             node = self.node_out(self.activation(from_sender))[edges.senders]
         else:
+            for_receiver = self.node_in.weight[:, self.features :]
             from_receiver = nn.functional.linear(receiver, for_receiver)
             node = self.node_out(self.activation(from_sender[edges.senders] + from_receiver[edges.receivers]))
         messages = node * (self.edge_mlp(edges.radial) * edges.envelope)
@@ -124,11 +128,12 @@ class SchNetDensity(DensityModel):
 
     def encode_atoms(self, atoms: AtomGraph) -> AtomState:
         """[atoms, features] states after every interaction."""
-        edges = self._edges(atoms.senders, atoms.receivers, atoms.n_atoms, atoms.edge_vectors(self.dtype))
+        pieces = self._pieces(atoms)
         state = self.embedding(atoms.numbers)
-        layers = []
-        for message, update in zip(self.atom_messages, self.atom_updates, strict=True):
-            state = state + update(message(state, state, edges))
+        layers: list[Tensor] = []
+        for message, update in zip(cast("list[SchNetMessage]", self.atom_messages), self.atom_updates, strict=True):
+            sent = message.sent(state)
+            state = concatenate([state[own] + update(message(sent, state[own], edges)) for own, edges in pieces])
             layers.append(state)
         return AtomState(atoms, tuple(layers))
 
@@ -137,9 +142,10 @@ class SchNetDensity(DensityModel):
         vectors = probes.edge_vectors(state.atoms.positions, self.dtype)
         edges = self._edges(probes.senders, probes.receivers, probes.n_probes, vectors)
         probe: Tensor | None = None
-        layers = zip(state.layers, self.probe_messages, self.probe_gates, self.probe_updates, strict=True)
+        messages = cast("list[SchNetMessage]", self.probe_messages)
+        layers = zip(state.layers, messages, self.probe_gates, self.probe_updates, strict=True)
         for sender, message, gate_mlp, update in layers:
-            change = update(message(sender, probe, edges))
+            change = update(message(message.sent(sender), probe, edges))
             if probe is None:  # probes start at zero
                 gate = torch.sigmoid(gate_mlp(change.new_zeros(self.features)))
                 probe = (1.0 - gate) * change
@@ -147,6 +153,14 @@ class SchNetDensity(DensityModel):
                 gate = torch.sigmoid(gate_mlp(probe))
                 probe = gate * probe + (1.0 - gate) * change
         return self.readout(probe)
+
+    def _pieces(self, atoms: AtomGraph) -> list[tuple[slice, _Edges]]:
+        """The atoms as receivers, piece by piece, and the edges that end in them."""
+        vectors, pieces = atoms.edge_vectors(self.dtype), []
+        for own, part in atom_pieces(atoms):
+            receivers = atoms.receivers[part] - own.start
+            pieces.append((own, self._edges(atoms.senders[part], receivers, own.stop - own.start, vectors[part])))
+        return pieces
 
     def _edges(self, senders: Tensor, receivers: Tensor, n_receivers: int, vectors: Tensor) -> _Edges:
         lengths = torch.linalg.vector_norm(vectors, dim=-1)

@@ -106,7 +106,7 @@ class Convolution(nn.Module):
         return self.sender_mix(split(senders, self.irreps_sender))
 
     def forward(self, sent: Blocks, receivers: Float[Tensor, "receivers dim2"], edges: Edges) -> dict[o3.Irrep, Tensor]:
-        """Blocks of ``irreps_out`` for every receiver, before the gate; ``sent`` is that of all senders."""
+        """Blocks of ``irreps_out`` for every receiver, before the gate; the edges count the senders in ``sent``."""
         messages = compiled_messages(self, sent, edges) or self.messages(sent, edges)
         heard = self.message_mix(messages)
         own = self.self_mix(split(receivers, self.irreps_receiver))
