@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
+from charge3net.kernels import torch_only
 from charge3net.models.base import DensityModel
 from charge3net.placement import close_atoms, place
 from charge3net.progress import Clock, Progress, progress_bar
@@ -50,6 +52,7 @@ class Predictor:
         device: None takes a GPU if there is one, else the CPU.
         edge_budget: pairs of probe and atom read at once; None takes 32 768 on a CPU and 524 288 on a GPU.
         strict_elements: refuse structures with elements the model has not seen, instead of a warning.
+        kernels: False keeps to the plain torch path, without compiled kernels and their radial tables.
 
     The output has the model's dtype: float32, unless the model was turned into another.
     """
@@ -62,6 +65,7 @@ class Predictor:
         device: str | torch.device | None = None,
         edge_budget: int | None = None,
         strict_elements: bool = False,
+        kernels: bool = True,
     ) -> None:
         self.device = _device(device)
         if edge_budget is not None and edge_budget < 1:
@@ -69,7 +73,7 @@ class Predictor:
         self.edge_budget = edge_budget or (EDGES_ON_CPU if self.device.type == "cpu" else EDGES_ON_GPU)
         self.model = model.to(self.device).eval()
         self.card = card
-        self.strict_elements = strict_elements
+        self.strict_elements, self.kernels = strict_elements, kernels
         self._model_record: dict[str, Any] = {}
 
     @classmethod
@@ -80,6 +84,7 @@ class Predictor:
         device: str | torch.device | None = None,
         edge_budget: int | None = None,
         strict_elements: bool = False,
+        kernels: bool = True,
     ) -> Predictor:
         """With the model of a run folder, a checkpoint folder or a released weight file.
 
@@ -87,7 +92,9 @@ class Predictor:
             InputError: if there is no model at ``path``.
         """
         model, card = load_model(path)
-        return cls(model, card, device=device, edge_budget=edge_budget, strict_elements=strict_elements)
+        return cls(
+            model, card, device=device, edge_budget=edge_budget, strict_elements=strict_elements, kernels=kernels
+        )
 
     def predict(
         self,
@@ -139,7 +146,7 @@ class Predictor:
             found = self._symmetry(geometry, mesh) if symmetry else "switched off"
         if isinstance(found, str):
             logger.info("symmetry not used: %s", found)
-        with progress_bar(progress, "points") as report:
+        with progress_bar(progress, "points") as report, self._switch():
             reader.fill(values, mesh, None if isinstance(found, str) else found, report)
         density = Density(geometry, mesh, values)
         scale = _scale_to(density, electrons)
@@ -154,6 +161,7 @@ class Predictor:
             "electrons": density.electrons(),
             "scaled_by": scale,
             "symmetry": f"not used: {found}" if isinstance(found, str) else _describe(found),
+            "backend": reader.backend,
             "notes": list(placed.notes),
             "warnings": caveats,
             "seconds": clock.seconds,
@@ -177,10 +185,10 @@ class Predictor:
         if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
             raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {places.shape}")
         reader = self._reader(Geometry.of(structure), Clock(), [])
-        values = np.empty((len(places), self.model.channels), dtype=_numpy_dtype(self.model))
-        for start, stop, block in reader.blocks(len(places), lambda a, b: places[a:b]):
-            values[start:stop] = block
-        return values[:, 0] if self.model.channels == 1 else values
+        values = np.empty((self.model.channels, len(places)), dtype=_numpy_dtype(self.model))
+        with self._switch():
+            reader.at(places, values)
+        return values[0] if self.model.channels == 1 else values.T
 
     def _reader(self, geometry: Geometry, clock: Clock, caveats: list[str]) -> DensityReader:
         """Checks the structure (warnings go to the user and to ``caveats``) and encodes its atoms."""
@@ -195,7 +203,11 @@ class Predictor:
         caveats += close_atoms(atoms)
         for caveat in caveats:
             warnings.warn(caveat, PredictionWarning, stacklevel=3)
-        return DensityReader(self.model, geometry, atoms, self.edge_budget, clock)
+        with self._switch():
+            return DensityReader(self.model, geometry, atoms, self.edge_budget, clock)
+
+    def _switch(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.kernels else torch_only()
 
     def _unseen_elements(self, geometry: Geometry) -> list[str]:
         from ase.data import chemical_symbols

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
+from charge3net.graph.pieces import receiver_pieces
 from charge3net.graph.types import AtomGraph, ProbeGraph
 from charge3net.grid import Grid
+from charge3net.kernels.read import CompiledRead, why_not
 from charge3net.models.base import DensityModel
 from charge3net.progress import Clock, Progress
 from charge3net.symmetry import GridSymmetry
@@ -34,6 +36,10 @@ class DensityReader:
         atoms: its graph with the model's cutoff.
         edge_budget: pairs of probe and atom given to the model at once; a single probe may have more.
         clock: gets the times of "atoms", "neighbours", "reading" and "spreading".
+
+    Attributes:
+        compiled: reads in place of the model where the compiled kernels can; needs no edge budget.
+        backend: who reads, in words.
     """
 
     def __init__(
@@ -42,6 +48,9 @@ class DensityReader:
         self.model, self.geometry, self.edge_budget, self.clock = model, geometry, edge_budget, clock
         with clock("atoms"), torch.no_grad():
             self.state = model.encode_atoms(atoms.to(model.device))
+            reason = why_not(model)
+            self.compiled = None if reason else CompiledRead(model, self.state, geometry)
+        self.backend = f"torch: {reason}" if reason else "compiled"
 
     def fill(
         self, values: Shaped[ndarray, "channels nx ny nz"], grid: Grid, symmetry: GridSymmetry | None, report: Progress
@@ -52,18 +61,43 @@ class DensityReader:
         """
         flat = values.reshape(len(values), -1)
         if symmetry is None:
-            for start, stop, block in self.blocks(len(grid), lambda a, b: grid.points(np.arange(a, b))):
-                flat[:, start:stop] = block.T
-                report(stop, len(grid))
+            self._read_voxels(flat, grid, None, report)
             return
-        voxels = symmetry.representatives
-        few = np.empty((len(values), len(voxels)), dtype=values.dtype)
-        for start, stop, block in self.blocks(len(voxels), lambda a, b: grid.points(voxels[a:b])):
-            few[:, start:stop] = block.T
-            report(stop, len(voxels))
+        few = np.empty((len(values), len(symmetry.representatives)), dtype=values.dtype)
+        self._read_voxels(few, grid, symmetry.representatives, report)
         with self.clock("spreading"):
             for channel, read in zip(flat, few, strict=True):
                 symmetry.spread(read, channel)
+
+    def at(self, points: Float[ndarray, "points 3"], values: Shaped[ndarray, "channels points"]) -> None:
+        """Write the density at any points (Å) into ``values``, e/Å³."""
+        if self.compiled is not None:
+            with self.clock("reading"):
+                self.compiled.points(points, values)
+            return
+        for start, stop, block in self.blocks(len(points), lambda a, b: points[a:b]):
+            values[:, start:stop] = block.T
+
+    def _read_voxels(
+        self,
+        out: Shaped[ndarray, "channels points"],
+        grid: Grid,
+        index: Int[ndarray, "points"] | None,
+        report: Progress,
+    ) -> None:
+        """The voxels with these flat indices (None: all) into the columns of ``out``."""
+        if self.compiled is not None:
+            with self.clock("reading"):
+                self.compiled.grid(grid, out, index, report)
+            return
+
+        def points(start: int, stop: int) -> ndarray:
+            return grid.points(np.arange(start, stop) if index is None else index[start:stop])
+
+        n = out.shape[1]
+        for start, stop, block in self.blocks(n, points):
+            out[:, start:stop] = block.T
+            report(stop, n)
 
     def blocks(self, n: int, points: Points) -> Iterator[tuple[int, int, ndarray]]:
         """(start, stop, [stop − start, channels] e/Å³) until all ``n`` points are read.
@@ -111,16 +145,11 @@ def split_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
     if len(graph.senders) <= max_edges:
         yield graph
         return
-    ends = torch.searchsorted(graph.receivers, torch.arange(graph.n_probes), right=True)
-    first = begin = 0
-    while first < graph.n_probes:
-        last = max(int(torch.searchsorted(ends, begin + max_edges, right=True)), first + 1)
-        end = int(ends[last - 1])
+    for probes, edges in receiver_pieces(graph.receivers, graph.n_probes, max_edges):
         yield ProbeGraph(
-            points=graph.points[first:last],
-            senders=graph.senders[begin:end],
-            receivers=graph.receivers[begin:end] - first,
-            shifts=graph.shifts[begin:end],
-            offsets=torch.tensor([0, last - first]),
+            points=graph.points[probes],
+            senders=graph.senders[edges],
+            receivers=graph.receivers[edges] - probes.start,
+            shifts=graph.shifts[edges],
+            offsets=torch.tensor([0, probes.stop - probes.start]),
         )
-        first, begin = last, end

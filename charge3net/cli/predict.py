@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--electrons", type=float, metavar="N", help="scale the total density to N electrons")
     parser.add_argument("--no-symmetry", action="store_true", help="read every voxel, also symmetric ones")
     parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")
+    parser.add_argument("--no-kernels", action="store_true", help="plain torch path, without compiled kernels")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--skip-existing", action="store_true", help="leave out structures whose file exists")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; by default a GPU if there is one")
@@ -108,7 +109,9 @@ def run(args: argparse.Namespace) -> int:
     with clock("reference"):
         reference = _reference(args)
     with clock("model"), nothing_is_garbage():
-        predictor = Predictor.from_checkpoint(args.model, device=args.device, strict_elements=args.strict_elements)
+        predictor = Predictor.from_checkpoint(
+            args.model, device=args.device, strict_elements=args.strict_elements, kernels=not args.no_kernels
+        )
     failures = _all(predictor, targets, args, reference, clock)
     if args.profile:
         print_profile(clock)

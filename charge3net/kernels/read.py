@@ -81,13 +81,17 @@ class CompiledRead:
         model: one that :func:`why_not` has nothing against.
         state: its encoded atoms.
         geometry: the structure; its periodicity is taken as it stands.
+
+    Raises:
+        InputError: if :func:`why_not` has an answer.
     """
 
-    def __init__(self, model: ChargE3Net, state: AtomState, geometry: Geometry) -> None:
-        handle = library().handle
-        weights = None if handle is None else read_weights(model, handle)
-        if handle is None or weights is None:
-            raise InputError(f"this model cannot be read by the compiled kernels: {why_not(model)}")
+    def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry) -> None:
+        reason, handle = why_not(model), library().handle
+        if reason or handle is None or not isinstance(model, ChargE3Net):
+            raise InputError(f"the compiled kernels cannot read this model: {reason}")
+        weights = read_weights(model, handle)
+        assert weights is not None  # why_not has asked
         self.channels = model.channels
         self._handle, self._weights, self._atoms = handle, weights, cell_list(geometry)
         self._senders = pack_senders(model, state.layers, weights.vectors, layout(handle)[0])
@@ -189,7 +193,7 @@ def why_not(model: DensityModel) -> str:
 
 
 def read_grid(
-    model: ChargE3Net,
+    model: DensityModel,
     state: AtomState,
     geometry: Geometry,
     grid: Grid,
@@ -208,7 +212,7 @@ def read_grid(
 
 
 def read_points(
-    model: ChargE3Net, state: AtomState, geometry: Geometry, points: Float[ndarray, "points 3"]
+    model: DensityModel, state: AtomState, geometry: Geometry, points: Float[ndarray, "points 3"]
 ) -> Float32[ndarray, "channels points"]:
     """[channels, points] density at any points (Å), e/Å³.
 

@@ -184,23 +184,35 @@ def radial_tables(
         Number of steps over [0, cutoff], the error, and per network [steps + 3, functions] coefficients, of which
         i … i + 3 belong to step i; None when no number of steps is enough.
     """
+    at_least = STEPS_PER_CENTRE[2]
     for per_centre in STEPS_PER_CENTRE:
+        if per_centre < at_least:
+            continue
         steps = per_centre * (basis.n_basis - 1)
-        nodes = torch.arange(-1 - _MARGIN, steps + 2 + _MARGIN, dtype=torch.float64)
-        inside = torch.arange(steps, dtype=torch.float64)
-        error, tables = 0.0, []
-        for network in networks:
-            coefficients = _spline(_evaluate(network, basis, nodes / steps))[_MARGIN : steps + 3 + _MARGIN]
-            for t in (0.25, 0.5, 0.75):
-                exact = _evaluate(network, basis, (inside + t) / steps)
-                weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * (1 - t) ** 3 - 6 * (1 - t) ** 2 + 4, t**3)
-                read = sum(w / 6 * coefficients[k : k + steps] for k, w in enumerate(weights))
-                worst = (read - exact).abs().amax(0) / exact.abs().amax(0).clamp(min=1e-30)
-                error = max(error, float(worst.max()))
-            tables.append(coefficients.numpy())
+        tables, errors = zip(*(_table(network, basis, steps) for network in networks), strict=True)
+        error = max(errors)
         if error <= TOLERANCE:
-            return steps, error, tables
+            return steps, error, [table.numpy() for table in tables]
+        at_least = per_centre * (error / TOLERANCE) ** 0.25  # the error falls with the fourth power of the step
     return None
+
+
+def _table(network: RadialNet, basis: GaussianBasis, steps: int) -> tuple[Float[Tensor, "rows functions"], float]:
+    """B-spline coefficients of one network, and the error of the worst function relative to its largest value."""
+    nodes = torch.arange(-1 - _MARGIN, steps + 2 + _MARGIN, dtype=torch.float64)
+    coefficients = _spline(_evaluate(network, basis, nodes / steps))[_MARGIN : steps + 3 + _MARGIN]
+    inside = torch.arange(steps, dtype=torch.float64)
+    error = torch.zeros(coefficients.shape[1], dtype=torch.float64)
+    largest = error + 1e-30
+    for t in (0.25, 0.5, 0.75):
+        exact = _evaluate(network, basis, (inside + t) / steps)
+        weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * (1 - t) ** 3 - 6 * (1 - t) ** 2 + 4, t**3)
+        interpolated = torch.zeros_like(exact)
+        for k, weight in enumerate(weights):
+            interpolated += weight / 6 * coefficients[k : k + steps]
+        error = torch.maximum(error, (interpolated - exact).abs().amax(0))
+        largest = torch.maximum(largest, exact.abs().amax(0))
+    return coefficients, float((error / largest).max())
 
 
 def _evaluate(network: RadialNet, basis: GaussianBasis, fraction: Float[Tensor, "n"]) -> Float[Tensor, "n functions"]:
