@@ -1,15 +1,13 @@
 """The compiled part of reading: columns of numbers, and grids turned into C order.
 
 The numpy code beside every call gives the same numbers to the last bit; it is what runs without the compiled library.
-Calls release the interpreter's lock and share the work among :func:`threads` threads.
+Calls release the interpreter's lock and share the work among :func:`charge3net.kernels.threads.threads`.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
-import multiprocessing
-import os
 from ctypes import c_double, c_int, c_int64, c_void_p
 from functools import cache
 
@@ -19,6 +17,7 @@ from numpy import ndarray
 
 from charge3net.kernels import enabled
 from charge3net.kernels.library import library
+from charge3net.kernels.threads import threads
 
 _LOW, _HIGH = -125, 125  # powers of ten with a 64-bit table entry
 
@@ -26,19 +25,6 @@ _LOW, _HIGH = -125, 125  # powers of ten with a 64-bit table entry
 def compiled_reading() -> ctypes.CDLL | None:
     """The compiled library, or None where it is not there or switched off."""
     return library().handle if enabled() else None
-
-
-@cache
-def threads() -> int:
-    """How many threads read one file: the cores of this process, 4 at most; one in a worker process.
-
-    ``OMP_NUM_THREADS`` lowers it.
-    """
-    if multiprocessing.parent_process() is not None:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores, 4, int(wanted) if wanted.isdigit() and int(wanted) else cores))
 
 
 def decode_columns(
@@ -68,7 +54,7 @@ def decode_columns(
     missing = 3 - len(shape)
     counts = (c_int64 * 3)(*(1,) * missing, *shape)
     steps = (c_int64 * 3)(*(0,) * missing, *strides)
-    assert len(values) == math.prod(shape) and values.flags.c_contiguous
+    assert len(values) == math.prod(shape)
     handle.c3n_decode_columns.restype = c_int64
     return handle.c3n_decode_columns(
         c_void_p(text.ctypes.data + offset),
@@ -85,8 +71,7 @@ def turn_planes(
 ) -> None:
     """``out[:, :, z : z + planes] = planes.T / volume``, both in C order."""
     count, ny, nx = planes.shape
-    assert planes.flags.c_contiguous and out.flags.c_contiguous
-    assert out.shape[:2] == (nx, ny) and 0 <= z <= out.shape[2] - count
+    assert out.shape[:2] == (nx, ny)
     handle.c3n_turn_planes(
         c_void_p(planes.ctypes.data),
         *map(c_int64, (count, nx, ny, out.shape[2])),
