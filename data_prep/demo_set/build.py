@@ -3,30 +3,30 @@
     python data_prep/demo_set/build.py DIR [-o data_prep/demo_set/bundle]
 
 DIR is what ``python data_prep/open_dft/generate.py molecules_chno -o DIR --count 240`` leaves. The bundle is two
-files: ``index.jsonl`` (a header line, then one line per entry) and ``densities.bin`` (see codec.py). Whole formulas
-go to one part: a formula of the test part stands in no other. Test and validation entries carry their superposition
-of atoms.
+files: ``index.jsonl`` (a header line, then one line per entry) and ``densities.bin`` (see ../_bundle.py). Whole
+formulas go to one part: a formula of the test part stands in no other. Test and validation entries carry their
+superposition of atoms.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from codec import encode
-from numpy import ndarray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
+from data_prep._bundle import Source, write_bundle
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 HEADER = {"format": "charge3net-demo-set", "version": 1}
+META = ("energy_eV", "source", "nmae_sad", "rho_max")
 SEED = 0
 HELD_OUT = {"test": 10, "validation": 4}  # formulas
 ISOMERS = 2  # of a held-out formula, one rattled copy each
@@ -63,45 +63,21 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
         raise ValueError(
             f"{folder} holds {len(set(formulas.values()))} formulas; generate at least 240 molecules first"
         )
-    bundle.mkdir(parents=True, exist_ok=True)
-    temporary = {name: bundle / f".{name}.{os.getpid()}" for name in ("densities.bin", "index.jsonl")}
-    records = []
-    with open(temporary["densities.bin"], "wb") as binary:
-        for name, part in divide(formulas).items():
-            record: dict[str, Any] = {"key": name, "part": part, "formula": formulas[name]}
-            with np.load(folder / f"{name}.npz") as file:
-                record |= {key: file[key].tolist() for key in ("numbers", "positions", "cell", "pbc")}
-                record |= {"shape": list(file["density"].shape), "electrons": float(file["n_electrons"])}
-                record["density"] = _append(binary, file["density"])
-                record["baseline"] = None if part == "train" else _append(binary, file["density_sad"])
-                meta = json.loads(str(file["meta"]))
-            record["meta"] = {key: meta[key] for key in ("energy_eV", "source", "nmae_sad", "rho_max")}
-            records.append(record)
+    parts = divide(formulas)
+    sources = [
+        Source(folder / f"{name}.npz", {"key": name, "part": part, "formula": formulas[name]}, part != "train", META)
+        for name, part in parts.items()
+    ]
+    with np.load(sources[-1].file) as file:
+        meta = json.loads(str(file["meta"]))
     settings = {key: meta[key] for key in ("code", "density", "xc", "mode", "kpts_density", "smearing")}
-    header = {**HEADER, "settings": settings, "sha256": _file_hash(temporary["densities.bin"])}
-    lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in [header, *records]]
-    temporary["index.jsonl"].write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for name, path in temporary.items():
-        os.replace(path, bundle / name)
-    return records
-
-
-def _append(binary: Any, values: ndarray) -> dict[str, Any]:
-    blob, step, error = encode(values)
-    offset = binary.tell()
-    binary.write(blob)
-    return {"offset": offset, "bytes": len(blob), "step": step, "error": error}
+    return write_bundle(bundle, {**HEADER, "settings": settings}, sources)
 
 
 def _heavy_atoms(formula: str) -> int:
     from ase.formula import Formula
 
     return sum(number for symbol, number in Formula(formula).count().items() if symbol != "H")
-
-
-def _file_hash(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,10 +2,10 @@
 
     python data_prep/open_dft/generate.py SET -o DIR [--count N] [--jobs N] [--seed S]
 
-SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, or ``ec_liquid``. It runs in the environment that
-install_gpaw.sh makes (``make gpaw``) and starts itself there. What is already in DIR is kept, so an interrupted run
-goes on where it stopped; what failed is listed in DIR/failures.json and tried again by the next run. Fields of an
-entry: data_prep/README.md.
+SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, ``ec_liquid``, ``crystals``, ``nmc``, or ``benchmark_set``:
+the structures of data_prep/benchmark_set once more. It runs in the environment that install_gpaw.sh makes (``make
+gpaw``) and starts itself there. What is already in DIR is kept, so an interrupted run goes on where it stopped; what
+failed is listed in DIR/failures.json and tried again by the next run. Fields of an entry: data_prep/README.md.
 """
 
 from __future__ import annotations
@@ -31,11 +31,25 @@ HERE = Path(__file__).resolve().parent
 ENVIRONMENT = HERE.parents[1] / ".cache" / "gpaw-env"
 MOLECULE = {"encut": 500.0, "smearing": 0.01, "kpts_density": 0.0}
 LIQUID = {"encut": 500.0, "smearing": 0.05, "kpts_density": 0.0}
-SETS = {"molecules": MOLECULE, "molecules_chno": MOLECULE, "ec_liquid": LIQUID}
+CRYSTAL = {"encut": 500.0, "smearing": 0.1, "kpts_density": 2.0}
+SETS = {"molecules": MOLECULE, "molecules_chno": MOLECULE, "ec_liquid": LIQUID, "crystals": CRYSTAL, "nmc": CRYSTAL}
+SETS["benchmark_set"] = CRYSTAL
 
 
 def structures(name: str, count: int, seed: int) -> list[Atoms]:
     """``count`` structures of a set; the first ones do not change when ``count`` grows."""
+    if name == "crystals":
+        from crystals import crystals
+
+        return crystals(count, seed)
+    if name == "nmc":
+        from nmc import nmc
+
+        return list(nmc(count, seed))
+    if name == "benchmark_set":
+        from again import bundled
+
+        return bundled(HERE.parent, count)
     from liquids import ethylene_carbonate
     from molecules import molecules
 
@@ -49,10 +63,12 @@ def solve(atoms: Atoms, settings: dict[str, Any], out: Path) -> str | None:
     """Run one SCF in a process of its own; None when ``out`` is there, otherwise the last line of what went wrong."""
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder, "job.npz")
-        text = json.dumps({**settings, "tag": atoms.info["tag"], "source": atoms.info["source"]})
-        np.savez(
-            job, numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell[:], pbc=atoms.pbc, settings=text
-        )
+        own = atoms.info.get("settings", {})  # where a structure asks for other settings than its set
+        text = json.dumps({**settings, **own, "tag": atoms.info["tag"], "source": atoms.info["source"]})
+        arrays = {"numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell[:], "pbc": atoms.pbc}
+        if "moments" in atoms.info:
+            arrays["moments"] = atoms.info["moments"]
+        np.savez(job, **arrays, settings=text)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, str(HERE / "scf.py"), str(job), str(out)]
         run = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -108,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _enter_environment(parser: argparse.ArgumentParser) -> None:
     """Continue in the GPAW environment unless this is it."""
-    if importlib.util.find_spec("gpaw") and importlib.util.find_spec("rdkit"):
+    if all(map(importlib.util.find_spec, ("gpaw", "rdkit", "pymatgen", "spglib"))):
         return
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():

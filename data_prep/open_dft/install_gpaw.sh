@@ -10,7 +10,7 @@ set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 environment=${1:-$root/.cache/gpaw-env}
 python=${PYTHON:-python3}
-probe='import gpaw, _gpaw, rdkit; from gpaw.setup_data import search_for_file; search_for_file("C.PBE")'
+probe='import gpaw, _gpaw, rdkit, spglib, pymatgen.analysis.prototypes; from gpaw.setup_data import search_for_file; search_for_file("C.PBE")'
 
 if "$environment/bin/python" -c "$probe" >/dev/null 2>&1; then
     echo "GPAW is already in $environment"
@@ -36,7 +36,8 @@ define_macros += [('GPAW_WITHOUT_LIBXC', None), ('GPAW_WITHOUT_BLAS', None)]
 PY
 
 "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
-"$environment/bin/python" -m pip install --quiet --disable-pip-version-check 'numpy<3' scipy 'rdkit==2026.9.1'
+"$environment/bin/python" -m pip install --quiet --disable-pip-version-check 'numpy<3' scipy 'rdkit==2026.9.1' \
+    'pymatgen==2026.10.24' 'spglib==2.8.0'
 GPAW_CONFIG=$config "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
     'gpaw==26.7.0' 'gpaw-data==1.2.1'
 "$environment/bin/python" -c "$probe" || {

@@ -3,9 +3,10 @@
     python scf.py JOB.npz OUT.npz
 
 JOB.npz holds ``numbers [atoms]``, ``positions [atoms, 3]`` Å, ``cell [3, 3]`` Å, ``pbc [3]`` and ``settings``: JSON
-with ``encut`` (eV), ``smearing`` (eV), ``kpts_density`` (Å, 0 for the Γ point alone), ``tag`` and ``source``. The
-density is the valence density of :func:`valence_density`; the same construction before the first SCF step is the
-superposition of atoms.
+with ``encut`` (eV), ``smearing`` (eV), ``kpts_density`` (Å, 0 for the Γ point alone), ``tag`` and ``source``; where
+``moments [atoms]`` (μ_B) is there too, the loop starts from them and the calculation is spin-polarised. The density is
+the valence density of :func:`valence_density`; the same construction before the first SCF step is the superposition of
+atoms.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from numpy import ndarray
 
 RC_BOHR = 1.0
+MAX_ITERATIONS = 100
 DOUBLE_FACTORIAL = (1.0, 3.0, 15.0)  # (2l + 1)!! for l = 0, 1, 2
 
 
@@ -57,28 +59,32 @@ def compensation_density(
     return np.fft.irfftn(coefficients, s=shape, axes=(0, 1, 2)) * (math.prod(shape) / abs(np.linalg.det(cell)))
 
 
-def valence_density(dft: Any) -> tuple[ndarray, ndarray]:
-    """[nx, ny, nz] valence density in e/Å³, ``ρ = ñ − ñ_core + Σ_a Σ_L Q_aL g_L``, and [atoms, 9] its multipoles.
+def valence_density(dft: Any) -> ndarray:
+    """[channels, nx, ny, nz] in e/Å³: the valence density, and with spin up − down.
 
+    ``ρ = ñ − ñ_core + Σ_a Σ_L Q_aL g_L``;
     ``Q_aL = D_a : Δ_aL`` are the valence multipoles of the PAW density matrices up to l = 2, without the core's own.
     """
     from ase.units import Bohr
 
     density = dft.density
     spins = density.ndensities
-    smooth = density.nt_sR.data[:spins].sum(axis=0) - spins * density.nct_R.data
-    multipoles = [
-        np.einsum("sij,ijl->l", density.D_asii[a][:spins].real, delta)[:9] for a, delta in enumerate(density.delta_aiiL)
-    ]
+    smooth = density.nt_sR.data[:spins] - density.nct_R.data  # the core's part is the same in each spin
     cell = np.array(density.grid.cell_cv)
     positions = dft.atoms.get_positions() / Bohr
-    total = smooth + compensation_density(multipoles, positions, cell, smooth.shape)
-    moments = np.array([np.pad(q, (0, 9 - len(q))) for q in multipoles])
-    return total / Bohr**3, moments
+    channels = []
+    for signs in np.array([[1.0, 1.0], [1.0, -1.0]])[:spins, :spins]:
+        multipoles = [
+            np.einsum("s,sij,ijl->l", signs, density.D_asii[a][:spins].real, delta)[:9]
+            for a, delta in enumerate(density.delta_aiiL)
+        ]
+        compensation = compensation_density(multipoles, positions, cell, smooth.shape[1:])
+        channels.append(np.einsum("s,sxyz->xyz", signs, smooth) + compensation)
+    return np.array(channels) / Bohr**3
 
 
-def solve(atoms: Any, settings: dict[str, Any]) -> dict[str, Any]:
-    """Run the SCF loop; the fields of an entry (see data_prep/README.md).
+def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) -> dict[str, Any]:
+    """Run the SCF loop, spin-polarised where there are starting moments (μ_B); returns the fields of an entry.
 
     Raises:
         RuntimeError: when the loop does not converge.
@@ -94,12 +100,15 @@ def solve(atoms: Any, settings: dict[str, Any]) -> dict[str, Any]:
         xc="PBE",
         kpts=kpts,
         occupations={"name": "fermi-dirac", "width": settings["smearing"]},
+        magmoms=moments,
+        maxiter=MAX_ITERATIONS,
         txt=None,
         converge=False,  # the first density is the superposition of atoms
     )
-    superposition, _ = valence_density(dft)
+    superposition = valence_density(dft)[0]
     iterations = sum(1 for _ in dft.iconverge())
-    density, _ = valence_density(dft)
+    values = valence_density(dft)
+    density = values[0]
     voxel = abs(np.linalg.det(np.array(atoms.cell))) / density.size
     meta = {
         "code": f"gpaw {__version__} + gpaw-data {version('gpaw-data')}",
@@ -107,7 +116,9 @@ def solve(atoms: Any, settings: dict[str, Any]) -> dict[str, Any]:
         "xc": "PBE",
         "mode": f"PW {settings['encut']:g} eV",
         "kpts_density": settings["kpts_density"],
+        "nk_ibz": len(dft.ibzwfs.ibz),
         "smearing": f"FD {settings['smearing']:g} eV",
+        "spin": "unpolarised" if moments is None else "collinear",
         "energy_eV": float(dft.calculate_energy()),
         "scf_iterations": iterations,
         "nmae_sad": float(np.abs(superposition - density).sum() / density.sum()),
@@ -115,6 +126,7 @@ def solve(atoms: Any, settings: dict[str, Any]) -> dict[str, Any]:
         "grid": list(density.shape),
         "rho_min": float(density.min()),
         "rho_max": float(density.max()),
+        **({} if moments is None else {"magnetisation": float(values[1].sum() * voxel)}),
         "cpu_s": round(time.process_time() - started, 2),
         "tag": settings["tag"],
         "source": settings["source"],
@@ -124,7 +136,7 @@ def solve(atoms: Any, settings: dict[str, Any]) -> dict[str, Any]:
         "positions": atoms.positions,
         "cell": np.array(atoms.cell),
         "pbc": atoms.pbc,
-        "density": np.ascontiguousarray(density, dtype=np.float32),
+        "density": np.ascontiguousarray(density if moments is None else values, dtype=np.float32),
         "density_sad": np.ascontiguousarray(superposition, dtype=np.float32),
         "n_electrons": np.float64(sum(setup.Nv for setup in dft.setups)),
         "meta": json.dumps(meta, ensure_ascii=False),
@@ -138,7 +150,8 @@ def main(job: str, out: str) -> None:
     with np.load(job) as file:
         atoms = Atoms(file["numbers"], positions=file["positions"], cell=file["cell"], pbc=file["pbc"])
         settings = json.loads(str(file["settings"]))
-    entry = solve(atoms, settings)
+        moments = file.get("moments")
+    entry = solve(atoms, settings, moments)
     if abs(json.loads(entry["meta"])["n_from_grid"] - entry["n_electrons"]) > 1e-6 * entry["n_electrons"]:
         raise RuntimeError("the density does not hold the valence electrons")
     temporary = f"{out}.tmp{os.getpid()}"

@@ -15,6 +15,8 @@ import pytest
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
+from data_prep import _codec as codec
+from data_prep._bundle import read_index
 
 FOLDER = Path(__file__).parents[2] / "data_prep" / "demo_set"
 
@@ -22,7 +24,7 @@ FOLDER = Path(__file__).parents[2] / "data_prep" / "demo_set"
 @pytest.fixture(scope="module")
 def demo_set() -> dict[str, ModuleType]:
     """The scripts of data_prep/demo_set as modules, imported as ``python data_prep/demo_set/…`` would."""
-    names = ("codec", "build", "unpack")
+    names = ("build", "unpack")
     sys.path.insert(0, str(FOLDER))
     try:
         return {name: __import__(name) for name in names}
@@ -109,11 +111,11 @@ def test_damaged_bundle_is_refused(demo_set: dict[str, ModuleType], tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["molecules/g2-H2O", "crystals/hand-Si", "crystals/hand-LiCoO2"])
-def test_rounding_is_below_its_bound(demo_set: dict[str, ModuleType], shared: Path, name: str) -> None:
+def test_rounding_is_below_its_bound(shared: Path, name: str) -> None:
     with np.load(shared / "dft" / f"{name}.npz") as file:
         exact = file["density"]
-    blob, step, error = demo_set["codec"].encode(exact)
-    decoded = demo_set["codec"].decode(blob, exact.shape, step)
+    blob, step, error = codec.encode(exact)
+    decoded = codec.decode(blob, exact.shape, step)
     found = np.abs(decoded.astype(np.float64) - exact).sum() / np.abs(exact.astype(np.float64)).sum()
     assert found == pytest.approx(error, rel=1e-6)
     assert found <= 1e-4
@@ -121,14 +123,13 @@ def test_rounding_is_below_its_bound(demo_set: dict[str, ModuleType], shared: Pa
     assert len(blob) < exact.nbytes / 4
 
 
-def test_negative_and_large_values_survive(demo_set: dict[str, ModuleType]) -> None:
+def test_negative_and_large_values_survive() -> None:
     exact = np.random.default_rng(0).normal(0.0, 1.0, (5, 4, 3)) * 10.0 ** np.arange(-3.0, 2.0)[:, None, None]
-    blob, step, _ = demo_set["codec"].encode(exact)
-    assert np.abs(demo_set["codec"].decode(blob, exact.shape, step) - exact).max() <= 0.51 * step
+    blob, step, _ = codec.encode(exact)
+    assert np.abs(codec.decode(blob, exact.shape, step) - exact).max() <= 0.51 * step
 
 
-def test_codec_refuses_what_it_cannot_hold(demo_set: dict[str, ModuleType]) -> None:
-    codec = demo_set["codec"]
+def test_codec_refuses_what_it_cannot_hold() -> None:
     with pytest.raises(ValueError, match="finite"):
         codec.encode(np.full((2, 2, 2), np.nan))
     blob, step, _ = codec.encode(np.ones((2, 2, 2)))
@@ -151,7 +152,7 @@ def test_division_holds_out_whole_formulas_whatever_the_rest(demo_set: dict[str,
 
 
 def test_data_card_states_the_committed_file(demo_set: dict[str, ModuleType]) -> None:
-    header, records = demo_set["unpack"].read_index(demo_set["unpack"].BUNDLE)
+    header, records = read_index(demo_set["unpack"].BUNDLE)
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert header["sha256"] in card
     for part in ("train", "validation", "test"):

@@ -19,15 +19,18 @@ TOLERANCE = 1e-4
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 
 
-def encode(values: Float[ndarray, "nx ny nz"]) -> tuple[bytes, float, float]:
+def encode(values: Float[ndarray, "nx ny nz"], norm: float | None = None) -> tuple[bytes, float, float]:
     """Bytes, step in e/Å³, and the error Σ|error| / Σ|ρ| of a density in e/Å³.
+
+    ``norm`` is the Σ|ρ| that the error is measured by, for a magnetisation that of the total density; by default the
+    values' own.
 
     Raises:
         ValueError: for values that are not finite, or all zero.
     """
     exact = np.asarray(values, dtype=np.float64)
-    norm = np.abs(exact).sum()
-    if not np.isfinite(norm) or norm == 0.0:
+    norm = float(np.abs(exact).sum()) if norm is None else norm
+    if not np.isfinite(exact).all() or norm == 0.0:
         raise ValueError("a density to pack must be finite and not all zero")
     step = 4.0 * TOLERANCE * norm / exact.size
     while True:
