@@ -44,6 +44,6 @@ def receiver_pieces(receivers: Int[Tensor, "edges"], n_receivers: int, max_edges
         first, begin = last, end
 
 
-def concatenate(parts: Sequence[Float[Tensor, "receivers *features"]]) -> Float[Tensor, "atoms *features"]:
+def concatenate(parts: Sequence[Float[Tensor, "_ *features"]]) -> Float[Tensor, "atoms *features"]:
     """The parts one after the other; a single one as it is."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))

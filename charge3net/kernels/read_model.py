@@ -57,16 +57,18 @@ class ReadWeights:
         return len(self.readout)
 
 
+#: Model → (what it was packed from, packed).
 _packed: WeakKeyDictionary[ChargE3Net, tuple[tuple[tuple[int, int], ...], ReadWeights | None]] = WeakKeyDictionary()
 
 
 def read_weights(model: ChargE3Net, handle: ctypes.CDLL) -> ReadWeights | None:
     """The packed weights, kept until the model's change; None when no table is fine enough."""
     tensors = [*model.probe_layers.parameters(), *model.readout.parameters(), *model.basis.buffers()]
-    state = tuple((t.data_ptr(), t._version) for t in tensors)
+    shape = layout(handle)
+    state = (shape, *((t.data_ptr(), t._version) for t in tensors))
     if model not in _packed or _packed[model][0] != state:
         with torch.no_grad():
-            _packed[model] = (state, _pack(model, *layout(handle)))
+            _packed[model] = (state, _pack(model, *shape))
     return _packed[model][1]
 
 

@@ -9,7 +9,8 @@
 
 namespace c3n {
 
-constexpr int kRegion = 1024, kRun = 32;  // points that share the cell list's answer, and a list of images
+constexpr int kRegion = 1024, kRun = 32;  // points that share the cell list's answer, and a list of images, at most
+constexpr double kRoom = 64;              // the first only while they and their surroundings fill no more cubes of two cutoffs
 
 // Atoms sorted into bins of the cell. A bin number beyond the cell along a periodic vector is a bin of another image.
 struct CellList {
@@ -58,6 +59,18 @@ inline Box box_around(const double* points, int64_t n) {
             box.high[k] = p > box.high[k] ? p : box.high[k];
         }
     return box;
+}
+
+// How many of the first n points make one region: all, or a multiple of `step`, or 1 where even `step` lie too far apart.
+inline int64_t region_size(const CellList& list, const double* points, int64_t n, int64_t step) {
+    const double side = 2 * list.cutoff;
+    for (n = n < kRegion ? n : kRegion; n > 1; n = n > step ? (n / 2 + step - 1) / step * step : 1) {
+        const Box box = box_around(points, n);
+        double cubes = 1;
+        for (int k = 0; k < 3; ++k) cubes *= (box.high[k] - box.low[k]) / side + 1;
+        if (cubes <= kRoom) break;
+    }
+    return n;
 }
 
 inline double gap(double x, double low, double high) { return x < low ? low - x : x > high ? x - high : 0; }

@@ -120,6 +120,13 @@ bool read_run(const ReadJob& job, Tile& tile, int64_t first, int n) {
     return true;
 }
 
+bool read_region(const ReadJob& job, Tile& tile, int64_t first, int64_t last) {
+    if (!find_in_cell_list(job.atoms, job.points + 3 * first, last - first, tile.region)) return false;
+    for (int64_t run = first; run < last; run += kRun)
+        if (!read_run(job, tile, run, int(last - run < kRun ? last - run : kRun))) return false;
+    return true;
+}
+
 struct Work {
     const ReadJob* job;
     int failed;
@@ -132,11 +139,10 @@ void read_chunk(void* context, int number) {
     const int64_t end = begin + job.chunk < job.n_points ? begin + job.chunk : job.n_points;
     Tile tile;
     bool ok = prepare(job, tile);
-    for (int64_t region = begin; ok && region < end; region += kRegion) {
-        const int64_t last = region + kRegion < end ? region + kRegion : end;
-        ok = find_in_cell_list(job.atoms, job.points + 3 * region, last - region, tile.region);
-        for (int64_t run = region; ok && run < last; run += kRun)
-            ok = read_run(job, tile, run, int(last - run < kRun ? last - run : kRun));
+    for (int64_t first = begin, last; ok && first < end; first = last) {
+        const int64_t size = region_size(job.atoms, job.points + 3 * first, end - first, kTogether);
+        last = first + (size > 1 ? size : kTogether) < end ? first + (size > 1 ? size : kTogether) : end;
+        for (int64_t part = first; ok && part < last; part += size) ok = read_region(job, tile, part, part + size);
     }
     ok = ok && read_tile(job, tile);
     if (!ok) __atomic_store_n(&work->failed, 1, __ATOMIC_RELAXED);

@@ -1,0 +1,253 @@
+"""The compiled read against the published numbers and the plain torch path in float64."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+import torch
+from numpy import ndarray
+
+from charge3net.compat.charge3net import convert
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.graph.build import build_atom_graph, build_probe_graph
+from charge3net.grid import Grid
+from charge3net.kernels import build, read, torch_only
+from charge3net.kernels.library import Library, library
+from charge3net.models.charge3net import ChargE3Net
+from charge3net.models.painn import PaiNNDensity
+from charge3net.predict import Predictor
+from tests.golden_cases import golden_cases, golden_state, relative_error
+
+pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)
+
+ALL = np.ones(3, dtype=bool)
+SKEWED = np.array([[3.1, 0.0, 0.0], [1.9, 2.7, 0.0], [-1.2, 1.1, 3.4]])
+
+
+def usable_variants() -> list[str]:
+    """Built libraries that this processor can run."""
+    handle = library().handle
+    level = 0 if handle is None else handle.c3n_processor_level()
+    names = {n: name for n, (name, _) in build.VARIANTS.get(build.machine(), {}).items()}
+    return [name for n, name in names.items() if n <= level and build.library_path(name).exists()]
+
+
+def sharp_model(lmax: int, mul: int, channels: int = 1, seed: int = 0, cutoff: float = 4.0) -> ChargE3Net:
+    """Random weights, with angles large enough to matter."""
+    torch.manual_seed(seed)
+    model = ChargE3Net(lmax=lmax, mul=mul, num_interactions=2, channels=channels, cutoff=cutoff)
+    with torch.no_grad():
+        for layer in (*model.atom_layers, *model.probe_layers):
+            for weight in layer.angle_mix.parameters():
+                weight.mul_(10.0)
+    return model
+
+
+def exact(model: ChargE3Net, geometry: Geometry, points: ndarray) -> ndarray:
+    """[channels, points] by torch in float64."""
+    graph = build_atom_graph(geometry, model.cutoff)
+    with torch.no_grad(), torch_only():
+        model.double()
+        density = model.read_density(model.encode_atoms(graph), build_probe_graph(geometry, points, model.cutoff))
+        model.float()
+    return density.numpy().T
+
+
+def state_of(model: ChargE3Net, geometry: Geometry):
+    with torch.no_grad():
+        return model.encode_atoms(build_atom_graph(geometry, model.cutoff))
+
+
+def error(ours: ndarray, reference: ndarray) -> float:
+    assert ours.dtype == np.float32
+    assert ours.shape == reference.shape
+    return float(np.abs(ours - reference).max() / np.abs(reference).max())
+
+
+@pytest.mark.parametrize("variant", usable_variants())
+@pytest.mark.parametrize("name", ["e3_l0", "e3_l1", "e3_l2", "e3_l3", "e3_l4"])
+def test_densities_are_the_published_ones(name, variant, monkeypatch):
+    found = Library(ctypes.CDLL(str(build.library_path(variant))), variant)
+    monkeypatch.setattr(read, "library", lambda: found)
+    model = convert(golden_state(name))
+    for case in golden_cases(name):
+        density = read.read_points(model, state_of(model, case.geometry), case.geometry, case.arrays["probes"])
+        assert relative_error(density[0], case.arrays["output"]) <= 1e-5, case.name
+        assert (density[0] == 0).sum() == case.facts["probes_without_neighbours"], case.name
+
+
+@pytest.mark.parametrize("lmax", [0, 2, 5, 6])
+def test_two_channels_and_high_orders(lmax):
+    geometry = Geometry(
+        np.array([3, 8, 22]), np.array([[0.1, 0.2, 0.3], [1.9, 1.0, 0.4], [0.3, 1.7, 2.9]]), SKEWED, ALL
+    )
+    model = sharp_model(lmax, 37, channels=2)
+    grid = Grid(SKEWED, (5, 4, 7))
+    density = read.read_grid(model, state_of(model, geometry), geometry, grid)
+    assert error(density, exact(model, geometry, grid.points())) <= 5e-6
+
+
+#: name → structure, grid: cells smaller than the cutoff, partial periodicity, no cell, origins, atoms outside the cell.
+HARD = {
+    "tiny cell": (
+        Geometry(np.array([13]), np.zeros((1, 3)), np.diag([1.6, 1.7, 1.9]), ALL),
+        Grid(np.diag([1.6, 1.7, 1.9]), (6, 5, 9)),
+    ),
+    "skewed": (
+        Geometry(np.array([11, 17]), np.array([[0.0, 0.0, 0.0], [9.3, -7.1, 14.2]]), SKEWED, ALL),
+        Grid(SKEWED, (9, 8, 7), np.array([0.37, -5.1, 2.2])),
+    ),
+    "slab": (
+        Geometry(
+            np.array([13, 13, 1]),
+            np.array([[0.0, 0.0, 5.0], [1.4, 1.4, 7.0], [0.2, 1.3, 8.6]]),
+            np.diag([2.9, 2.9, 20.0]),
+            np.array([True, True, False]),
+        ),
+        Grid(np.diag([2.9, 2.9, 20.0]), (4, 5, 40)),
+    ),
+    "wire along b, skewed": (
+        Geometry(
+            np.array([6, 8]),
+            np.array([[0.0, 0.5, 0.0], [0.9, 1.5, -0.4]]),
+            SKEWED * 1.3,
+            np.array([False, True, False]),
+        ),
+        Grid(np.diag([7.0, 5.0, 6.0]), (9, 10, 11), np.array([-3.0, -9.0, -3.0])),
+    ),
+    "molecule without a cell": (
+        Geometry(
+            np.array([8, 1, 1]),
+            np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.47], [0.0, -0.76, -0.47]]),
+            np.zeros((3, 3)),
+            ~ALL,
+        ),
+        Grid(np.diag([14.0, 12.0, 16.0]), (10, 9, 31), np.array([-7.0, -6.0, -8.0])),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_grids_of_hard_structures(name):
+    geometry, grid = HARD[name]
+    model = sharp_model(3, 50)
+    state = state_of(model, geometry)
+    reference = exact(model, geometry, grid.points())
+    density = read.read_grid(model, state, geometry, grid)
+    assert error(density, reference) <= 5e-6
+    np.testing.assert_array_equal(density == 0, reference == 0)
+    some = np.random.default_rng(0).permutation(len(grid))[: len(grid) // 2]
+    assert error(read.read_grid(model, state, geometry, grid, some), reference[:, some]) <= 5e-6
+
+
+def test_far_and_scattered_points():
+    geometry = HARD["skewed"][0]
+    points = np.random.default_rng(1).uniform(-300.0, 300.0, (200, 3))
+    model = sharp_model(2, 30)
+    density = read.read_points(model, state_of(model, geometry), geometry, points)
+    assert error(density, exact(model, geometry, points)) <= 5e-6
+
+
+def test_a_point_on_an_atom_has_no_direction():
+    geometry = Geometry(np.array([1]), np.array([[0.3, 0.4, 0.5]]), np.zeros((3, 3)), ~ALL)
+    model = sharp_model(4, 40)
+    offsets = np.array([[0.0, 0, 0], [3e-6, 0, 0], [0, -2e-6, 5e-6], [0.01, 0.02, 0.03]])
+    points = geometry.positions + offsets
+    density = read.read_points(model, state_of(model, geometry), geometry, points)
+    assert error(density, exact(model, geometry, points)) <= 5e-6
+    np.testing.assert_allclose(density[0, :3], density[0, 0], rtol=1e-5)
+
+
+def test_an_atom_at_exactly_the_cutoff_is_not_heard():
+    geometry = Geometry(np.array([6]), np.zeros((1, 3)), np.zeros((3, 3)), ~ALL)
+    model = sharp_model(1, 20, cutoff=4.0)
+    inside = np.nextafter(4.0, 0.0)
+    points = np.array([[4.0, 0, 0], [0, -4.0, 0], [2.4, 3.2, 0], [inside, 0, 0], [0, 0, -inside]])
+    density = read.read_points(model, state_of(model, geometry), geometry, points)[0]
+    np.testing.assert_array_equal(density == 0, [True, True, True, False, False])
+    heard = np.bincount(build_probe_graph(geometry, points, 4.0).receivers, minlength=5)
+    np.testing.assert_array_equal(density == 0, heard == 0)
+
+
+def test_many_atoms_in_reach():
+    rng = np.random.default_rng(2)
+    geometry = Geometry(rng.integers(1, 90, 150), rng.uniform(0.0, 5.0, (150, 3)), 5.0 * np.eye(3), ALL)
+    torch.manual_seed(3)
+    model = ChargE3Net(lmax=1, mul=20, num_interactions=1)
+    points = rng.uniform(0.0, 5.0, (30, 3))
+    density = read.read_points(model, state_of(model, geometry), geometry, points)
+    assert error(density, exact(model, geometry, points)) <= 5e-6
+
+
+def test_same_bits_from_any_number_of_threads():
+    geometry, grid = HARD["skewed"]
+    grid = Grid(grid.cell, (23, 22, 21))
+    model = sharp_model(2, 30)
+    state = state_of(model, geometry)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = read.read_grid(model, state, geometry, grid)
+        torch.set_num_threads(3)
+        np.testing.assert_array_equal(read.read_grid(model, state, geometry, grid), one)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_no_points():
+    geometry, grid = HARD["skewed"]
+    model = sharp_model(1, 10)
+    state = state_of(model, geometry)
+    assert read.read_points(model, state, geometry, np.zeros((0, 3))).shape == (1, 0)
+    assert read.read_grid(model, state, geometry, grid, np.zeros(0, dtype=np.int64)).shape == (1, 0)
+
+
+def test_changed_weights_are_read():
+    geometry, grid = HARD["tiny cell"]
+    model = sharp_model(2, 24)
+    read.read_grid(model, state_of(model, geometry), geometry, grid)
+    with torch.no_grad():
+        for parameter in model.probe_layers.parameters():
+            parameter.mul_(1.2)
+    density = read.read_grid(model, state_of(model, geometry), geometry, grid)
+    assert error(density, exact(model, geometry, grid.points())) <= 5e-6
+
+
+def test_who_is_not_read():
+    geometry = HARD["tiny cell"][0]
+    model = sharp_model(1, 10)
+    assert read.why_not(model) == ""
+    assert "painn" in read.why_not(PaiNNDensity(features=8, num_interactions=1))
+    assert "float64" in read.why_not(sharp_model(1, 10).double())
+    assert "order 6" in read.why_not(ChargE3Net(lmax=7, mul=8, num_interactions=1))
+    assert "published-spin" in read.why_not(convert(golden_state("e3_l2_spin")))
+    with torch_only():
+        assert "switched off" in read.why_not(model)
+        with pytest.raises(InputError, match="switched off"):
+            read.CompiledRead(model, state_of(model, geometry), geometry)
+
+
+def test_a_number_that_is_not_finite_is_reported_with_its_place():
+    geometry = HARD["tiny cell"][0]
+    model = sharp_model(1, 10)
+    state = state_of(model, geometry)
+    state.layers[0][:] = float("nan")
+    with pytest.raises(InputError, match=r"not finite at \(0\.100, 0\.200, 0\.300\)"):
+        read.read_points(model, state, geometry, np.array([[0.1, 0.2, 0.3]]))
+
+
+def test_predictor_reads_with_kernels_and_without():
+    geometry, grid = HARD["molecule without a cell"]
+    model = sharp_model(2, 40, channels=2)
+    compiled = Predictor(model).predict(geometry, grid=grid, symmetry=False)
+    plain = Predictor(model, kernels=False).predict(geometry, grid=grid, symmetry=False)
+    assert compiled.provenance["backend"] == "compiled"
+    assert plain.provenance["backend"].startswith("torch: compiled kernels are switched off")
+    np.testing.assert_allclose(compiled.values, plain.values, rtol=0, atol=1e-5 * np.abs(plain.values).max())
+    points = grid.points()[::7]
+    at = Predictor(model).at(geometry, points)
+    assert at.shape == (len(points), 2)
+    np.testing.assert_allclose(at, compiled.values.reshape(2, -1).T[::7], rtol=0, atol=1e-6 * np.abs(at).max())
