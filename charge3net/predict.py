@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from charge3net.checkpoint import ModelCard, load_model
 from charge3net.density import Density
+from charge3net.distributed import ALONE, Processes
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
@@ -34,6 +36,10 @@ logger = logging.getLogger(__name__)
 
 #: Edges (pairs of probe and atom) read at once: some kB each in the largest model.
 EDGES_ON_CPU, EDGES_ON_GPU = 1 << 15, 1 << 19
+
+
+#: Makes an array of a shape and dtype.
+Allocate = Callable[[tuple[int, ...], np.dtype], ndarray]
 
 
 class PredictionWarning(UserWarning):
@@ -108,6 +114,8 @@ class Predictor:
         symmetry: bool = True,
         electrons: float | None = None,
         progress: bool | Progress = False,
+        allocate: Allocate | None = None,
+        processes: Processes = ALONE,
     ) -> Density:
         """The density of a structure on a grid.
 
@@ -125,10 +133,13 @@ class Predictor:
             symmetry: read irreducible voxels only, where the crystal's symmetry allows.
             electrons: scale the total density to this number of electrons.
             progress: True draws a bar on standard error; or a function of (points read, points).
+            allocate: makes the array [channels, nx, ny, nz] for the values, in memory or in a file
+                (:class:`charge3net.scratch.Scratch`).
+            processes: those who read the grid together; all of them call this alike.
 
         Returns:
             [channels, nx, ny, nz] e/Å³ in the model's dtype, with the model, the settings, notes, warnings and times in
-            seconds as its provenance.
+            seconds as its provenance. Of several processes only the one that collects gets the values, the others NaN.
 
         Raises:
             InputError: for an unusable structure or grid, unseen elements with ``strict_elements``, or a prediction
@@ -140,16 +151,19 @@ class Predictor:
             Geometry.of(structure), self.model.cutoff, shape=shape, spacing=spacing, encut=encut, grid=grid, like=like
         )
         geometry, mesh, caveats = placed.geometry, placed.grid, list(placed.warnings)
-        reader = self._reader(geometry, clock, caveats)
-        values = _allocate(self.model, mesh)
-        with clock("symmetry"):
-            found = self._symmetry(geometry, mesh) if symmetry else "switched off"
+        with processes.together():
+            reader = self._reader(geometry, clock, caveats)
+            values = _allocate(self.model.channels, mesh, reader.dtype, allocate) if processes.collects else None
+            with clock("symmetry"):
+                found = self._symmetry(geometry, mesh) if symmetry else "switched off"
         if isinstance(found, str):
             logger.info("symmetry not used: %s", found)
         with progress_bar(progress, "points") as report, self._switch():
-            reader.fill(values, mesh, None if isinstance(found, str) else found, report)
+            reader.fill(values, mesh, None if isinstance(found, str) else found, report, processes)
+        if values is None:
+            values = np.broadcast_to(reader.dtype.type(np.nan), (self.model.channels, *mesh.shape))
         density = Density(geometry, mesh, values)
-        scale = _scale_to(density, electrons)
+        scale = _scale_to(density, electrons) if processes.collects else None
         record = self._record()
         name = f"{record['architecture']} model {record['weights_sha256'][:8]}"
         provenance = {
@@ -185,7 +199,7 @@ class Predictor:
         if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
             raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {places.shape}")
         reader = self._reader(Geometry.of(structure), Clock(), [])
-        values = np.empty((self.model.channels, len(places)), dtype=_numpy_dtype(self.model))
+        values = np.empty((self.model.channels, len(places)), dtype=reader.dtype)
         with self._switch():
             reader.at(places, values)
         return values[0] if self.model.channels == 1 else values.T
@@ -260,13 +274,11 @@ def _device(device: str | torch.device | None) -> torch.device:
     return chosen
 
 
-def _numpy_dtype(model: DensityModel) -> np.dtype:
-    return torch.empty(0, dtype=model.dtype).numpy().dtype
-
-
-def _allocate(model: DensityModel, grid: Grid) -> Float[ndarray, "channels nx ny nz"]:
+def _allocate(
+    channels: int, grid: Grid, dtype: np.dtype, allocate: Allocate | None
+) -> Float[ndarray, "channels nx ny nz"]:
     try:
-        return np.empty((model.channels, *grid.shape), dtype=_numpy_dtype(model))
+        return (allocate or np.empty)((channels, *grid.shape), dtype)
     except (MemoryError, ValueError) as error:
         raise InputError(
             f"a grid of {'×'.join(map(str, grid.shape))} voxels does not fit in memory; take a coarser one"

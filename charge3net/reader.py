@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
 
+from charge3net.distributed import ALONE, Processes
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
 from charge3net.graph.pieces import receiver_pieces
-from charge3net.graph.types import AtomGraph, ProbeGraph
+from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.kernels.read import CompiledRead, why_not
 from charge3net.models.base import DensityModel
 from charge3net.progress import Clock, Progress
+from charge3net.slabs import SLAB, Voxels, first_axis_fastest, in_memory_order, is_first_axis_fastest, read_slabs
 from charge3net.symmetry import GridSymmetry
 
 #: Points searched for neighbours at once, at most; bounds the memory where there are no atoms.
 MAX_POINTS = 1 << 15
+
+#: From this many atoms on, what they send is computed for those that are heard only.
+MANY_ATOMS = 256
 
 #: ``points(start, stop)`` gives the positions [stop − start, 3] Å of a range of points.
 Points = Callable[[int, int], ndarray]
@@ -53,21 +59,62 @@ class DensityReader:
         self.backend = f"torch: {reason}" if reason else "compiled"
 
     def fill(
-        self, values: Shaped[ndarray, "channels nx ny nz"], grid: Grid, symmetry: GridSymmetry | None, report: Progress
+        self,
+        values: Shaped[ndarray, "channels nx ny nz"] | None,
+        grid: Grid,
+        symmetry: GridSymmetry | None,
+        report: Progress,
+        processes: Processes = ALONE,
     ) -> None:
         """Write the density at the voxels of ``grid`` into ``values``, e/Å³.
 
-        With ``symmetry`` only the irreducible voxels are read, and copied to the others.
+        Args:
+            values: needed in the process that collects; contiguous, in C order or with the first axis fastest. It is
+                written front to back, such that it may lie in a file.
+            grid: in the coordinates of the structure.
+            symmetry: read irreducible voxels only, and copy them to the others; ``values`` is then in C order.
+            report: called with the points read and to be read.
+            processes: those who read this grid together.
+
+        Raises:
+            InputError: if a prediction is not finite.
         """
-        flat = values.reshape(len(values), -1)
+        flat = None if values is None else in_memory_order(values)
         if symmetry is None:
-            self._read_voxels(flat, grid, None, report)
+            every = first_axis_fastest(grid.shape) if values is not None and is_first_axis_fastest(values) else None
+            self._read_shared(flat, grid, len(grid), every, report, processes)
             return
-        few = np.empty((len(values), len(symmetry.representatives)), dtype=values.dtype)
-        self._read_voxels(few, grid, symmetry.representatives, report)
-        with self.clock("spreading"):
-            for channel, read in zip(flat, few, strict=True):
-                symmetry.spread(read, channel)
+        chosen = symmetry.representatives
+        few = np.empty((self.model.channels, len(chosen)), dtype=self.dtype)
+        self._read_shared(few, grid, len(chosen), lambda a, b: chosen[a:b], report, processes)
+        if flat is not None:
+            with self.clock("spreading"):
+                for channel, read in zip(flat, few, strict=True):
+                    symmetry.spread(read, channel)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the density that is read."""
+        return torch.empty(0, dtype=self.model.dtype).numpy().dtype
+
+    def _read_shared(
+        self,
+        out: Shaped[ndarray, "channels points"] | None,
+        grid: Grid,
+        n: int,
+        voxels: Voxels | None,
+        report: Progress,
+        processes: Processes,
+    ) -> None:
+        """``n`` voxels of the grid (None: all in C order) into the columns of ``out``."""
+        if processes.size == 1 and out is not None and (voxels is None or n <= SLAB):
+            self._read_voxels(out, grid, None if voxels is None else voxels(0, n), report)
+            return
+
+        def read(index: ndarray, part: ndarray) -> None:
+            self._read_voxels(part, grid, index, lambda done, total: None)
+
+        read_slabs(out, self.model.channels, self.dtype, n, voxels or np.arange, read, processes, report)
 
     def at(self, points: Float[ndarray, "points 3"], values: Shaped[ndarray, "channels points"]) -> None:
         """Write the density at any points (Å) into ``values``, e/Å³."""
@@ -129,7 +176,8 @@ class DensityReader:
         pieces = []
         with torch.no_grad():
             for piece in split_probes(graph, self.edge_budget):
-                pieces.append(self.model.read_density(self.state, piece.to(self.model.device)).cpu().numpy())
+                state, probes = only_heard(self.state, piece)
+                pieces.append(self.model.read_density(state, probes.to(self.model.device)).cpu().numpy())
         block = np.concatenate(pieces)
         finite = np.isfinite(block).all(axis=1)
         if not finite.all():
@@ -153,3 +201,20 @@ def split_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
             shifts=graph.shifts[edges],
             offsets=torch.tensor([0, probes.stop - probes.start]),
         )
+
+
+def only_heard(state: AtomState, probes: ProbeGraph) -> tuple[AtomState, ProbeGraph]:
+    """The state of the atoms that some probe hears, and the probes with their senders counted among these.
+
+    Models compute per atom what it sends, for every piece of a grid: in a large structure for a few atoms only.
+    """
+    atoms = state.atoms
+    if atoms.n_atoms < MANY_ATOMS:
+        return state, probes
+    heard, senders = torch.unique(probes.senders, return_inverse=True)
+    here = heard.to(atoms.numbers.device)
+    none = atoms.senders[:0]
+    near = AtomGraph(
+        atoms.numbers[here], atoms.positions[here], none, none, atoms.shifts[:0], torch.tensor([0, len(heard)])
+    )
+    return AtomState(near, tuple(layer[here] for layer in state.layers)), replace(probes, senders=senders)

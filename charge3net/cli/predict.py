@@ -4,39 +4,25 @@ charge3net predict POSCAR --model runs/mine -o CHGCAR
 charge3net predict POSCAR --model charge3net_mp.pt --like old/CHGCAR -o CHGCAR
 charge3net predict *.cif --model runs/mine --spacing 0.15 --format cube -o densities/
 charge3net predict path.xyz --model runs/mine -o 'densities/{formula}-{index}.npz'
+torchrun --nproc-per-node 8 -m charge3net.cli.main predict POSCAR --model runs/mine -o CHGCAR
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-import warnings
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from charge3net.cli.predict_target import Reference, predict_target
 from charge3net.cli.timing import age_of_process, nothing_is_garbage, print_profile
+from charge3net.distributed import ALONE, Processes, started_processes
 from charge3net.errors import InputError
 from charge3net.progress import Clock
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
-    from charge3net.density import Density
-    from charge3net.grid import Grid
     from charge3net.predict import Predictor
-
-
-class Reference(NamedTuple):
-    """What another density gives to the predicted ones.
-
-    Attributes:
-        grid: the grid to be like.
-        augmentation: the density whose augmentation charges are copied.
-    """
-
-    grid: Grid | None
-    augmentation: Density | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,16 +74,31 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict all structures; 0 if all went well, 1 if some failed.
 
+    Of several processes (``torchrun``) the first one answers for all.
+
     Raises:
         InputError: for a mistake that concerns all structures, or the only one.
     """
     clock = Clock()
     if args.profile:
         clock.seconds["start of Python"] = age_of_process()
+    with started_processes() as processes:
+        try:
+            return _run(args, clock, processes)
+        except InputError:
+            if processes.collects:
+                raise
+            return 0
+
+
+def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
+    """The work of one process; the exit status is that of the command in the process that collects, else 0."""
     with clock("imports"), nothing_is_garbage():
         from charge3net.cli.targets import collect, with_outputs
     with clock("structures"):
-        targets = _not_yet_there(with_outputs(collect(args.structures), args.output, args.format), args)
+        targets = processes.share(
+            lambda: _not_yet_there(with_outputs(collect(args.structures), args.output, args.format), args)
+        )
     with clock("imports"), nothing_is_garbage():
         import torch
 
@@ -107,12 +108,17 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--threads takes a positive number, found {args.threads}")
         torch.set_num_threads(args.threads)
     with clock("reference"):
-        reference = _reference(args)
-    with clock("model"), nothing_is_garbage():
+        reference = processes.share(lambda: _reference(args))
+    with clock("model"), nothing_is_garbage(), processes.together():
         predictor = Predictor.from_checkpoint(
-            args.model, device=args.device, strict_elements=args.strict_elements, kernels=not args.no_kernels
+            args.model,
+            device=args.device or _own_device(processes),
+            strict_elements=args.strict_elements,
+            kernels=not args.no_kernels,
         )
-    failures = _all(predictor, targets, args, reference, clock)
+    failures = _all(predictor, targets, args, reference, clock, processes)
+    if not processes.collects:
+        return 0
     if args.profile:
         print_profile(clock)
     if len(targets) > 1 or len(args.structures) > 1:
@@ -121,25 +127,46 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _all(
-    predictor: Predictor, targets: list[Target], args: argparse.Namespace, reference: Reference, clock: Clock
+    predictor: Predictor,
+    targets: list[Target],
+    args: argparse.Namespace,
+    reference: Reference,
+    clock: Clock,
+    processes: Processes,
 ) -> list[str]:
     """Predict and write every target; what failed, with the reason.
+
+    With as many targets as processes or more, every target is predicted by one process; else all of them share each.
 
     Raises:
         Exception: the failure itself when there is only one target.
     """
     failures = []
-    for target in targets:
+    only_one = len(targets) == 1 and len(args.structures) == 1
+    apart = 1 < processes.size <= len(targets)
+    team = ALONE if apart else processes
+    for turn in processes.turns(len(targets)) if apart else range(len(targets)):
+        target = targets[turn]
         try:
-            if target.structure is None:
-                raise InputError(target.failure)
-            _one(predictor, target, args, reference, clock)
+            predict_target(predictor, target, args, reference, clock, team)
         except Exception as error:  # whatever befalls one structure, the others are kept
-            if len(targets) == 1 and len(args.structures) == 1:
+            if (len(targets) == 1 and len(args.structures) == 1) or not (
+                team.size == 1 or isinstance(error, InputError)
+            ):
                 raise
             failures.append(_reason(target, error))
-            print(f"charge3net predict: failed: {failures[-1]}", file=sys.stderr)
-    return failures
+            if team.collects:
+                print(f"charge3net predict: failed: {failures[-1]}", file=sys.stderr)
+    return processes.gather_messages(failures) if apart else failures
+
+
+def _own_device(processes: Processes) -> str | None:
+    """A GPU for every process, where there are some; None leaves it to the predictor."""
+    import torch
+
+    if processes.size == 1 or not torch.cuda.is_available():
+        return None
+    return f"cuda:{processes.here % torch.cuda.device_count()}"
 
 
 def _not_yet_there(targets: list[Target], args: argparse.Namespace) -> list[Target]:
@@ -167,79 +194,6 @@ def _reference(args: argparse.Namespace) -> Reference:
         raise InputError(f"{source}: holds no augmentation charges; give a CHGCAR written by VASP")
     like = None if args.like is None else density.grid if args.like == source else read_grid(args.like)
     return Reference(like, density if density.augmentation else None)
-
-
-def _one(predictor: Predictor, target: Target, args: argparse.Namespace, reference: Reference, clock: Clock) -> None:
-    """Predict and write one structure."""
-    from charge3net.io import write_density
-    from charge3net.predict import PredictionWarning
-
-    start = time.perf_counter()
-    try:
-        target.output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{target.output.parent}: cannot be made a folder ({error.strerror or error})") from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PredictionWarning)  # printed below, without the line of code
-        density = predictor.predict(
-            target.structure,
-            shape=tuple(args.shape) if args.shape else None,
-            spacing=args.spacing,
-            encut=args.encut,
-            like=reference.grid,
-            symmetry=not args.no_symmetry,
-            electrons=args.electrons,
-            progress=not args.quiet and sys.stderr.isatty(),
-        )
-    for name, seconds in density.provenance["seconds"].items():
-        clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
-    if reference.augmentation is not None:
-        density = _augmented(density, reference.augmentation, required=args.augmentation_from is not None)
-    with clock("writing"):
-        write_density(density, target.output, args.format)
-    for warning in density.provenance["warnings"]:
-        print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
-    if not args.quiet:
-        _print_result(target, density, time.perf_counter() - start)
-
-
-def _augmented(density: Density, donor: Density, required: bool) -> Density:
-    """The density with the augmentation charges of another one with the same atoms in the same order.
-
-    Raises:
-        InputError: if they do not fit and ``required``; else a warning goes into the provenance.
-    """
-    from charge3net.io.augmentation import augmentation_of
-
-    texts = augmentation_of(donor, len(density.values))
-    same = density.geometry.numbers.tolist() == donor.geometry.numbers.tolist()
-    if same and texts:
-        return replace(density, augmentation=texts)
-    name = donor.provenance.get("file", "the file")
-    problem = (
-        f"the augmentation charges of {name} belong to other atoms or another order of them"
-        if not same
-        else f"{name} holds no augmentation charges for the magnetisation"
-    )
-    if required:
-        raise InputError(f"{problem}; give a CHGCAR of this structure")
-    caveats = [*density.provenance["warnings"], f"{problem}: none are written"]
-    return replace(density, provenance={**density.provenance, "warnings": caveats})
-
-
-def _print_result(target: Target, density: Density, seconds: float) -> None:
-    about = density.provenance
-    parts = [
-        "×".join(map(str, density.grid.shape)) + " voxels",
-        f"{density.electrons():.4f} electrons",
-        *([] if density.spin is None else [f"{density.magnetisation():.4f} μ_B"]),
-        *([] if about["scaled_by"] is None else [f"scaled by {about['scaled_by']:.6f}"]),
-        *(["augmentation copied"] if density.augmentation else []),
-        f"{seconds:.2f} s",
-    ]
-    print(f"{target.output}: {', '.join(parts)}; symmetry {about['symmetry']}", flush=True)
-    for note in about["notes"]:
-        print(f"  {note}", flush=True)
 
 
 def _print_summary(written: int, failures: list[str], quiet: bool) -> None:

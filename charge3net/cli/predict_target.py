@@ -1,0 +1,125 @@
+"""One structure of ``charge3net predict``: predicted, written, reported."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from charge3net.cli.targets import Target
+    from charge3net.density import Density
+    from charge3net.distributed import Processes
+    from charge3net.grid import Grid
+    from charge3net.predict import Predictor
+    from charge3net.progress import Clock
+
+
+class Reference(NamedTuple):
+    """What another density gives to the predicted ones.
+
+    Attributes:
+        grid: the grid to be like.
+        augmentation: the density whose augmentation charges are copied.
+    """
+
+    grid: Grid | None
+    augmentation: Density | None
+
+
+def predict_target(
+    predictor: Predictor,
+    target: Target,
+    args: argparse.Namespace,
+    reference: Reference,
+    clock: Clock,
+    processes: Processes,
+) -> None:
+    """Predict one structure with these processes; the one that collects writes it.
+
+    Raises:
+        InputError: for a structure that could not be read, or cannot be predicted or written as asked for.
+    """
+    from charge3net.io import write_density
+    from charge3net.io.formats import density_format
+    from charge3net.predict import PredictionWarning
+    from charge3net.scratch import Scratch
+
+    if target.structure is None:
+        raise InputError(target.failure)
+    start = time.perf_counter()
+    folder = target.output.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a folder ({error.strerror or error})") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PredictionWarning)  # printed below, without the line of code
+        density = predictor.predict(
+            target.structure,
+            shape=tuple(args.shape) if args.shape else None,
+            spacing=args.spacing,
+            encut=args.encut,
+            like=reference.grid,
+            symmetry=not args.no_symmetry,
+            electrons=args.electrons,
+            progress=not args.quiet and sys.stderr.isatty() and processes.collects,
+            allocate=Scratch(folder, first_axis_fastest=density_format(target.output, args.format) == "chgcar"),
+            processes=processes,
+        )
+    if not processes.collects:
+        return
+    for name, seconds in density.provenance["seconds"].items():
+        clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
+    if reference.augmentation is not None:
+        density = _augmented(density, reference.augmentation, required=args.augmentation_from is not None)
+    with clock("writing"):
+        write_density(density, target.output, args.format)
+    for warning in density.provenance["warnings"]:
+        print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
+    if not args.quiet:
+        _print_result(target, density, time.perf_counter() - start)
+
+
+def _augmented(density: Density, donor: Density, required: bool) -> Density:
+    """The density with the augmentation charges of another one with the same atoms in the same order.
+
+    Raises:
+        InputError: if they do not fit and ``required``; else a warning goes into the provenance.
+    """
+    from charge3net.io.augmentation import augmentation_of
+
+    texts = augmentation_of(donor, len(density.values))
+    same = density.geometry.numbers.tolist() == donor.geometry.numbers.tolist()
+    if same and texts:
+        return replace(density, augmentation=texts)
+    name = donor.provenance.get("file", "the file")
+    problem = (
+        f"the augmentation charges of {name} belong to other atoms or another order of them"
+        if not same
+        else f"{name} holds no augmentation charges for the magnetisation"
+    )
+    if required:
+        raise InputError(f"{problem}; give a CHGCAR of this structure")
+    caveats = [*density.provenance["warnings"], f"{problem}: none are written"]
+    return replace(density, provenance={**density.provenance, "warnings": caveats})
+
+
+def _print_result(target: Target, density: Density, seconds: float) -> None:
+    about = density.provenance
+    parts = [
+        "×".join(map(str, density.grid.shape)) + " voxels",
+        f"{density.electrons():.4f} electrons",
+        *([] if density.spin is None else [f"{density.magnetisation():.4f} μ_B"]),
+        *([] if about["scaled_by"] is None else [f"scaled by {about['scaled_by']:.6f}"]),
+        *(["augmentation copied"] if density.augmentation else []),
+        f"{seconds:.2f} s",
+    ]
+    print(f"{target.output}: {', '.join(parts)}; symmetry {about['symmetry']}", flush=True)
+    for note in about["notes"]:
+        print(f"  {note}", flush=True)

@@ -1,0 +1,66 @@
+"""Arrays that are too large for memory, in files that vanish with them."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from charge3net.errors import InputError
+
+#: Bytes from which on an array goes to a file.
+LARGE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Makes arrays: small ones in memory, large ones in a file without a name that vanishes with the array.
+
+    The system keeps as much of a file in memory as nobody else needs.
+
+    Attributes:
+        folder: where the file is; the space is needed there.
+        first_axis_fastest: lay large arrays [channels, nx, ny, nz] out as a CHGCAR lists them, so that they are written
+            front to back; else in C order, as cube and npz files do.
+        large: bytes from which on an array goes to a file.
+    """
+
+    folder: Path
+    first_axis_fastest: bool
+    large: int = LARGE
+
+    def __call__(self, shape: tuple[int, ...], dtype: np.dtype) -> Shaped[ndarray, "channels nx ny nz"]:
+        """An array of this shape.
+
+        Raises:
+            InputError: when the folder has no space for it.
+        """
+        size = math.prod(shape) * dtype.itemsize
+        if size < self.large:
+            return np.empty(shape, dtype)
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                _reserve(file.fileno(), size)
+                if not self.first_axis_fastest:
+                    return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+                channels, nx, ny, nz = shape
+                return np.memmap(file, dtype=dtype, mode="r+", shape=(channels, nz, ny, nx)).transpose(0, 3, 2, 1)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: no space for {size / 2**30:.1f} GB of densities ({error.strerror or error}); "
+                "take a coarser grid or another folder"
+            ) from None
+
+
+def _reserve(file: int, size: int) -> None:
+    """Make a file this long, with space on the disk: writing to a mapped file that finds none ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.truncate(file, size)
