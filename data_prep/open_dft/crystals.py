@@ -22,7 +22,7 @@ MOST_ATOMS = 8
 SWAPS = 3  # substitutions of each prototype
 STRAIN = 0.015  # standard deviation of the components of the strain tensor
 RATTLE = 0.06  # Å, standard deviation of every atom along each axis
-CLOSEST = 0.55  # smallest distance of two atoms, in sums of their atomic radii
+CLOSEST = 0.66  # smallest distance of two atoms, in sums of their atomic radii
 KPTS_DENSITY = 2.0  # Å, k-points per Å⁻¹
 KPTS_DENSITY_METAL = 3.0  # the same where all elements are metals
 FAMILIES = """Li Na K Rb Cs|Be Mg Ca Sr Ba|Sc Y La|Ti Zr Hf|V Nb Ta|Cr Mo W|Mn Re|Fe Ru Os|Co Rh Ir|Ni Pd Pt|Cu Ag Au
@@ -102,16 +102,17 @@ def _oxides() -> Iterator[tuple[str, Structure, str]]:
     for formula, a in ROCK_SALT.items():
         metal, source = formula[:-1], "rock salt, ferromagnetic start"
         lattice = Lattice(0.5 * a * (np.ones((3, 3)) - np.eye(3)))
-        yield f"oxide-{formula}", Structure(lattice, [metal, "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]), source
+        sites = np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
+        yield f"oxide-{formula}", Structure(lattice, [metal, "O"], sites), source
     for formula, a in PEROVSKITE.items():
         metal, source = formula[2:-2], "cubic perovskite, ferromagnetic start"
-        sites = [[0.5, 0.5, 0.5], [0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5]]
+        sites = 0.5 * np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
         yield f"oxide-{formula}", Structure(Lattice.cubic(a), ["Sr", metal, "O", "O", "O"], sites), source
 
 
 def _spacious(structure: Structure) -> bool:
     """No two atoms, images included, are closer than CLOSEST times the sum of their radii."""
-    radii = np.array([float(Element(str(site.specie)).atomic_radius) for site in structure])
+    radii = np.array([Element(str(site.specie)).atomic_radius for site in structure], dtype=np.float64)
     distances = structure.distance_matrix + np.diag(np.full(len(structure), min(structure.lattice.abc)))
     return bool((distances > CLOSEST * (radii[:, None] + radii[None, :])).all())
 

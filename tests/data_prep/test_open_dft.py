@@ -25,7 +25,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
 
 
 @needs_gpaw
-@pytest.mark.parametrize("name", ["molecules/g2-H2O", "crystals/hand-Si"])
+@pytest.mark.parametrize("name", ["molecules/g2-H2O", "crystals/hand-Si", "crystals/aflow-Cu-A_cF4_225_a"])
 def test_reproduces_an_entry_of_an_independent_run(shared: Path, tmp_path: Path, name: str) -> None:
     with np.load(shared / "dft" / f"{name}.npz") as file:
         given = {key: file[key] for key in file.files}
@@ -96,6 +96,72 @@ def test_liquid_has_the_density_of_the_melt_and_no_contacts() -> None:
     assert formula == "C12H16O12"
     assert float(density) * 1.66053907 == pytest.approx(1.32, rel=1e-6)  # Da/Å³ → g/cm³
     assert float(closest) > 2.05 - 6 * 0.045
+
+
+@needs_gpaw
+def test_oxygen_molecule_is_a_triplet(tmp_path: Path) -> None:
+    settings = {"encut": 500.0, "smearing": 0.01, "kpts_density": 0.0, "tag": "test", "source": "test"}
+    structure = {"numbers": [8, 8], "positions": [[2.5, 2.5, 2.4], [2.5, 2.5, 3.63]], "cell": np.diag([5.0, 5.0, 6.0])}
+    np.savez(tmp_path / "job.npz", **structure, pbc=[True] * 3, moments=[1.0, 1.0], settings=json.dumps(settings))
+    done = run(PYTHON, "scf.py", tmp_path / "job.npz", tmp_path / "out.npz")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "out.npz") as file:
+        total, magnetisation = file["density"].astype(np.float64)
+        voxel = 150.0 / total.size
+    assert total.sum() * voxel == pytest.approx(12.0, abs=1e-4)
+    assert magnetisation.sum() * voxel == pytest.approx(2.0, abs=1e-3)  # Hund: two unpaired electrons
+    assert np.abs(magnetisation).sum() * voxel < 3.0
+
+
+@needs_gpaw
+def test_crystals_are_strained_rattled_and_sampled_as_said() -> None:
+    script = (
+        "import json\nfrom crystals import crystals\n"
+        "made = crystals(10**6, 0)\n"
+        "print(json.dumps([[a.info['tag'], a.numbers.tolist(), a.positions.tolist(), a.cell.tolist(),\n"
+        "    a.info['settings'], 'moments' in a.info] for a in made]))\n"
+    )
+    done = run(PYTHON, "-W", "ignore", "-c", script)
+    assert done.returncode == 0, done.stderr
+    made = {tag: rest for tag, *rest in json.loads(done.stdout)}
+    strains, shifts = [], []
+    for tag, (numbers, positions, cell, _, _) in made.items():
+        assert 1 <= len(numbers) <= 8
+        if tag.endswith("-1") and f"{tag[:-1]}0" in made:
+            _, ideal, ideal_cell, _, _ = made[f"{tag[:-1]}0"]
+            deformation = np.linalg.solve(ideal_cell, cell)
+            assert deformation == pytest.approx(deformation.T, abs=1e-9)
+            strains.append((deformation - np.eye(3))[np.triu_indices(3)])
+            shifts.append(positions - np.array(ideal) @ deformation)
+    assert len(strains) > 300
+    assert np.std(strains) == pytest.approx(0.015, rel=0.05)
+    assert np.std(np.concatenate(shifts)) == pytest.approx(0.06, rel=0.05)
+    assert len({z for numbers, *_ in made.values() for z in numbers}) > 50
+    assert made["aflow-Cu-A_cF4_225_a-0"][3:] == [{"kpts_density": 3.0}, False]
+    assert made["aflow-NaCl-AB_cF8_225_a_b-0"][3:] == [{"kpts_density": 2.0}, False]
+    assert made["oxide-NiO-0"][3:] == [{"kpts_density": 2.0}, True]
+    assert abs(np.linalg.det(made["oxide-NiO-0"][2])) == pytest.approx(4.177**3 / 4)
+
+
+@needs_gpaw
+def test_cathodes_are_layered_with_vacancies() -> None:
+    script = (
+        "import json\nfrom nmc import nmc\n"
+        "print(json.dumps([[a.get_chemical_symbols(), a.get_volume(), a.get_all_distances(mic=True).tolist(),\n"
+        "    a.info['moments'].tolist()] for a in nmc(20, 0)]))\n"
+    )
+    done = run(PYTHON, "-W", "ignore", "-c", script)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert {symbols.count("Li") for symbols, *_ in made} == {1, 2, 3}
+    for symbols, volume, distances, moments in made:
+        metals, oxygens = ([i for i, s in enumerate(symbols) if s in kind] for kind in (("Ni", "Mn", "Co"), ("O",)))
+        assert (len(metals), len(oxygens)) == (3, 6)
+        nearest = np.array(distances)[np.ix_(metals, oxygens)]
+        assert nearest.min() > 1.5  # an octahedron of about 1.95 Å, rattled
+        assert np.median(np.sort(nearest, axis=1)[:, :2]) == pytest.approx(1.9, abs=0.1)
+        assert volume == pytest.approx(2.87**2 * 14.2 * np.sqrt(0.75), rel=0.15)
+        assert [m > 0 for m in moments] == [s in ("Ni", "Mn", "Co") for s in symbols]
 
 
 @needs_gpaw
