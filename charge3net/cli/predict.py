@@ -150,9 +150,8 @@ def _all(
         try:
             predict_target(predictor, target, args, reference, clock, team)
         except Exception as error:  # whatever befalls one structure, the others are kept
-            if (len(targets) == 1 and len(args.structures) == 1) or not (
-                team.size == 1 or isinstance(error, InputError)
-            ):
+            known_to_all = team.size == 1 or isinstance(error, InputError)
+            if only_one or not known_to_all:
                 raise
             failures.append(_reason(target, error))
             if team.collects:
