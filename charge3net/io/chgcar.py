@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _AUGMENTATION = re.compile(rb"\s*augmentation occupancies(?: \(imaginary part\))?\s*(\d+|\*+)\s+(\d+)\s*")
 _NUMBERS = re.compile(rb"[\d\s.+\-EeDd*]*")
-_SLAB = 8  # planes turned round together at least: one cache line of the result
+_SLAB = 8  # planes turned round together, or a multiple: whole cache lines of the result
 _SLAB_VALUES = 1 << 18
 _FORMAT = NumberFormat(digits=11, width=18, zero_lead=True)
 _PER_LINE = 5
@@ -122,7 +122,8 @@ def _allocate(source: Source, channels: int, grid: Grid) -> Float[ndarray, "chan
 def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, "nx ny nz"]) -> None:
     """Fill ``values`` with ρ in e/Å³ from ρ·V with the first axis fastest, turned round slab by slab."""
     nx, ny, nz = grid.shape
-    slab = np.empty(min(max(_SLAB, _SLAB_VALUES // (nx * ny)), nz) * nx * ny)
+    planes_at_once = max(_SLAB_VALUES // (nx * ny * _SLAB), 1) * _SLAB
+    slab = np.empty(min(planes_at_once, nz) * nx * ny)
     filled, z = 0, 0
     for block in read_values(source, len(grid), what):
         while len(block):

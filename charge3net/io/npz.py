@@ -65,7 +65,7 @@ def write_npz(stream: BufferedIOBase, density: Density) -> None:
     Raises:
         InputError: for values that are not finite, and provenance that JSON cannot hold.
     """
-    if not np.isfinite(density.values).all():
+    if not all(np.isfinite(plane).all() for channel in density.values for plane in channel):
         raise InputError("only finite numbers can be written; the density holds NaN or infinity")
     values = density.values[0] if len(density.values) == 1 else density.values
     try:

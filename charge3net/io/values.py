@@ -14,7 +14,7 @@ from charge3net.io.files import Source
 from charge3net.io.numbers import parse_numbers
 
 _BLOCK = 32768  # values; the scratch arrays of a block stay in the cache
-_COMPILED_BLOCK = 1 << 16  # there is hardly any scratch, and each block starts threads
+_COMPILED_BLOCK = 1 << 17  # there is hardly any scratch, and each block starts threads
 
 
 def read_values(source: Source, count: int, what: str, row: int = 0) -> Iterator[ndarray]:

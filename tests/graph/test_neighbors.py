@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from charge3net.geometry import Geometry
+from charge3net.graph import neighbors
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.graph.collate import collate
 from charge3net.graph.neighbors import find_neighbors
 from charge3net.graph.types import DensityBatch
+from charge3net.kernels import torch_only
+from charge3net.kernels.library import library
 
 CUTOFF = 4.0
 CELLS = {
@@ -108,3 +111,59 @@ def test_collating_keeps_every_edge_vector():
     torch.testing.assert_close(
         joined.atoms.edge_vectors(torch.float64), torch.cat([b.atoms.edge_vectors(torch.float64) for b in batches])
     )
+
+
+@pytest.mark.skipif(library().handle is None, reason="no compiled kernels")
+def test_compiled_search_gives_pymatgens_edges_in_their_order():
+    """On random cells, also thin ones, with atoms and points far outside; pymatgen's search is the other path."""
+    rng = np.random.default_rng(7)
+    edges = 0
+    for _ in range(150):
+        cell = rng.normal(size=(3, 3)) * rng.uniform(1, 6)
+        if abs(np.linalg.det(cell)) < 1.5:
+            continue
+        n = int(rng.integers(1, 30))
+        geometry = Geometry(rng.integers(1, 9, n), rng.uniform(-3, 4, (n, 3)) @ cell, cell, rng.integers(0, 2, 3) > 0)
+        points, cutoff = rng.uniform(-5, 5, (20, 3)) @ cell, rng.uniform(0.5, 6)
+        points[0] = geometry.positions[0]
+        ours = find_neighbors(points, geometry, cutoff)
+        with torch_only():
+            theirs = find_neighbors(points, geometry, cutoff)
+        np.testing.assert_array_equal(ours.receivers, theirs.receivers)
+        np.testing.assert_array_equal(ours.senders, theirs.senders)
+        np.testing.assert_allclose(ours.shifts, theirs.shifts, rtol=0, atol=1e-10)
+        edges += len(ours.receivers)
+    assert edges > 50_000
+
+
+@pytest.mark.skipif(library().handle is None, reason="no compiled kernels")
+def test_order_is_receiver_sender_image():
+    """In 30 atoms of a cell smaller than the cutoff, by sorting."""
+    rng = np.random.default_rng(1)
+    cell = np.array([[2.5, 0.0, 0.0], [0.7, 3.0, 0.0], [-0.4, 0.3, 2.0]])
+    geometry = Geometry(np.full(30, 6), rng.uniform(-5, 5, (30, 3)), cell, np.ones(3, bool))
+    found = find_neighbors(rng.uniform(-5, 5, (40, 3)), geometry, CUTOFF)
+    images = np.rint(found.shifts @ np.linalg.inv(cell))
+    np.testing.assert_allclose(images @ cell, found.shifts, rtol=0, atol=1e-12)
+    rows = np.column_stack([found.receivers, found.senders, images])
+    np.testing.assert_array_equal(rows, np.unique(rows, axis=0))
+
+
+@pytest.mark.skipif(library().handle is None, reason="no compiled kernels")
+def test_threads_do_not_change_the_edges(monkeypatch):
+    rng = np.random.default_rng(2)
+    geometry = Geometry(np.full(50, 6), rng.uniform(0, 9, (50, 3)), np.eye(3) * 9.0, np.ones(3, bool))
+    points = rng.uniform(0, 9, (3000, 3))
+    monkeypatch.setattr(neighbors, "threads", lambda: 1)
+    alone = find_neighbors(points, geometry, CUTOFF)
+    monkeypatch.setattr(neighbors, "threads", lambda: 4)
+    together = find_neighbors(points, geometry, CUTOFF)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_cell_too_thin_for_the_compiled_search_is_searched_all_the_same():
+    """Images to ±4000 along the short vector: a chain of atoms 0.001 Å apart."""
+    geometry = Geometry(np.array([6]), np.zeros((1, 3)), np.diag([0.001, 20.0, 20.0]), np.array([True, False, False]))
+    found = find_neighbors(np.zeros((1, 3)), geometry, 4.0005)
+    assert len(found.receivers) == 2 * 4000 + 1

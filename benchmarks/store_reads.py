@@ -1,0 +1,264 @@
+"""Random probes of one material at a time, from the packed store and from other ways to keep densities.
+
+Protocol: ``--entries`` made-up densities of ``--points``³ float32 voxels (2 000 × 108³ are 10 GB) in a store, and as
+many in a ``.npy`` file each; ``--compressed`` of them in HDF5 (gzip 4, shuffle) and zarr (zstd), in chunks of 32³. A
+read takes ``--probes`` random voxels of one material. Cold: pages are first dropped from the page cache
+(``posix_fadvise``; caches of the disk and of a host remain), and every way reads materials that no other has touched.
+Warm: the same voxels again. Medians over ``--reads`` materials, and the 90th percentile; anonymous memory before and
+after. The files are removed.
+
+Rows named *idea* are not what the package does, but what it could do: ``MADV_RANDOM``, the pages announced at once
+(``MADV_WILLNEED``), and voxels stored in a fixed pseudo-random order, of which a contiguous piece is read.
+
+    python benchmarks/store_reads.py [--smoke] [--folder DIR] [--out results/store_reads.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import anonymous_mb, machine, write_result
+from numpy import ndarray
+
+from charge3net.data.store import Store, StoreWriter
+from charge3net.density import Density
+from charge3net.geometry import Geometry
+from charge3net.grid import Grid
+
+Reader = Callable[[int, ndarray], ndarray]
+_PAGE = mmap.PAGESIZE
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to keep and read densities.
+
+    Attributes:
+        name: of the row.
+        open: gives a reader of (number of the material, flat voxel indices); called anew after pages were dropped.
+        files: what to drop from the page cache.
+        materials: numbers of the materials it reads.
+    """
+
+    name: str
+    open: Callable[[], Reader]
+    files: Sequence[Path]
+    materials: range
+
+
+def made_up(number: int, points: int) -> Density:
+    """Eight Gaussians in a cubic cell of 0.09 Å per voxel; noise in the last bits, as in a real density."""
+    rng = np.random.default_rng(number)
+    edge = 0.09 * points
+    positions = rng.uniform(0, edge, (8, 3))
+    axis = np.arange(points) * edge / points
+    distance = (axis - positions[:, :, None] + edge / 2) % edge - edge / 2
+    a, b, c = np.exp(-(distance**2) / 0.8).astype(np.float32).transpose(1, 0, 2)
+    values = np.matmul((a[:, :, None] * b[:, None, :]).reshape(8, -1).T, c).reshape(points, points, points)
+    values += np.float32(1e-3) * rng.random(values.shape, dtype=np.float32)
+    cell = np.eye(3) * edge
+    geometry = Geometry(np.full(8, 14), positions, cell, np.ones(3, dtype=bool))
+    return Density(geometry, Grid(cell, (points, points, points)), values)
+
+
+def drop(files: Sequence[Path]) -> None:
+    """Write what is not yet on disk, then drop the files' pages (none may be mapped)."""
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def milliseconds(read: Reader, materials: range, draws: Callable[[int], ndarray]) -> tuple[list[float], float]:
+    """Of each read, and a sum over what was read."""
+    times, total = [], 0.0
+    for number in materials:
+        index = draws(number)
+        start = time.perf_counter()
+        values = read(number, index)
+        times.append((time.perf_counter() - start) * 1e3)
+        total += float(values.sum(dtype=np.float64))
+    return times, total
+
+
+def measure(way: Way, draws: Callable[[int], ndarray]) -> dict[str, Any]:
+    """Cold, then warm."""
+    drop(way.files)
+    read = way.open()
+    before = anonymous_mb()
+    cold, first = milliseconds(read, way.materials, draws)
+    warm, second = milliseconds(read, way.materials, draws)
+    assert first == second
+    row: dict[str, Any] = {"way": way.name, "reads": len(cold), "memory_growth_mb": anonymous_mb() - before}
+    for name, times in (("cold", cold), ("warm", warm)):
+        row |= {f"{name}_ms": float(np.median(times)), f"{name}_ms_90": float(np.quantile(times, 0.9))}
+    print(
+        f"| {way.name} | {row['cold_ms']:.3f} | {row['cold_ms_90']:.3f} | {row['warm_ms']:.4f} |"
+        f" {row['memory_growth_mb']:+.1f} |",
+        flush=True,
+    )
+    return row
+
+
+def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
+    """The store, as the package reads it, and ideas; each with materials of its own."""
+    with StoreWriter(folder / "store") as writer:
+        for number in range(entries):
+            writer.add(str(number), made_up(number, points))
+    shards = sorted((folder / "store").glob("*.bin"))
+
+    def package() -> Reader:
+        store = Store(folder / "store")
+        return lambda number, index: store[str(number)].values.reshape(-1)[index]
+
+    def advised(advise: Callable[[mmap.mmap, int, ndarray], None]) -> Callable[[], Reader]:
+        def open_shards() -> Reader:
+            lines = (folder / "store" / "index.jsonl").read_text(encoding="utf-8").splitlines()[1:]
+            records = {record["key"]: record for record in map(json.loads, lines)}
+            maps = {shard.name: np.memmap(shard, np.uint8, mode="r") for shard in shards}
+
+            def read(number: int, index: ndarray) -> ndarray:
+                record = records[str(number)]
+                shard, offset = maps[record["shard"]], record["offset"]
+                advise(shard._mmap, offset, index)  # type: ignore[attr-defined]
+                return shard[offset : offset + points**3 * 4].view(np.float32)[index]
+
+            return read
+
+        return open_shards
+
+    def announce(pages: mmap.mmap, offset: int, index: ndarray) -> None:
+        for page in np.unique((offset + 4 * index) // _PAGE):
+            pages.madvise(mmap.MADV_WILLNEED, int(page) * _PAGE, _PAGE)
+
+    def at_random(pages: mmap.mmap, offset: int, index: ndarray) -> None:
+        first = offset // _PAGE * _PAGE
+        pages.madvise(mmap.MADV_RANDOM, first, min(points**3 * 4 + _PAGE, len(pages) - first))
+
+    def piece() -> Reader:
+        store = Store(folder / "store")
+
+        def read(number: int, index: ndarray) -> ndarray:
+            start = int(index[0]) % (points**3 - len(index))
+            return store[str(number)].values.reshape(-1)[start : start + len(index)]
+
+        return read
+
+    def whole() -> Reader:
+        store = Store(folder / "store")
+        return lambda number, index: np.array(store[str(number)].values).reshape(-1)[index]
+
+    opened = {
+        "store": package,
+        "idea: MADV_RANDOM": advised(at_random),
+        "idea: pages announced (MADV_WILLNEED)": advised(announce),
+        "idea: voxels in pseudo-random order": piece,
+        "store, all voxels": whole,
+    }
+    step = entries // len(opened)
+    for i, (name, way) in enumerate(opened.items()):
+        yield Way(name, way, shards, range(i * step, i * step + min(step, reads)))
+
+
+def npy_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
+    """A .npy file for each material, mapped."""
+    for number in range(entries):
+        np.save(folder / f"{number}.npy", made_up(number, points).values[0])
+
+    def read(number: int, index: ndarray) -> ndarray:
+        return np.load(folder / f"{number}.npy", mmap_mode="r").reshape(-1)[index]
+
+    yield Way("npy per material", lambda: read, sorted(folder.glob("*.npy")), range(min(entries, reads)))
+
+
+def hdf5_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
+    """One HDF5 file; the chunks that 200 random voxels touch are nearly all, so the whole data set is read."""
+    import h5py
+
+    chunk = min(32, points)
+    with h5py.File(folder / "all.h5", "w") as file:
+        for number in range(entries):
+            kwargs = {"chunks": (chunk,) * 3, "compression": "gzip", "compression_opts": 4, "shuffle": True}
+            file.create_dataset(str(number), data=made_up(number, points).values[0], **kwargs)
+
+    def opened() -> Reader:
+        file = h5py.File(folder / "all.h5", "r")
+        return lambda number, index: file[str(number)][()].reshape(-1)[index]
+
+    yield Way("HDF5, gzip 4", opened, [folder / "all.h5"], range(min(entries, reads)))
+
+
+def zarr_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
+    """One zarr array for each material."""
+    import zarr
+
+    chunk = min(32, points)
+    group = zarr.open_group(str(folder / "all.zarr"), mode="w")
+    for number in range(entries):
+        group.create_array(str(number), data=made_up(number, points).values[0], chunks=(chunk,) * 3)
+
+    def opened() -> Reader:
+        store = zarr.open_group(str(folder / "all.zarr"), mode="r")
+        return lambda number, index: np.asarray(store[str(number)][:]).reshape(-1)[index]
+
+    files = [path for path in (folder / "all.zarr").rglob("*") if path.is_file()]
+    yield Way("zarr, zstd", opened, files, range(min(entries, reads)))
+
+
+def main() -> None:
+    """Make, measure and remove, one way to keep densities after the other."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entries", type=int, default=2000, help="densities in the store and as .npy files")
+    parser.add_argument("--compressed", type=int, default=100, help="densities in HDF5 and zarr")
+    parser.add_argument("--points", type=int, default=108, help="voxels along each axis")
+    parser.add_argument("--probes", type=int, default=200, help="voxels in a read")
+    parser.add_argument("--reads", type=int, default=400, help="reads of each way at most")
+    parser.add_argument("--folder", type=Path, help="where to put the files (a temporary folder by default)")
+    parser.add_argument("--smoke", action="store_true", help="20 densities of 24³ voxels: does it run?")
+    parser.add_argument("--out", type=Path, help="file for the numbers as JSON")
+    options = parser.parse_args()
+    if options.smoke:
+        options.entries, options.compressed, options.points = 20, 4, 24
+    needed = 1.1 * options.entries * options.points**3 * 4
+    free = shutil.disk_usage(options.folder or tempfile.gettempdir()).free
+    if free < 2 * needed:
+        parser.error(f"{2 * needed / 1e9:.0f} GB of free disk are wanted, {free / 1e9:.0f} GB are there: --folder DIR")
+
+    def draws(number: int) -> ndarray:
+        return np.random.default_rng(10**6 + number).integers(0, options.points**3, options.probes)
+
+    rows, skipped = [], {}
+    print("| way | cold ms | cold ms, 90 % | warm ms | memory MB |\n| --- | ---: | ---: | ---: | ---: |")
+    for ways, package, count in (
+        (store_ways, "", options.entries),
+        (npy_ways, "", options.entries),
+        (hdf5_ways, "h5py", options.compressed),
+        (zarr_ways, "zarr", options.compressed),
+    ):
+        if package and find_spec(package) is None:
+            skipped[package] = "not installed"
+            print(f"| {package} | not installed | | | |")
+            continue
+        with tempfile.TemporaryDirectory(dir=options.folder, prefix="store_reads.") as name:
+            rows += [measure(way, draws) for way in ways(Path(name), count, options.points, options.reads)]
+    if options.out:
+        settings = {k: getattr(options, k) for k in ("entries", "compressed", "points", "probes", "reads")}
+        result = {"settings": settings, "machine": machine(["numpy", "h5py", "zarr"]), "rows": rows, "skipped": skipped}
+        write_result(options.out, result)
+
+
+if __name__ == "__main__":
+    main()
