@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -52,7 +53,7 @@ class DensityReader:
         self, model: DensityModel, geometry: Geometry, atoms: AtomGraph, edge_budget: int, clock: Clock
     ) -> None:
         self.model, self.geometry, self.edge_budget, self.clock = model, geometry, edge_budget, clock
-        with clock("atoms"), torch.no_grad():
+        with clock("atoms"), torch.no_grad(), _one_thread():
             self.state = model.encode_atoms(atoms.to(model.device))
             reason = why_not(model)
             self.compiled = None if reason else CompiledRead(model, self.state, geometry)
@@ -72,7 +73,7 @@ class DensityReader:
             values: needed in the process that collects; contiguous, in C order or with the first axis fastest. It is
                 written front to back, such that it may lie in a file.
             grid: in the coordinates of the structure.
-            symmetry: read irreducible voxels only, and copy them to the others; ``values`` is then in C order.
+            symmetry: read irreducible voxels only, and copy them to the others.
             report: called with the points read and to be read.
             processes: those who read this grid together.
 
@@ -87,9 +88,9 @@ class DensityReader:
         chosen = symmetry.representatives
         few = np.empty((self.model.channels, len(chosen)), dtype=self.dtype)
         self._read_shared(few, grid, len(chosen), lambda a, b: chosen[a:b], report, processes)
-        if flat is not None:
+        if values is not None:
             with self.clock("spreading"):
-                for channel, read in zip(flat, few, strict=True):
+                for channel, read in zip(values, few, strict=True):
                     symmetry.spread(read, channel)
 
     @property
@@ -186,6 +187,17 @@ class DensityReader:
                 f"the model predicts a number that is not finite at ({where}) Å; check model and structure"
             )
         return block
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Many small operations: with more threads they wait for each other, on a busy machine for seconds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def split_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:

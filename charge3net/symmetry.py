@@ -54,9 +54,14 @@ class GridSymmetry:
         """Voxels per irreducible voxel."""
         return len(self.orbit) / len(self.representatives)
 
-    def spread(self, values: Shaped[ndarray, "irreducible"], out: Shaped[ndarray, "voxels"]) -> None:
+    def spread(self, values: Shaped[ndarray, "irreducible"], out: Shaped[ndarray, "nx ny nz"]) -> None:
         """Copy the values at the representatives to all voxels, into ``out``."""
-        np.take(values, self.orbit, out=out, mode="clip")  # "clip" writes into out without a buffer
+        orbit = self.orbit.reshape(out.shape)
+        if out.flags.c_contiguous:
+            np.take(values, orbit, out=out, mode="clip")  # "clip" writes into out without a buffer
+            return
+        for plane, names in zip(out, orbit, strict=True):
+            plane[...] = values[names]
 
 
 def find_grid_symmetry(geometry: Geometry, grid: Grid, proper: bool = False) -> GridSymmetry:

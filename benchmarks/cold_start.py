@@ -1,0 +1,93 @@
+"""The whole command from a cold start: ``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``.
+
+Protocol: ChargE3Net L = 4, mul = 500 with seeded random weights; for each crystal a new Python process, imports and
+writing included, ``--rounds`` times; medians of the clock, of the processor time (all threads), and the largest memory.
+Processor time is what a quiet machine would take on one core. The parts are those of ``--profile``, by the clock.
+
+    python -m benchmarks.cold_start [--rounds 3] [--threads 2] [--out results/cold_start.json] [--smoke]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.machine import ROOT, machine, write_result
+from benchmarks.structures import structures
+from charge3net.checkpoint import ModelCard, save_model
+from charge3net.models.charge3net import ChargE3Net
+
+CRYSTALS = ("NaCl", "BaVS3", "LiCoO2", "TiO2", "SrTiO3")
+
+_PART = re.compile(r"^  (.+?) +([\d.]+) s +[\d.]+ %$", re.MULTILINE)
+
+
+def full_size_model(folder: Path) -> Path:
+    """A checkpoint folder with the model that the benchmarks predict with."""
+    torch.manual_seed(0)
+    model = ChargE3Net()
+    save_model(folder / "model", model, ModelCard.of(model))
+    return folder / "model"
+
+
+def predict(arguments: list[str]) -> dict[str, Any]:
+    """Run the command in a new process: seconds by the clock, of the processor, per part; MB."""
+    command = [sys.executable, "-m", "charge3net.cli.main", "predict", *arguments, "--overwrite", "--profile", "-q"]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{said}")
+    return {
+        "wall": time.perf_counter() - start,
+        "processor": usage.ru_utime + usage.ru_stime,
+        "memory_mb": usage.ru_maxrss / 1024,
+        "parts": {name: float(seconds) for name, seconds in _PART.findall(said)},
+    }
+
+
+def main() -> None:
+    """Run, print, and write the result if asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--smoke", action="store_true", help="one crystal, once, on a small grid")
+    args = parser.parse_args()
+    shape = ["--shape", *(["12"] * 3 if args.smoke else ["60"] * 3)]
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in (CRYSTALS[:1] if args.smoke else CRYSTALS)}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        model = full_size_model(folder)
+        for name in runs:
+            structures()[name].to_structure().sort().to(str(folder / f"POSCAR.{name}"), fmt="poscar")
+        for _ in range(1 if args.smoke else args.rounds):
+            for name in runs:
+                files = [str(folder / f"POSCAR.{name}"), "--model", str(model), "-o", str(folder / f"CHGCAR.{name}")]
+                runs[name].append(predict([*files, *shape, "--threads", str(args.threads)]))
+    medians = {
+        name: {key: statistics.median(run[key] for run in of_one) for key in ("wall", "processor", "memory_mb")}
+        for name, of_one in runs.items()
+    }
+    for name, median in medians.items():
+        print(f"{name:<8}" + "".join(f"{key} {value:8.2f}   " for key, value in median.items()))
+    protocol = {"rounds": args.rounds, "threads": args.threads, "shape": shape[1:]}
+    result = {"protocol": protocol, "machine": machine(["torch", "e3nn", "numpy"]), "medians": medians, "runs": runs}
+    if args.out is not None:
+        write_result(args.out, result)
+
+
+if __name__ == "__main__":
+    main()
