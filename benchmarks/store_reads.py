@@ -7,8 +7,8 @@ read takes ``--probes`` random voxels of one material. Cold: pages are first dro
 Warm: the same voxels again. Medians over ``--reads`` materials, and the 90th percentile; anonymous memory before and
 after. The files are removed.
 
-Rows named *idea* are not what the package does, but what it could do: ``MADV_RANDOM``, the pages announced at once
-(``MADV_WILLNEED``), and voxels stored in a fixed pseudo-random order, of which a contiguous piece is read.
+A shuffled store has as many densities again; a read takes ``--probes`` voxels in one piece. Rows named *idea* are not
+what the package does: ``MADV_RANDOM``, and the pages announced at once (``MADV_WILLNEED``).
 
     python benchmarks/store_reads.py [--smoke] [--folder DIR] [--out results/store_reads.json]
 """
@@ -148,29 +148,46 @@ def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[
         first = offset // _PAGE * _PAGE
         pages.madvise(mmap.MADV_RANDOM, first, min(points**3 * 4 + _PAGE, len(pages) - first))
 
-    def piece() -> Reader:
-        store = Store(folder / "store")
-
-        def read(number: int, index: ndarray) -> ndarray:
-            start = int(index[0]) % (points**3 - len(index))
-            return store[str(number)].values.reshape(-1)[start : start + len(index)]
-
-        return read
-
     def whole() -> Reader:
         store = Store(folder / "store")
-        return lambda number, index: np.array(store[str(number)].values).reshape(-1)[index]
+        return lambda number, index: np.array(store[str(number)].stored[0])[index]
 
     opened = {
         "store": package,
         "idea: MADV_RANDOM": advised(at_random),
         "idea: pages announced (MADV_WILLNEED)": advised(announce),
-        "idea: voxels in pseudo-random order": piece,
         "store, all voxels": whole,
     }
     step = entries // len(opened)
     for i, (name, way) in enumerate(opened.items()):
         yield Way(name, way, shards, range(i * step, i * step + min(step, reads)))
+
+
+def shuffled_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
+    """The store with voxels in pseudo-random order, as the package reads it."""
+    with StoreWriter(folder / "store", shuffled=True) as writer:
+        for number in range(entries):
+            writer.add(str(number), made_up(number, points))
+
+    def pieces() -> Reader:
+        store = Store(folder / "store")
+
+        def read(number: int, index: ndarray) -> ndarray:
+            entry = store[str(number)]
+            positions = (int(index[0]) + np.arange(len(index))) % len(entry.grid)
+            entry.voxels(positions)  # the points need them
+            return entry.stored[0, positions]
+
+        return read
+
+    def whole() -> Reader:
+        store = Store(folder / "store")
+        return lambda number, index: store[str(number)].values.reshape(-1)[index]
+
+    shards = sorted((folder / "store").glob("*.bin"))
+    step = entries // 2
+    yield Way("shuffled store", pieces, shards, range(min(step, reads)))
+    yield Way("shuffled store, all voxels", whole, shards, range(step, step + min(step, reads)))
 
 
 def npy_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
@@ -244,6 +261,7 @@ def main() -> None:
     print("| way | cold ms | cold ms, 90 % | warm ms | memory MB |\n| --- | ---: | ---: | ---: | ---: |")
     for ways, package, count in (
         (store_ways, "", options.entries),
+        (shuffled_ways, "", options.entries),
         (npy_ways, "", options.entries),
         (hdf5_ways, "h5py", options.compressed),
         (zarr_ways, "zarr", options.compressed),

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--valence", type=Path, metavar="JSON", help='valence electrons, {"Si": 4, …}, to check ∫ρ of each file against'
     )
+    build.add_argument(
+        "--shuffled", action="store_true", help="voxels in pseudo-random order: for sets larger than the memory"
+    )
     build.add_argument("--strict", action="store_true", help="exit with status 1 if any file was rejected")
     info = commands.add_parser("info", help="what a store holds")
     info.add_argument("store", type=Path)
@@ -68,7 +71,8 @@ def _build(args: argparse.Namespace) -> int:
 
     files = find_files(args.inputs)
     valence = None if args.valence is None else read_valence(args.valence)
-    result = build_store(files, args.output, jobs=args.jobs, resume=args.resume, valence=valence)
+    shuffled = args.shuffled or None
+    result = build_store(files, args.output, args.jobs, args.resume, valence, shuffled=shuffled)
     print(f"{args.output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
     for key, reason in result.rejected.items():
         print(f"rejected {key}: {reason}", file=sys.stderr)
@@ -140,6 +144,7 @@ def _info(args: argparse.Namespace) -> int:
     rows = {"store": str(args.store), "entries": f"{len(store)} ({len(store.rejected())} rejected)"}
     if len(store):
         rows |= _describe([_row(store[key]) for key in store])
+    rows["voxel order"] = "pseudo-random" if store.shuffled else "C"
     rows["content hash"] = store.hash()
     for name, value in rows.items():
         print(f"{name:<14}{value}")

@@ -118,6 +118,7 @@ def build_store(
     resume: bool = False,
     valence: Mapping[str, float] | None = None,
     read: Callable[[Any], FileContent] = read_content,
+    shuffled: bool | None = None,
 ) -> BuildResult:
     """Read every file into a store; bad files are listed in it and do not stop the rest.
 
@@ -130,6 +131,7 @@ def build_store(
         resume: go on with a store that exists; entries it has are not read again.
         valence: valence electrons per element, to check ∫ρ against where the file does not say how many there are.
         read: reads one file in a process of its own; what goes wrong becomes the ``problem``, nothing is raised.
+        shuffled: see :class:`~charge3net.data.store.StoreWriter`.
 
     Raises:
         InputError: if the store exists and ``resume`` is False, or a reading process dies.
@@ -142,7 +144,7 @@ def build_store(
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     if jobs < 1:
         raise InputError(f"at least one process must read, found jobs={jobs}")
-    with StoreWriter(output) as writer:
+    with StoreWriter(output, shuffled=shuffled) as writer:
         before = len(writer)
         todo = {key: path for key, path in files.items() if not writer.done(key)}
         interval = 0.2 if sys.stderr.isatty() else 30.0

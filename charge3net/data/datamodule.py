@@ -127,6 +127,7 @@ class DensityDataModule(pl.LightningDataModule):
             "training materials (hash)": Split(tuple(self.train_keys), ()).hash,
             "probes per structure": self.train_data.n_probes,
             "structures per step over all processes": self.batch_size * self._place()[1],
+            "pseudo-random order of voxels": self.store.shuffled,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -136,9 +137,10 @@ class DensityDataModule(pl.LightningDataModule):
             InputError: if the data differ from those of the run that is resumed.
         """
         for name, now in self.state_dict().items():
-            if state_dict[name] != now:
+            before = state_dict.get(name, False)  # runs of the first version had no shuffled stores
+            if before != now:
                 raise InputError(
-                    f"cannot resume: {name} was {state_dict[name]} and is now {now}; "
+                    f"cannot resume: {name} was {before} and is now {now}; "
                     "resume with the same data settings, or start a new run from the weights"
                 )
 

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch.utils.data import Dataset
 
-from charge3net.data.sampling import fixed_voxels, sample_voxels
+from charge3net.data.sampling import fixed_voxels, sample_piece, sample_voxels
 from charge3net.data.store import Store, StoreEntry
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -85,12 +85,14 @@ class StructureDataset(Dataset[DensityBatch]):
             self._cached_bytes -= self._cache.popitem(last=False)[1][3]
         return entry, geometry, atoms
 
-    def read(self, key: str, index: Int[ndarray, "probes"]) -> DensityBatch:
-        """One structure with probes at these voxels (flat indices); the target is float32 e/Å³."""
+    def read(self, key: str, positions: Int[ndarray, "probes"]) -> DensityBatch:
+        """One structure with probes at the voxels that are stored at these positions; the target is float32 e/Å³.
+
+        Positions are flat indices (C order), or others in a shuffled store.
+        """
         entry, geometry, atoms = self.structure(key)
-        probes = build_probe_graph(geometry, entry.grid.points(index), self.cutoff)
-        values = entry.values[: self.channels].reshape(self.channels, -1)
-        target = torch.from_numpy(values[:, index].T.copy())
+        probes = build_probe_graph(geometry, entry.grid.points(entry.voxels(positions)), self.cutoff)
+        target = torch.from_numpy(entry.stored[: self.channels, positions].T.copy())
         return DensityBatch(atoms=atoms, probes=probes, target=target, keys=(key,))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -100,8 +102,8 @@ class StructureDataset(Dataset[DensityBatch]):
 class ProbeDataset(StructureDataset):
     """Training samples: item ``(epoch, position)`` is ``keys[position]`` with that epoch's random probes.
 
-    The probes depend on (seed, epoch, key) only, see :func:`charge3net.data.sampling.sample_voxels`; the pairs come
-    from :class:`charge3net.data.sampling.StepSampler`.
+    The probes depend on (seed, epoch, key) only, see :func:`charge3net.data.sampling.sample_voxels` (of a shuffled
+    store ``sample_piece``); the pairs come from :class:`charge3net.data.sampling.StepSampler`.
     """
 
     def __getitem__(self, item: tuple[int, int]) -> DensityBatch:
@@ -109,7 +111,8 @@ class ProbeDataset(StructureDataset):
         key = self.keys[position]
         n_voxels = len(self.structure(key)[0].grid)
         n_probes = n_voxels if self.n_probes is None else self.n_probes
-        return self.read(key, sample_voxels(n_voxels, n_probes, self.seed, epoch, key))
+        draw = sample_piece if self.store.shuffled else sample_voxels
+        return self.read(key, draw(n_voxels, n_probes, self.seed, epoch, key))
 
 
 class FixedProbeDataset(StructureDataset):
@@ -121,7 +124,7 @@ class FixedProbeDataset(StructureDataset):
     def __getitem__(self, item: int) -> DensityBatch:
         key = self.keys[item]
         n_voxels = len(self.structure(key)[0].grid)
-        return self.read(key, fixed_voxels(n_voxels, self.n_probes, self.seed, key))
+        return self.read(key, fixed_voxels(n_voxels, self.n_probes, self.seed, key, self.store.shuffled))
 
 
 def check_keys(store: Store, keys: Sequence[str], channels: int) -> None:

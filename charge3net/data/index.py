@@ -23,6 +23,8 @@ from charge3net.errors import InputError
 INDEX = "index.jsonl"
 REJECTED = "rejected.jsonl"
 HEADER = {"format": "charge3net-store", "version": 1}
+#: Of a store that keeps voxels in the order of :mod:`charge3net.data.order`.
+SHUFFLED_HEADER = {"format": "charge3net-store", "version": 2, "order": "shuffled"}
 FLOAT = np.dtype("<f4")
 
 #: Entries start at multiples of this many bytes in a shard.
@@ -101,17 +103,28 @@ def find_lines(folder: Path) -> Lines:
     return lines
 
 
-def _check_header(folder: Path, line: bytes) -> None:
+def is_shuffled(folder: Path) -> bool:
+    """Whether a store keeps voxels in pseudo-random order.
+
+    Raises:
+        InputError: as :func:`find_lines`.
+    """
+    with open(folder / INDEX, "rb") as file:
+        return _check_header(folder, file.readline()) == SHUFFLED_HEADER
+
+
+def _check_header(folder: Path, line: bytes) -> dict[str, Any]:
     header = None
     with contextlib.suppress(ValueError):
         header = json.loads(line)
     if not isinstance(header, dict) or header.get("format") != HEADER["format"]:
         raise InputError(f"{folder / INDEX} is not the index of a charge3net store: its first line is no header")
-    if header.get("version") != HEADER["version"]:
+    if header not in (HEADER, SHUFFLED_HEADER):
         raise InputError(
-            f"{folder} is a store of version {header.get('version')}, this charge3net reads version "
-            f"{HEADER['version']}; update charge3net or build the store again"
+            f"{folder} is a store of version {header.get('version')}, this charge3net reads versions "
+            "1 and 2; update charge3net or build the store again"
         )
+    return header
 
 
 def _key_of(line: bytes, folder: Path, number: int) -> str:
@@ -221,8 +234,8 @@ def check_entry(record: Mapping[str, Any], density: Density, electron_tolerance:
         )
 
 
-def open_index(folder: Path) -> IO[bytes]:
-    """The index, locked for one writer; folder and index are made if there is nothing yet.
+def open_index(folder: Path, shuffled: bool) -> IO[bytes]:
+    """The index, locked for one writer; folder and index are made if there is nothing yet (of a shuffled store or not).
 
     Raises:
         InputError: if the folder holds something else, or another process holds the lock.
@@ -238,7 +251,7 @@ def open_index(folder: Path) -> IO[bytes]:
         if others:
             raise InputError(f"{folder} is no store and not empty (it holds {others[0]}); name another folder")
         temporary = folder / f"{INDEX}.{os.getpid()}.tmp"
-        temporary.write_text(dump(HEADER) + "\n", encoding="utf-8")
+        temporary.write_text(dump(SHUFFLED_HEADER if shuffled else HEADER) + "\n", encoding="utf-8")
         os.replace(temporary, index)
     file = open(index, "r+b")  # noqa: SIM115 - the writer keeps it
     try:

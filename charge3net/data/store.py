@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from charge3net.data.index import (
@@ -34,12 +34,14 @@ from charge3net.data.index import (
     describe,
     dump,
     find_lines,
+    is_shuffled,
     open_index,
     read_rejected,
     repair,
     shard_name,
     sync,
 )
+from charge3net.data.order import shuffle, shuffled_voxels, unshuffle
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -54,9 +56,10 @@ class StoreEntry:
         key: the material's name, unique in the store.
         geometry: the atoms and the cell.
         grid: where the values live.
-        values: [channels, nx, ny, nz] in e/Å³, float32, read-only view of the file; channel 1, if there, is the
-            magnetisation (up − down).
-        baseline: [nx, ny, nz] superposition of atomic densities on the same grid in e/Å³, or None.
+        stored: [channels, voxels] in e/Å³, float32, read-only view of the file; channel 1, if there, is the
+            magnetisation (up − down). In C order, or shuffled (:mod:`charge3net.data.order`).
+        stored_baseline: [1, voxels] superposition of atomic densities on the same grid in e/Å³, or None.
+        shuffled: which of the two.
         formula: reduced formula.
         electrons: ∫ρ as found when the entry was written.
         electrons_expected: number of (valence) electrons it was checked against, or None.
@@ -68,8 +71,9 @@ class StoreEntry:
     key: str
     geometry: Geometry
     grid: Grid
-    values: Float[ndarray, "channels nx ny nz"]
-    baseline: Float[ndarray, "nx ny nz"] | None
+    stored: Float[ndarray, "channels voxels"]
+    stored_baseline: Float[ndarray, "1 voxels"] | None
+    shuffled: bool
     formula: str
     electrons: float
     electrons_expected: float | None = None
@@ -79,10 +83,28 @@ class StoreEntry:
     @property
     def channels(self) -> int:
         """1 (total density) or 2 (total, magnetisation)."""
-        return int(self.values.shape[0])
+        return int(self.stored.shape[0])
+
+    @property
+    def values(self) -> Float[ndarray, "channels nx ny nz"]:
+        """[channels, nx, ny, nz] in e/Å³: a view of the file, or sorted anew at each call where it is shuffled."""
+        return self._natural(self.stored).reshape(-1, *self.grid.shape)
+
+    @property
+    def baseline(self) -> Float[ndarray, "nx ny nz"] | None:
+        """[nx, ny, nz] superposition of atomic densities on the same grid in e/Å³, or None; as :attr:`values`."""
+        stored = self.stored_baseline
+        return None if stored is None else self._natural(stored).reshape(self.grid.shape)
+
+    def voxels(self, positions: Int[ndarray, "positions"]) -> Int[ndarray, "positions"]:
+        """Flat index (C order) of the voxels that stand at these positions of :attr:`stored`."""
+        return shuffled_voxels(positions, len(self.grid)) if self.shuffled else positions
+
+    def _natural(self, stored: ndarray) -> ndarray:
+        return unshuffle(stored) if self.shuffled else stored
 
     def density(self) -> Density:
-        """The entry as a Density (the values stay a view of the file)."""
+        """The entry as a Density (the values stay a view of the file where it is in C order)."""
         return Density(self.geometry, self.grid, self.values, provenance={"key": self.key, **self.meta})
 
 
@@ -92,6 +114,10 @@ class Store:
     Opening reads the names in the index and nothing else; ``store[key]`` parses one line and returns views of the
     memory-mapped shards. An open store can be pickled and survives a fork, so workers of a DataLoader can share it.
 
+    Attributes:
+        path: the folder.
+        shuffled: whether voxels are kept in pseudo-random order, see :class:`StoreWriter`.
+
     Raises:
         InputError: if the folder is not a store, or one of a newer version.
     """
@@ -99,6 +125,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._lines = find_lines(self.path)
+        self.shuffled = is_shuffled(self.path)
         self._open_files()
 
     def _open_files(self) -> None:
@@ -107,7 +134,7 @@ class Store:
             self._index = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_lines": self._lines}
+        return {"path": self.path, "shuffled": self.shuffled, "_lines": self._lines}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -145,8 +172,11 @@ class Store:
                 np.array(record["pbc"]),
             ),
             grid=grid,
-            values=self._view(key, record["shard"], record["offset"], (record["channels"], *grid.shape)),
-            baseline=None if baseline_at is None else self._view(key, record["shard"], baseline_at, grid.shape),
+            stored=self._view(key, record["shard"], record["offset"], (record["channels"], len(grid))),
+            stored_baseline=None
+            if baseline_at is None
+            else self._view(key, record["shard"], baseline_at, (1, len(grid))),
+            shuffled=self.shuffled,
             formula=record["formula"],
             electrons=record["electrons"],
             electrons_expected=record["electrons_expected"],
@@ -224,22 +254,33 @@ class StoreWriter:
 
     Args:
         path: folder of the store; made if it does not exist.
+        shuffled: keep voxels in a fixed pseudo-random order, so that random probes are one piece of the file: for sets
+            that do not fit into memory. Whole densities take longer to read. None: as the store is, in C order if new.
         electron_tolerance: allowed |∫ρ − expected| / expected.
         shard_bytes: a shard is closed when the next entry would make it longer than this.
 
     Raises:
-        InputError: if the folder holds something else, or another process writes to it.
+        InputError: if the folder holds something else or a store of the other order, or another process writes to it.
     """
 
     def __init__(
-        self, path: str | Path, electron_tolerance: float = ELECTRON_TOLERANCE, shard_bytes: int = 2**31
+        self,
+        path: str | Path,
+        electron_tolerance: float = ELECTRON_TOLERANCE,
+        shard_bytes: int = 2**31,
+        shuffled: bool | None = None,
     ) -> None:
         self.path = Path(path)
         self.electron_tolerance = electron_tolerance
         self.shard_bytes = shard_bytes
-        self._index = open_index(self.path)
+        self._index = open_index(self.path, bool(shuffled))
         try:
             self._lines = find_lines(self.path)
+            self.shuffled = is_shuffled(self.path)
+            if shuffled is not None and shuffled != self.shuffled:
+                raise InputError(
+                    f"{self.path} is {'' if self.shuffled else 'not '}a shuffled store; name another folder"
+                )
             self._shard, self._end = repair(self.path, self._index, self._lines)
             self._rejected = {k: r for k, r in read_rejected(self.path).items() if k not in self._lines}
         except BaseException:
@@ -319,11 +360,11 @@ class StoreWriter:
             self._shard, start = self._shard + 1, 0
         record["shard"], record["offset"] = shard_name(self._shard), start
         record["baseline_offset"] = None if baseline is None else start + values.nbytes
+        blocks = [values] if baseline is None else [values, baseline[None]]
         with open(self.path / record["shard"], "r+b" if start else "wb") as file:
             file.seek(start)
-            file.write(values.data)
-            if baseline is not None:
-                file.write(baseline.data)
+            for block in blocks:
+                file.write((shuffle(block) if self.shuffled else block).data)
             sync(file)
         line = dump(record).encode() + b"\n"
         at = self._index.seek(0, os.SEEK_END)
