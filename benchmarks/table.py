@@ -25,7 +25,7 @@ def read_grid(result: dict[str, Any]) -> list[str]:
     rows = []
     for case, of_case in result["cases"].items():
         for structure, one in of_case.items():
-            rate, wall, ratio = one["points_per_second"], one["wall_seconds"], f"**{one['ratio']:.0f}×**"
+            rate, wall, _ratio = one["points_per_second"], one["wall_seconds"], f"**{one['ratio']:.0f}×**"
             rows.append(
                 (
                     *(

@@ -45,9 +45,9 @@ def top_level_imports(file: Path) -> set[str]:
                 found.update(alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module.split(".")[0])
-            elif isinstance(node, ast.Try):
-                visit(node.body)
-            elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            elif isinstance(node, ast.Try) or (
+                isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test)
+            ):
                 visit(node.body)
 
     visit(ast.parse(file.read_text()).body)
