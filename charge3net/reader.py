@@ -82,7 +82,8 @@ class DensityReader:
         """
         flat = None if values is None else in_memory_order(values)
         if symmetry is None:
-            every = first_axis_fastest(grid.shape) if values is not None and is_first_axis_fastest(values) else None
+            turned = processes.share(lambda: values is not None and is_first_axis_fastest(values))
+            every = first_axis_fastest(grid.shape) if turned else None
             self._read_shared(flat, grid, len(grid), every, report, processes)
             return
         chosen = symmetry.representatives
