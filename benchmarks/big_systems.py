@@ -5,7 +5,7 @@ atoms and reads a grid with ``--spacing`` (the same number of points per atom fo
 the largest above that after imports and model. The exponent is the slope of log time over log atoms, from 640 atoms on.
 With ``--full`` also the command itself: 10 000 atoms, a grid of 0.2 Å, written as CHGCAR, all threads.
 
-    python -m benchmarks.big_systems [--sizes 10 80 640 2160 10000 21970] [--spacing 0.8] [--full] [--out …] [--smoke]
+    python -m benchmarks.big_systems [--sizes 10 80 640 2160 10000 21970 49130] [--spacing 0.8] [--full] [--out …] [--smoke]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from charge3net.grid import Grid
 from charge3net.progress import Clock
 from charge3net.reader import DensityReader
 
-SIZES = (10, 80, 640, 2160, 10_000, 21_970)
+SIZES = (10, 80, 640, 2160, 10_000, 21_970, 49_130)
 
 #: Atoms from which on the time per atom is looked at: below, what is done once per model counts.
 LARGE = 640

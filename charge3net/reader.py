@@ -18,6 +18,7 @@ from charge3net.graph.build import build_probe_graph
 from charge3net.graph.pieces import receiver_pieces
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.grid import Grid
+from charge3net.kernels.cell_list import cell_list
 from charge3net.kernels.read import CompiledRead, why_not
 from charge3net.models.base import DensityModel
 from charge3net.progress import Clock, Progress
@@ -27,7 +28,7 @@ from charge3net.symmetry import GridSymmetry
 #: Points searched for neighbours at once, at most; bounds the memory where there are no atoms.
 MAX_POINTS = 1 << 15
 
-#: From this many atoms on, what they send is computed for those that are heard only.
+#: From this many atoms on, they are sorted in space, and what they send is computed for those that are heard only.
 MANY_ATOMS = 256
 
 #: ``points(start, stop)`` gives the positions [stop − start, 3] Å of a range of points.
@@ -52,7 +53,8 @@ class DensityReader:
     def __init__(
         self, model: DensityModel, geometry: Geometry, atoms: AtomGraph, edge_budget: int, clock: Clock
     ) -> None:
-        self.model, self.geometry, self.edge_budget, self.clock = model, geometry, edge_budget, clock
+        self.model, self.edge_budget, self.clock = model, edge_budget, clock
+        self.geometry, atoms = sorted_in_space(geometry, atoms)
         with clock("atoms"), torch.no_grad(), _one_thread():
             self.state = model.encode_atoms(atoms.to(model.device))
             reason = why_not(model)
@@ -214,6 +216,24 @@ def split_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
             shifts=graph.shifts[edges],
             offsets=torch.tensor([0, probes.stop - probes.start]),
         )
+
+
+def sorted_in_space(geometry: Geometry, atoms: AtomGraph) -> tuple[Geometry, AtomGraph]:
+    """The atoms of a large structure in an order in which those that are neighbours in space are near in memory."""
+    if len(geometry) < MANY_ATOMS:
+        return geometry, atoms
+    order = cell_list(geometry).members.astype(np.int64)
+    places = torch.from_numpy(np.argsort(order))
+    receivers, edges = torch.sort(places[atoms.receivers], stable=True)
+    graph = AtomGraph(
+        numbers=atoms.numbers[order],
+        positions=atoms.positions[order],
+        senders=places[atoms.senders[edges]],
+        receivers=receivers,
+        shifts=atoms.shifts[edges],
+        offsets=atoms.offsets,
+    )
+    return Geometry(geometry.numbers[order], geometry.positions[order], geometry.cell, geometry.pbc), graph
 
 
 def only_heard(state: AtomState, probes: ProbeGraph) -> tuple[AtomState, ProbeGraph]:
