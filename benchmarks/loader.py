@@ -87,7 +87,7 @@ def measure(store: Store, workers: int, options: argparse.Namespace) -> dict[str
 
 def compare(store: Store, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each number of workers, and one for the path without kernels."""
-    rows = [{"search": status()["backend"], **measure(store, workers, options)} for workers in (0, 1, 2)]
+    rows = [{"search": status()["backend"], **measure(store, workers, options)} for workers in options.workers]
     with torch_only():
         rows.append({"search": "pymatgen", **measure(store, 0, options)})
     print("| search | workers | batches/s | batches/s of one core | search % | edges per batch | memory MB |")
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--probes", type=int, default=200, help="probes per structure")
     parser.add_argument("--cutoff", type=float, default=4.0, help="cutoff in Å")
     parser.add_argument("--batches", type=int, default=100, help="batches timed for each row")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], help="numbers of worker processes")
     parser.add_argument("--smoke", action="store_true", help="three batches: does it run?")
     parser.add_argument("--out", type=Path, help="file for the numbers as JSON")
     options = parser.parse_args()

@@ -1,14 +1,14 @@
 """Random probes of one material at a time, from the packed store and from other ways to keep densities.
 
-Protocol: ``--entries`` made-up densities of ``--points``³ float32 voxels (2 000 × 108³ are 10 GB) in a store, and as
-many in a ``.npy`` file each; ``--compressed`` of them in HDF5 (gzip 4, shuffle) and zarr (zstd), in chunks of 32³. A
-read takes ``--probes`` random voxels of one material. Cold: pages are first dropped from the page cache
-(``posix_fadvise``; caches of the disk and of a host remain), and every way reads materials that no other has touched.
-Warm: the same voxels again. Medians over ``--reads`` materials, and the 90th percentile; anonymous memory before and
-after. The files are removed.
+Protocol: ``--entries`` made-up densities of ``--points``³ float32 voxels (2 000 × 108³ are 10 GB) in a store, in a
+shuffled store, and in a ``.npy`` file each; ``--compressed`` of them in HDF5 (gzip 4, shuffle) and zarr (zstd), in chunks
+of 32³. A read takes ``--probes`` random voxels of one material. All files are made first and their pages dropped from the
+page cache (``posix_fadvise``; caches of the disk and of a host remain). Then all reads of all ways follow each other in
+random order, each of a material, picked at random, that nothing else touches: cold; and the same voxels once more: warm.
+Medians, and the 90th percentile; growth of anonymous memory over the reads. The files are removed.
 
-A shuffled store has as many densities again; a read takes ``--probes`` voxels in one piece. Rows named *idea* are not
-what the package does: ``MADV_RANDOM``, and the pages announced at once (``MADV_WILLNEED``).
+Of a shuffled store the voxels are one piece. Rows named *idea* are not what the package does: ``MADV_RANDOM``, and the
+pages announced at once (``MADV_WILLNEED``).
 
     python benchmarks/store_reads.py [--smoke] [--folder DIR] [--out results/store_reads.json]
 """
@@ -47,7 +47,7 @@ class Way:
 
     Attributes:
         name: of the row.
-        open: gives a reader of (number of the material, flat voxel indices); called anew after pages were dropped.
+        open: gives a reader of (number of the material, flat voxel indices); called after pages were dropped.
         files: what to drop from the page cache.
         materials: numbers of the materials it reads.
     """
@@ -55,7 +55,7 @@ class Way:
     name: str
     open: Callable[[], Reader]
     files: Sequence[Path]
-    materials: range
+    materials: Sequence[int]
 
 
 def made_up(number: int, points: int) -> Density:
@@ -82,35 +82,39 @@ def drop(files: Sequence[Path]) -> None:
         os.close(descriptor)
 
 
-def milliseconds(read: Reader, materials: range, draws: Callable[[int], ndarray]) -> tuple[list[float], float]:
-    """Of each read, and a sum over what was read."""
-    times, total = [], 0.0
-    for number in materials:
-        index = draws(number)
-        start = time.perf_counter()
-        values = read(number, index)
-        times.append((time.perf_counter() - start) * 1e3)
-        total += float(values.sum(dtype=np.float64))
-    return times, total
+def race(ways: Sequence[Way], draws: Callable[[int], ndarray]) -> list[dict[str, Any]]:
+    """Reads of all ways in random order, each cold and then warm: a row for each way."""
+    for way in ways:
+        drop(way.files)
+    readers = [way.open() for way in ways]
+    times: list[tuple[list[float], list[float]]] = [([], []) for _ in ways]
+    growth = [0.0] * len(ways)
+    schedule = [(i, number) for i, way in enumerate(ways) for number in way.materials]
+    for turn in np.random.default_rng(0).permutation(len(schedule)).tolist():
+        i, number = schedule[turn]
+        index, before, found = draws(number), anonymous_mb(), []
+        for kept in times[i]:
+            start = time.perf_counter()
+            found.append(readers[i](number, index))
+            kept.append((time.perf_counter() - start) * 1e3)
+        assert np.array_equal(found[0], found[1])
+        growth[i] += anonymous_mb() - before
+    return [row_of(way, *times[i], growth[i]) for i, way in enumerate(ways)]
 
 
-def measure(way: Way, draws: Callable[[int], ndarray]) -> dict[str, Any]:
-    """Cold, then warm."""
-    drop(way.files)
-    read = way.open()
-    before = anonymous_mb()
-    cold, first = milliseconds(read, way.materials, draws)
-    warm, second = milliseconds(read, way.materials, draws)
-    assert first == second
-    row: dict[str, Any] = {"way": way.name, "reads": len(cold), "memory_growth_mb": anonymous_mb() - before}
+def row_of(way: Way, cold: list[float], warm: list[float], growth: float) -> dict[str, Any]:
+    """Medians and percentiles, printed."""
+    row: dict[str, Any] = {"way": way.name, "reads": len(cold), "memory_growth_mb": growth}
     for name, times in (("cold", cold), ("warm", warm)):
         row |= {f"{name}_ms": float(np.median(times)), f"{name}_ms_90": float(np.quantile(times, 0.9))}
-    print(
-        f"| {way.name} | {row['cold_ms']:.3f} | {row['cold_ms_90']:.3f} | {row['warm_ms']:.4f} |"
-        f" {row['memory_growth_mb']:+.1f} |",
-        flush=True,
-    )
+    print(f"| {way.name} | {row['cold_ms']:.2f} | {row['cold_ms_90']:.2f} | {row['warm_ms']:.3f} | {growth:+.1f} |")
     return row
+
+
+def shares(entries: int, ways: int, reads: int) -> list[list[int]]:
+    """For each way that reads the same files, materials that the others do not read, from anywhere in the files."""
+    order = np.random.default_rng(1).permutation(entries).tolist()
+    return [order[i::ways][:reads] for i in range(ways)]
 
 
 def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
@@ -158,9 +162,8 @@ def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[
         "idea: pages announced (MADV_WILLNEED)": advised(announce),
         "store, all voxels": whole,
     }
-    step = entries // len(opened)
-    for i, (name, way) in enumerate(opened.items()):
-        yield Way(name, way, shards, range(i * step, i * step + min(step, reads)))
+    for (name, way), materials in zip(opened.items(), shares(entries, len(opened), reads), strict=True):
+        yield Way(name, way, shards, materials)
 
 
 def shuffled_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
@@ -185,9 +188,9 @@ def shuffled_ways(folder: Path, entries: int, points: int, reads: int) -> Iterat
         return lambda number, index: store[str(number)].values.reshape(-1)[index]
 
     shards = sorted((folder / "store").glob("*.bin"))
-    step = entries // 2
-    yield Way("shuffled store", pieces, shards, range(min(step, reads)))
-    yield Way("shuffled store, all voxels", whole, shards, range(step, step + min(step, reads)))
+    some, others = shares(entries, 2, reads)
+    yield Way("shuffled store", pieces, shards, some)
+    yield Way("shuffled store, all voxels", whole, shards, others)
 
 
 def npy_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
@@ -198,7 +201,7 @@ def npy_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Wa
     def read(number: int, index: ndarray) -> ndarray:
         return np.load(folder / f"{number}.npy", mmap_mode="r").reshape(-1)[index]
 
-    yield Way("npy per material", lambda: read, sorted(folder.glob("*.npy")), range(min(entries, reads)))
+    yield Way("npy per material", lambda: read, sorted(folder.glob("*.npy")), *shares(entries, 1, reads))
 
 
 def hdf5_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
@@ -215,7 +218,7 @@ def hdf5_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[W
         file = h5py.File(folder / "all.h5", "r")
         return lambda number, index: file[str(number)][()].reshape(-1)[index]
 
-    yield Way("HDF5, gzip 4", opened, [folder / "all.h5"], range(min(entries, reads)))
+    yield Way("HDF5, gzip 4", opened, [folder / "all.h5"], *shares(entries, 1, reads))
 
 
 def zarr_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[Way]:
@@ -232,34 +235,14 @@ def zarr_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[W
         return lambda number, index: np.asarray(store[str(number)][:]).reshape(-1)[index]
 
     files = [path for path in (folder / "all.zarr").rglob("*") if path.is_file()]
-    yield Way("zarr, zstd", opened, files, range(min(entries, reads)))
+    yield Way("zarr, zstd", opened, files, *shares(entries, 1, reads))
 
 
-def main() -> None:
-    """Make, measure and remove, one way to keep densities after the other."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--entries", type=int, default=2000, help="densities in the store and as .npy files")
-    parser.add_argument("--compressed", type=int, default=100, help="densities in HDF5 and zarr")
-    parser.add_argument("--points", type=int, default=108, help="voxels along each axis")
-    parser.add_argument("--probes", type=int, default=200, help="voxels in a read")
-    parser.add_argument("--reads", type=int, default=400, help="reads of each way at most")
-    parser.add_argument("--folder", type=Path, help="where to put the files (a temporary folder by default)")
-    parser.add_argument("--smoke", action="store_true", help="20 densities of 24³ voxels: does it run?")
-    parser.add_argument("--out", type=Path, help="file for the numbers as JSON")
-    options = parser.parse_args()
-    if options.smoke:
-        options.entries, options.compressed, options.points = 20, 4, 24
-    needed = 1.1 * options.entries * options.points**3 * 4
-    free = shutil.disk_usage(options.folder or tempfile.gettempdir()).free
-    if free < 2 * needed:
-        parser.error(f"{2 * needed / 1e9:.0f} GB of free disk are wanted, {free / 1e9:.0f} GB are there: --folder DIR")
-
-    def draws(number: int) -> ndarray:
-        return np.random.default_rng(10**6 + number).integers(0, options.points**3, options.probes)
-
-    rows, skipped = [], {}
-    print("| way | cold ms | cold ms, 90 % | warm ms | memory MB |\n| --- | ---: | ---: | ---: | ---: |")
-    for ways, package, count in (
+def make_all(folder: Path, options: argparse.Namespace) -> tuple[list[Way], dict[str, str]]:
+    """All files; the ways to read them, and why a package is left out."""
+    ways: list[Way] = []
+    skipped: dict[str, str] = {}
+    for make, package, count in (
         (store_ways, "", options.entries),
         (shuffled_ways, "", options.entries),
         (npy_ways, "", options.entries),
@@ -268,10 +251,42 @@ def main() -> None:
     ):
         if package and find_spec(package) is None:
             skipped[package] = "not installed"
-            print(f"| {package} | not installed | | | |")
+            print(f"{package} is not installed: left out")
             continue
-        with tempfile.TemporaryDirectory(dir=options.folder, prefix="store_reads.") as name:
-            rows += [measure(way, draws) for way in ways(Path(name), count, options.points, options.reads)]
+        place = folder / make.__name__
+        place.mkdir()
+        ways += make(place, count, options.points, options.reads)
+    return ways, skipped
+
+
+def main() -> None:
+    """Make, measure, remove."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entries", type=int, default=2000, help="densities in the store and as .npy files")
+    parser.add_argument("--compressed", type=int, default=100, help="densities in HDF5 and zarr")
+    parser.add_argument("--points", type=int, default=108, help="voxels along each axis")
+    parser.add_argument("--probes", type=int, default=200, help="voxels in a read")
+    parser.add_argument("--reads", type=int, default=200, help="reads of each way at most")
+    parser.add_argument("--folder", type=Path, help="where to put the files (a temporary folder by default)")
+    parser.add_argument("--smoke", action="store_true", help="20 densities of 24³ voxels: does it run?")
+    parser.add_argument("--out", type=Path, help="file for the numbers as JSON")
+    options = parser.parse_args()
+    if options.smoke:
+        options.entries, options.compressed, options.points = 20, 4, 24
+    needed = 3.3 * options.entries * options.points**3 * 4
+    free = shutil.disk_usage(options.folder or tempfile.gettempdir()).free
+    if free < 1.2 * needed:
+        parser.error(
+            f"{1.2 * needed / 1e9:.0f} GB of free disk are wanted, {free / 1e9:.0f} GB are there: --folder DIR"
+        )
+
+    def draws(number: int) -> ndarray:
+        return np.random.default_rng(10**6 + number).integers(0, options.points**3, options.probes)
+
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="store_reads.") as name:
+        ways, skipped = make_all(Path(name), options)
+        print("| way | cold ms | cold ms, 90 % | warm ms | memory MB |\n| --- | ---: | ---: | ---: | ---: |")
+        rows = race(ways, draws)
     if options.out:
         settings = {k: getattr(options, k) for k in ("entries", "compressed", "points", "probes", "reads")}
         result = {"settings": settings, "machine": machine(["numpy", "h5py", "zarr"]), "rows": rows, "skipped": skipped}
