@@ -1,13 +1,16 @@
-"""The compiled read: densities of a ChargE3Net on grids and at points, on the CPU, without an edge list.
+"""The compiled read: densities on grids and at points, on the CPU, without an edge list.
 
-What it computes is :meth:`ChargE3Net.read_density` with radial tables in place of the radial networks; the tables are
-checked against the networks when they are made (:mod:`charge3net.kernels.read_model`). How: docs/kernels.md.
+What it computes is a model's ``read_density`` with radial tables in place of the radial networks; the tables are
+checked against the networks when they are made (:mod:`charge3net.kernels.spline`). How: docs/kernels.md.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -21,19 +24,29 @@ from charge3net.grid import Grid
 from charge3net.kernels import enabled
 from charge3net.kernels.cell_list import cell_list
 from charge3net.kernels.library import library
-from charge3net.kernels.messages import MAX_L
 from charge3net.kernels.order import grid_blocks, grid_subset_blocks, point_blocks
-from charge3net.kernels.read_model import layout, pack_senders, read_weights
+from charge3net.kernels.packing import Layout, Packed
 from charge3net.models.base import DensityModel
-from charge3net.models.charge3net import ChargE3Net
-from charge3net.nn.convolution import ON_ATOM
 
 #: Points a thread takes at once: a multiple of the kernel's search region, or of its run of points when there are few.
 _CHUNK, _SMALL_CHUNK = 4096, 256
 
+#: Highest rotation order that is compiled.
+_MAX_L = 6
+
+#: Class of a model → module whose ``pack`` knows it. Classes, not names: a subclass may compute something else.
+_PACKERS = {
+    ("charge3net.models.charge3net", "ChargE3Net"): "charge3net.kernels.read_charge3net",
+    ("charge3net.models.painn", "PaiNNDensity"): "charge3net.kernels.read_painn",
+    ("charge3net.models.schnet", "SchNetDensity"): "charge3net.kernels.read_schnet",
+}
+
+#: Model → (what it was packed from, packed).
+_packed: WeakKeyDictionary[DensityModel, tuple[tuple[object, ...], Packed | None]] = WeakKeyDictionary()
+
 
 class _CellList(ctypes.Structure):
-    """``CellList`` of src/neighbors.h."""
+    """``CellList`` of src/cell_list.h."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("positions", "cell", "inverse", "low", "width")),
@@ -42,40 +55,24 @@ class _CellList(ctypes.Structure):
     )
 
 
-class _Channels(ctypes.Structure):
-    """``Channels`` of src/read_tile.h."""
+@cache
+def _job_of(network: type[ctypes.Structure]) -> type[ctypes.Structure]:
+    """``ReadJob<Network>`` of src/reading.h."""
 
-    _fields_ = (
-        *((name, ctypes.c_int32) for name in ("lmax", "n_steps")),
-        ("on_atom", ctypes.c_double),
-        *((name, ctypes.c_void_p) for name in ("vectors", "table", "senders")),
-    )
+    class Job(ctypes.Structure):
+        _fields_ = (
+            *((name, ctypes.c_int64) for name in ("n_points", "n_atoms", "out_stride")),
+            *((name, ctypes.c_void_p) for name in ("points", "targets", "out", "nothing")),
+            *((name, ctypes.c_int32) for name in ("n_threads", "chunk")),
+            ("atoms", _CellList),
+            ("network", network),
+        )
 
-
-class _Head(ctypes.Structure):
-    """``Head`` of src/read_head.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_int32) for name in ("n_layers", "n_scalars", "channels")),
-        *((name, ctypes.c_void_p) for name in ("bounds", "rows", "angle", "mix", "readout")),
-    )
-
-
-class _Job(ctypes.Structure):
-    """``ReadJob`` of src/read.cpp."""
-
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in ("n_points", "n_atoms", "out_stride")),
-        *((name, ctypes.c_void_p) for name in ("points", "targets", "out")),
-        ("atoms", _CellList),
-        ("channels", _Channels),
-        ("head", _Head),
-        *((name, ctypes.c_int32) for name in ("n_threads", "chunk")),
-    )
+    return Job
 
 
 class CompiledRead:
-    """One structure's density, ready to be read. Memory: some MB, and 6 kB per atom in the largest model.
+    """One structure's density, ready to be read. Memory: some MB, and 6 kB per atom in the largest ChargE3Net.
 
     Args:
         model: one that :func:`why_not` has nothing against.
@@ -87,26 +84,25 @@ class CompiledRead:
     """
 
     def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry) -> None:
-        reason, handle = why_not(model), library().handle
-        if reason or handle is None or not isinstance(model, ChargE3Net):
+        reason = why_not(model)
+        packed = None if reason else _pack(model)
+        if packed is None:
             raise InputError(f"the compiled kernels cannot read this model: {reason}")
-        weights = read_weights(model, handle)
-        assert weights is not None  # why_not has asked
         self.channels = model.channels
-        self._handle, self._weights, self._atoms = handle, weights, cell_list(geometry)
-        self._senders = pack_senders(model, state.layers, weights.vectors, layout(handle)[0])
-        job = self._job = _Job()
-        job.n_atoms = len(geometry)
+        self._packed, self._atoms = packed, cell_list(geometry)
+        self._senders = packed.senders(model, state)
+        self._job = _job_of(type(packed.network))()
+        self._job.n_atoms, self._job.nothing = len(geometry), packed.nothing.ctypes.data
         for name in (field[0] for field in _CellList._fields_ if field[0] != "cutoff"):
-            setattr(job.atoms, name, getattr(self._atoms, name).ctypes.data)
-        job.atoms.cutoff = model.cutoff
-        job.channels.lmax, job.channels.n_steps, job.channels.on_atom = model.lmax, weights.steps, ON_ATOM
-        job.channels.vectors, job.channels.table = weights.vectors.ctypes.data, weights.table.ctypes.data
-        job.channels.senders = self._senders.ctypes.data
-        job.head.n_layers = len(weights.bounds) - 1
-        job.head.channels, job.head.n_scalars = weights.readout.shape
-        for name in ("bounds", "rows", "angle", "mix", "readout"):
-            setattr(job.head, name, getattr(weights, name).ctypes.data)
+            setattr(self._job.atoms, name, getattr(self._atoms, name).ctypes.data)
+        self._job.atoms.cutoff = model.cutoff
+        self._job.network = packed.network
+        for path, array in self._senders.items():
+            *parts, name = path.split(".")
+            target = self._job.network
+            for part in parts:
+                target = getattr(target, part)
+            setattr(target, name, array.ctypes.data)
 
     def grid(
         self,
@@ -165,12 +161,12 @@ class CompiledRead:
         points, targets = np.ascontiguousarray(points), np.ascontiguousarray(targets, dtype=np.int64)
         if out.strides[1] != out.itemsize or len(out) != self.channels:
             raise ValueError(f"out must have {self.channels} contiguous row(s), found {out.shape}")
-        job = _Job.from_buffer_copy(self._job)
+        job = type(self._job).from_buffer_copy(self._job)
         job.n_points, job.points, job.targets = len(points), points.ctypes.data, targets.ctypes.data
         job.out, job.out_stride = out.ctypes.data, out.strides[0] // out.itemsize
         job.n_threads = torch.get_num_threads()
         job.chunk = _CHUNK if len(points) >= 8 * _CHUNK * job.n_threads else _SMALL_CHUNK
-        if self._handle.c3n_read(ctypes.byref(job)):
+        if getattr(library().handle, self._packed.function)(ctypes.byref(job)):
             raise MemoryError("no memory for reading a tile of points")
 
 
@@ -181,15 +177,29 @@ def why_not(model: DensityModel) -> str:
         return found.reason
     if not enabled():
         return "compiled kernels are switched off"
-    if type(model) is not ChargE3Net:
-        return f"no compiled read is written for {model.architecture}"
+    if (type(model).__module__, type(model).__qualname__) not in _PACKERS:
+        return f"no compiled read is written for {type(model).__name__}"
     if model.device.type != "cpu" or model.dtype != torch.float32:
         return f"the compiled read is for float32 on a cpu, not {str(model.dtype)[6:]} on {model.device.type}"
-    if model.lmax > MAX_L:
-        return f"the compiled read goes up to rotation order {MAX_L}, not {model.lmax}"
-    if read_weights(model, found.handle) is None:
+    if getattr(model, "lmax", 0) > _MAX_L:
+        return f"the compiled read goes up to rotation order {_MAX_L}"
+    if _pack(model) is None:
         return "no table of the radial functions is fine enough"
     return ""
+
+
+def _pack(model: DensityModel) -> Packed | None:
+    """The packed probe side, kept until the weights change; None when no table is fine enough."""
+    handle = library().handle
+    assert handle is not None
+    layout = Layout.of(handle)
+    tensors = [*model.parameters(), *model.buffers()]
+    state = (layout, *((t.data_ptr(), t._version) for t in tensors))
+    if model not in _packed or _packed[model][0] != state:
+        packer = import_module(_PACKERS[type(model).__module__, type(model).__qualname__])
+        with torch.no_grad():
+            _packed[model] = (state, packer.pack(model, layout))
+    return _packed[model][1]
 
 
 def read_grid(

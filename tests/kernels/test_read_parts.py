@@ -10,7 +10,8 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.kernels.cell_list import cell_list
 from charge3net.kernels.order import BLOCK, grid_blocks, grid_subset_blocks, point_blocks
-from charge3net.kernels.read_model import TOLERANCE, radial_tables
+from charge3net.kernels.read_charge3net import _weights_of
+from charge3net.kernels.spline import TOLERANCE, fit
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 
 SKEWED = np.array([[3.1, 0.0, 0.0], [1.9, 2.7, 0.0], [-1.2, 1.1, 3.4]])
@@ -30,20 +31,22 @@ def test_tables_are_the_networks(sharpness):
     basis, network = GaussianBasis(20, 4.0), RadialNet(20, 100, 30)
     with torch.no_grad():
         network.first.mul_(sharpness)
-        steps, error, tables = radial_tables([network], basis)
+        tables = fit([_weights_of(network, basis)], 4.0)
         lengths = torch.rand(4000, dtype=torch.float64) * 4.0
-        at_lengths = network.double()(basis.double()(lengths)).numpy()
-    off = np.abs(spline(tables[0], steps, lengths.numpy() / 4.0) - at_lengths).max(0) / np.abs(at_lengths).max(0)
-    assert error <= TOLERANCE
-    assert off.max() <= 1.2 * error  # the error was looked for at quarters of the steps only
+        exact = network.double()(basis.double()(lengths)).numpy()
+    found = spline(tables.coefficients[0], tables.steps, lengths.numpy() / 4.0)
+    error = (np.abs(found - exact).max(0) / np.abs(exact).max(0)).max()
+    assert tables.error <= TOLERANCE
+    assert error <= 1.2 * tables.error  # which was looked for at quarters of the steps only
 
 
-def test_networks_too_sharp_for_a_table_are_refused():
-    torch.manual_seed(0)
-    basis, network = GaussianBasis(20, 4.0), RadialNet(20, 100, 30)
-    with torch.no_grad():
-        network.first.mul_(300.0)
-        assert radial_tables([network], basis) is None
+def test_smooth_functions_need_few_steps_and_sharp_ones_have_no_table():
+    def gaussian(width):
+        return lambda r: torch.exp(-(((r[:, None] - 2.0) / width) ** 2))
+
+    smooth, sharp = fit([gaussian(2.0)], 4.0), fit([gaussian(0.2)], 4.0)
+    assert smooth.steps < sharp.steps
+    assert fit([gaussian(0.2), gaussian(0.005)], 4.0) is None
 
 
 @pytest.mark.parametrize("pbc", [(True, True, True), (True, False, True), (False, False, False)])

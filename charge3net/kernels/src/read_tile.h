@@ -1,13 +1,7 @@
-// A tile of probes and the edges that end in it; sums of messages into even scalars.
-//
-//   z[p, c] = Σ_{edges of p} w_c(r) · Σ_m B[atom, c, m] · Y_lm(direction)
-//
-// A channel c is a copy of an order l in one layer; those of all layers stand side by side, in vectors of W. The edges are
-// gone through once per block of a few vectors: the block's part of the radial table then stays in the nearest cache and its
-// sums in registers.
+// A tile of probes and the edges that end in it, described once for all layers.
 #pragma once
 
-#include "neighbors.h"
+#include "cell_list.h"
 #include "vector_math.h"
 
 namespace c3n {
@@ -24,13 +18,11 @@ constexpr int kTile = 64;             // probes
 constexpr int kMaxRecords = 1 << 12;  // a tile with more is read, full or not
 
 // Neighbouring probes hear mostly the same atoms. They are summed together, so that what an atom sends is loaded once for
-// all of them; measured, 4 take 280 cycles per edge at L = 4, 2 take 350, 1 takes 380 (Zen 4).
+// all of them; measured for ChargE3Net, 4 take 280 cycles per edge at L = 4, 2 take 350, 1 takes 380 (Zen 4).
 #if defined(__AVX512F__)
 constexpr int kTogether = 4;
-constexpr int kVectors[kMaxL + 1] = {2, 2, 2, 3, 3, 2, 2};
 #else
 constexpr int kTogether = 2;
-constexpr int kVectors[kMaxL + 1] = {2, 2, 2, 2, 2, 1, 1};
 #endif
 
 // A record describes one edge: four B-spline weights, first table row times W, sender, Y_lm for l ≥ 1. The records of a
@@ -42,12 +34,10 @@ struct Group {
     int64_t first;  // record
 };
 
-struct Channels {
-    int32_t lmax, n_steps;
-    double on_atom;           // Å; an edge that is shorter has no direction
-    const int32_t* vectors;   // [lmax + 1] vectors of W channels per order
-    const float* table;       // per vector [n_steps + 3, W] B-spline coefficients of w
-    const float* senders;     // per vector [atoms, 2l+1, W] B
+// How edges are described.
+struct EdgeForm {
+    int32_t lmax, n_steps;  // highest order of the harmonics; steps of the radial tables over [0, cutoff]
+    double on_atom;         // Å; an edge that is not longer has no direction
 };
 
 struct Tile {
@@ -62,17 +52,11 @@ struct Tile {
     float norm[kMaxL + 1][kMaxL + 1];
 };
 
-inline int count_vectors(const Channels& channels) {
-    int n = 0;
-    for (int l = 0; l <= channels.lmax; ++l) n += channels.vectors[l];
-    return n;
-}
-
 // Lengths, B-spline weights, table rows and spherical harmonics of the tile's edges; false without memory.
-inline bool describe_edges(const Channels& channels, double cutoff, Tile& tile) {
+inline bool describe_edges(const EdgeForm& form, double cutoff, Tile& tile) {
     if (!tile.records.reserve((tile.n_records + W) * tile.record + W)) return false;
-    const float per_step = float(channels.n_steps / cutoff), on_atom = float(channels.on_atom);
-    const float last = float(channels.n_steps) - 0.5f;
+    const float per_step = float(form.n_steps / cutoff), on_atom = float(form.on_atom);
+    const float last = float(form.n_steps) - 0.5f;
     float fields[(kHarmonics + (kMaxL + 1) * (kMaxL + 1) + W) * W] __attribute__((aligned(64))) = {};
     Vec<W>* rows = reinterpret_cast<Vec<W>*>(fields);
     for (int64_t first = 0; first < tile.n_records; first += W) {
@@ -84,7 +68,7 @@ inline bool describe_edges(const Channels& channels, double cutoff, Tile& tile) 
         for (int i = 0; i < W; ++i) length[i] = sqrtf(square[i]);
         const Vec<W> on = where<W>(length > on_atom, all<W>(1.f), Vec<W>{});
         const Vec<W> inverse = on / where<W>(length > on_atom, length, all<W>(1.f));
-        harmonics<W>(x * inverse, y * inverse, z * inverse, on, channels.lmax, tile.norm, fields + kHarmonics * W);
+        harmonics<W>(x * inverse, y * inverse, z * inverse, on, form.lmax, tile.norm, fields + kHarmonics * W);
         const Vec<W> place = length * per_step;
         const Ints<W> step = __builtin_convertvector(where<W>(place < last, place, all<W>(last)), Ints<W>);
         const Vec<W> t = place - __builtin_convertvector(step, Vec<W>), s = 1.f - t;
@@ -106,88 +90,29 @@ inline bool describe_edges(const Channels& channels, double cutoff, Tile& tile) 
     return true;
 }
 
-// dot[v][p] += h_m[v] · Y_m[p] for m = First … M-1, four at a time
-template <int M, int V, int P, int First>
-inline void add_dots(const float* const* record, const float* sender, int64_t senders_size, Vec<W> (*dot)[P]) {
-    constexpr int l = (M - 1) / 2;
-    if constexpr (First < M) {
-        Vec<W> y[P][4];
-        for (int p = 0; p < P; ++p) spread<W>(record[p] + kHarmonics + l * l + First, y[p]);
-        for (int m = First; m < M && m < First + 4; ++m)
-            for (int v = 0; v < V; ++v) {
-                const Vec<W> h = *reinterpret_cast<const Vec<W>*>(sender + v * senders_size + m * W);
-                for (int p = 0; p < P; ++p) dot[v][p] = m ? dot[v][p] + h * y[p][m - First] : h * y[p][m - First];
-            }
-        add_dots<M, V, P, First + 4>(record, sender, senders_size, dot);
-    }
-}
-
-// Sums of V vectors of channels of one order, M = 2l+1, for the P probes of a group: [V, kTile, W].
-template <int M, int V, int P>
-inline void add_group(const float* records, int64_t edges, int size, const float* table, int64_t table_size,
-                      const float* senders, int64_t senders_size, float* sums) {
-    Vec<W> sum[V][P] = {};
-    for (int64_t e = 0; e < edges; ++e) {
-        const float* record[P];
-        for (int p = 0; p < P; ++p) record[p] = records + (e * P + p) * size;
-        const float* sender = senders + int64_t(reinterpret_cast<const int32_t*>(record[0])[kSender]) * (M * W);
-        Vec<W> dot[V][P];
-        if constexpr (M == 1) {
-            for (int v = 0; v < V; ++v)
-                for (int p = 0; p < P; ++p) dot[v][p] = *reinterpret_cast<const Vec<W>*>(sender + v * senders_size);
-        } else {
-            add_dots<M, V, P, 0>(record, sender, senders_size, dot);
+// Sums by probe and vector, [vectors, kTile, W] → rows of kTile probes, by channel.
+inline void turn(const float* sums, int vectors, int probes, const int32_t* row_of, float* rows) {
+    for (int v = 0; v < vectors; ++v)
+        for (int p = 0; p < probes; p += W) {
+            Vec<W> part[W];
+            transpose<W>(sums + (v * kTile + p) * W, part);
+            for (int i = 0; i < W; ++i)
+                *reinterpret_cast<Vec<W>*>(rows + int64_t(row_of[v * W + i]) * kTile + p) = part[i];
         }
-        for (int p = 0; p < P; ++p) {
-            Vec<W> b[4];
-            spread<W>(record[p] + kSpline, b);
-            const float* row = table + reinterpret_cast<const int32_t*>(record[p])[kRow];
-            for (int v = 0; v < V; ++v) {
-                const Vec<W>* c = reinterpret_cast<const Vec<W>*>(row + v * table_size);
-                sum[v][p] += ((c[0] * b[0] + c[1] * b[1]) + (c[2] * b[2] + c[3] * b[3])) * dot[v][p];
-            }
+}
+
+// Rows of kTile probes → by probe: out[p, k] for k < n, `stride` numbers (a multiple of W) to a probe.
+inline void turn_back(const float* rows, int n, int probes, float* out, int64_t stride) {
+    for (int k = 0; k < n; k += W)
+        for (int p = 0; p < probes; p += W) {
+            float block[W * W] __attribute__((aligned(64)));
+            for (int i = 0; i < W; ++i)
+                *reinterpret_cast<Vec<W>*>(block + i * W) =
+                    k + i < n ? *reinterpret_cast<const Vec<W>*>(rows + int64_t(k + i) * kTile + p) : Vec<W>{};
+            Vec<W> part[W];
+            transpose<W>(block, part);
+            for (int i = 0; i < W; ++i) *reinterpret_cast<Vec<W>*>(out + (p + i) * stride + k) = part[i];
         }
-    }
-    for (int v = 0; v < V; ++v)
-        for (int p = 0; p < P; ++p) *reinterpret_cast<Vec<W>*>(sums + (v * kTile + p) * W) = sum[v][p];
-}
-
-template <int M, int V>
-inline void add_vectors(const Tile& tile, const float* table, int64_t table_size, const float* senders,
-                        int64_t senders_size, float* sums) {
-    for (int i = 0; i < tile.n_groups; ++i) {
-        const Group& group = tile.groups[i];
-        const float* records = tile.records.data() + group.first * tile.record;
-        const int64_t edges = (tile.groups[i + 1].first - group.first) / group.size;
-        float* to = sums + group.probe * W;
-        if (group.size == 1)
-            add_group<M, V, 1>(records, edges, tile.record, table, table_size, senders, senders_size, to);
-        else
-            add_group<M, V, kTogether>(records, edges, tile.record, table, table_size, senders, senders_size, to);
-    }
-}
-
-template <int M, int V>
-inline void add_order(const Channels& channels, int64_t n_atoms, const Tile& tile, int vectors, const float* table,
-                      const float* senders, float* sums) {
-    const int64_t table_size = int64_t(channels.n_steps + 3) * W, senders_size = n_atoms * M * W;
-    for (; vectors >= V; vectors -= V) {
-        add_vectors<M, V>(tile, table, table_size, senders, senders_size, sums);
-        table += V * table_size, senders += V * senders_size, sums += V * kTile * W;
-    }
-    if constexpr (V > 1) add_order<M, V - 1>(channels, n_atoms, tile, vectors, table, senders, sums);
-}
-
-// Message sums of all channels: per vector [kTile, W].
-template <int L>
-inline void add_orders(const Channels& channels, int64_t n_atoms, const Tile& tile, const float* table,
-                       const float* senders, float* sums) {
-    if (L > channels.lmax) return;
-    const int64_t n = channels.vectors[L];
-    add_order<2 * L + 1, kVectors[L]>(channels, n_atoms, tile, int(n), table, senders, sums);
-    if constexpr (L < kMaxL)
-        add_orders<L + 1>(channels, n_atoms, tile, table + n * (channels.n_steps + 3) * W,
-                          senders + n * n_atoms * (2 * L + 1) * W, sums + n * kTile * W);
 }
 
 }  // namespace c3n

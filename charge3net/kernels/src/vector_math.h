@@ -51,6 +51,22 @@ inline Vec<W> silu(Vec<W> x) {
     return x / (exponential<W>(-x) + 1.f);
 }
 
+template <int W>
+inline Vec<W> sigmoid(Vec<W> x) {
+    return 1.f / (exponential<W>(-x) + 1.f);
+}
+
+// ln(1 + e^x) − ln 2
+template <int W>
+inline Vec<W> shifted_softplus(Vec<W> x) {
+    const Ints<W> negative = x < 0.f;
+    const Vec<W> u = exponential<W>(where<W>(negative, x, -x));
+    const Vec<W> s = u / (u + 2.f), square = s * s;  // ln(1 + u) = 2 artanh s
+    Vec<W> p = all<W>(1.f / 13);
+    for (int k = 11; k >= 1; k -= 2) p = p * square + 1.f / float(k);
+    return where<W>(negative, Vec<W>{}, x) + (s * p * 2.f - 0.693147181f);
+}
+
 // Four neighbouring numbers in memory, each spread over all lanes. (AVX-512: one load and shuffles; loads are scarce.)
 template <int W>
 inline void spread(const float* from, Vec<W>* lanes) {

@@ -1,56 +1,45 @@
-// The density of ChargE3Net at many points: search, message sums and the dense part in one pass, tile by tile.
+// Reading a network at many points: search and network in one pass, tile by tile.
 //
-// Points are taken in the order given, a few at a time. Those with atoms in reach fill a tile; the others are exactly 0.
-// No edge outlives its tile, so memory does not grow with the number of points.
-#include "read_head.h"
+// Points are taken in the order given, a few at a time. Those with atoms in reach fill a tile; the others get the network's
+// answer to nothing. No edge outlives its tile, so memory does not grow with the number of points.
+//
+// A network offers: `channels`, `form()` (EdgeForm), `together` (whether neighbouring probes share records),
+// `prepare(tile)` (memory and record size; false without memory) and `read(n_atoms, tile, probes, out)`, which fills
+// out[channels, kTile] from the tile's records (false without memory).
+#pragma once
 
-namespace {
+#include "read_tile.h"
 
-using namespace c3n;
+namespace c3n {
 
+template <class Network>
 struct ReadJob {
     int64_t n_points, n_atoms, out_stride;
     const double* points;    // [n_points, 3] Å
-    const int64_t* targets;  // [n_points] place in a channel of out; null: the point's own number
+    const int64_t* targets;  // [n_points] place in a channel of out
     float* out;              // [channels, out_stride]
-    CellList atoms;
-    Channels channels;
-    Head head;
+    const float* nothing;    // [channels] density without atoms in reach
     int32_t n_threads, chunk;  // points a thread takes at once
+    CellList atoms;
+    Network network;
 };
 
-bool prepare(const ReadJob& job, Tile& tile) {
-    const int64_t lanes = int64_t(count_vectors(job.channels)) * W;
-    const int fields = kHarmonics + (job.channels.lmax + 1) * (job.channels.lmax + 1);
+// Size of a record and the edges' part of the memory of a tile.
+inline void prepare_edges(const EdgeForm& form, Tile& tile) {
+    const int fields = kHarmonics + (form.lmax + 1) * (form.lmax + 1);
     tile.record = (fields + W - 1) / W * W;
-    harmonic_norms(job.channels.lmax, tile.norm);
-    if (!tile.sums.reserve(lanes * kTile) || !tile.turned.reserve((lanes + 1) * kTile)) return false;
-    memset(tile.sums.data(), 0, lanes * kTile * sizeof(float));  // a tile that is not full leaves some as they were
-    return tile.scratch.reserve(head_scratch(job.head));
-}
-
-// Sums by probe and vector → rows of kTile probes.
-void turn(const ReadJob& job, Tile& tile, int probes) {
-    const int vectors = count_vectors(job.channels);
-    for (int v = 0; v < vectors; ++v)
-        for (int p = 0; p < probes; p += W) {
-            Vec<W> rows[W];
-            transpose<W>(tile.sums.data() + (v * kTile + p) * W, rows);
-            for (int i = 0; i < W; ++i) at(tile.turned.data() + int64_t(job.head.rows[v * W + i]) * kTile + p) = rows[i];
-        }
+    harmonic_norms(form.lmax, tile.norm);
 }
 
 // Reads the tile's probes and empties it; false without memory.
-bool read_tile(const ReadJob& job, Tile& tile) {
+template <class Network>
+bool read_tile(const ReadJob<Network>& job, Tile& tile) {
     if (!tile.n) return true;
     tile.groups[tile.n_groups].first = tile.n_records;
-    if (!describe_edges(job.channels, job.atoms.cutoff, tile)) return false;
-    add_orders<0>(job.channels, job.n_atoms, tile, job.channels.table, job.channels.senders, tile.sums.data());
-    const int probes = (tile.n + 2 * W - 1) / (2 * W) * (2 * W);
-    turn(job, tile, probes);
+    if (!describe_edges(job.network.form(), job.atoms.cutoff, tile)) return false;
     float out[2 * kTile] __attribute__((aligned(64)));
-    apply_head(job.head, tile.turned.data(), probes, tile.scratch.data(), out);
-    for (int channel = 0; channel < job.head.channels; ++channel)
+    if (!job.network.read(job.n_atoms, tile, (tile.n + 2 * W - 1) / (2 * W) * (2 * W), out)) return false;
+    for (int channel = 0; channel < job.network.channels; ++channel)
         for (int p = 0; p < tile.n; ++p) job.out[channel * job.out_stride + tile.target[p]] = out[channel * kTile + p];
     tile.n = tile.n_groups = 0;
     tile.n_records = 0;
@@ -58,7 +47,7 @@ bool read_tile(const ReadJob& job, Tile& tile) {
 }
 
 // A group of probes in the tile; they hear those of the `listed` images whose mask has one of their bits, `bit` onwards.
-void add_group(Tile& tile, const double* points, int size, int bit, int listed, const int64_t* target) {
+inline void add_group(Tile& tile, const double* points, int size, int bit, int listed, const int64_t* target) {
     const Images& near = tile.near;
     const int64_t *mask = tile.mask.data(), bits = ((int64_t(1) << size) - 1) << bit;
     tile.groups[tile.n_groups++] = {tile.n, size, tile.n_records};
@@ -80,7 +69,8 @@ void add_group(Tile& tile, const double* points, int size, int bit, int listed, 
 }
 
 // Up to kTogether points, together when they mostly hear the same images.
-void add_points(const ReadJob& job, Tile& tile, const double* points, int n, const int64_t* target) {
+template <class Network>
+void add_points(const ReadJob<Network>& job, Tile& tile, const double* points, int n, const int64_t* target) {
     mark_heard(job.atoms, points, n, tile.near, tile.mask.data());
     const int64_t* mask = tile.mask.data();
     int listed = 0, pairs = 0;
@@ -91,18 +81,19 @@ void add_points(const ReadJob& job, Tile& tile, const double* points, int n, con
         pairs += __builtin_popcountll(mask[c]);
         any |= mask[c];
     }
-    if (n == kTogether && pairs && 10 * n * listed <= 13 * pairs) return add_group(tile, points, n, 0, listed, target);
+    if (Network::together && n == kTogether && pairs && 10 * n * listed <= 13 * pairs) return add_group(tile, points, n, 0, listed, target);
     for (int p = 0; p < n; ++p) {
         if (any >> p & 1)
             add_group(tile, points + 3 * p, 1, p, listed, target + p);
         else
-            for (int channel = 0; channel < job.head.channels; ++channel)
-                job.out[channel * job.out_stride + target[p]] = 0.f;
+            for (int channel = 0; channel < job.network.channels; ++channel)
+                job.out[channel * job.out_stride + target[p]] = job.nothing[channel];
     }
 }
 
 // Points first … first + n-1, which share a list of images.
-bool read_run(const ReadJob& job, Tile& tile, int64_t first, int n) {
+template <class Network>
+bool read_run(const ReadJob<Network>& job, Tile& tile, int64_t first, int n) {
     if (!find_near(job.atoms, job.points + 3 * first, n, tile.region, tile.near)) return false;
     const int64_t room = kMaxRecords + int64_t(kTogether) * tile.near.n;
     const int64_t kept = tile.n_records;
@@ -120,25 +111,28 @@ bool read_run(const ReadJob& job, Tile& tile, int64_t first, int n) {
     return true;
 }
 
-bool read_region(const ReadJob& job, Tile& tile, int64_t first, int64_t last) {
+template <class Network>
+bool read_region(const ReadJob<Network>& job, Tile& tile, int64_t first, int64_t last) {
     if (!find_in_cell_list(job.atoms, job.points + 3 * first, last - first, tile.region)) return false;
     for (int64_t run = first; run < last; run += kRun)
         if (!read_run(job, tile, run, int(last - run < kRun ? last - run : kRun))) return false;
     return true;
 }
 
+template <class Network>
 struct Work {
-    const ReadJob* job;
+    const ReadJob<Network>* job;
     int failed;
 };
 
+template <class Network>
 void read_chunk(void* context, int number) {
-    Work* work = static_cast<Work*>(context);
-    const ReadJob& job = *work->job;
+    Work<Network>* work = static_cast<Work<Network>*>(context);
+    const ReadJob<Network>& job = *work->job;
     const int64_t begin = int64_t(number) * job.chunk;
     const int64_t end = begin + job.chunk < job.n_points ? begin + job.chunk : job.n_points;
     Tile tile;
-    bool ok = prepare(job, tile);
+    bool ok = job.network.prepare(tile);
     for (int64_t first = begin, last; ok && first < end; first = last) {
         const int64_t size = region_size(job.atoms, job.points + 3 * first, end - first, kTogether);
         last = first + (size > 1 ? size : kTogether) < end ? first + (size > 1 ? size : kTogether) : end;
@@ -148,17 +142,12 @@ void read_chunk(void* context, int number) {
     if (!ok) __atomic_store_n(&work->failed, 1, __ATOMIC_RELAXED);
 }
 
-}  // namespace
-
-// Width of a vector and columns of a block of the dense part: how table, senders and mix are to be laid out.
-C3N_EXPORT void c3n_read_layout(int32_t* width, int32_t* columns) {
-    *width = W;
-    *columns = kColumns;
-}
-
-// Returns 0, or 1 without memory.
-C3N_EXPORT int c3n_read(const ReadJob* job) {
-    Work work = {job, 0};
-    parallel_for(int((job->n_points + job->chunk - 1) / job->chunk), job->n_threads, read_chunk, &work);
+// 0, or 1 without memory.
+template <class Network>
+int read_points(const ReadJob<Network>* job) {
+    Work<Network> work = {job, 0};
+    parallel_for(int((job->n_points + job->chunk - 1) / job->chunk), job->n_threads, read_chunk<Network>, &work);
     return work.failed;
 }
+
+}  // namespace c3n

@@ -1,22 +1,13 @@
-// The dense part of a read, for a tile of probes: message sums → scalars of each layer → density.
+// The dense part of a read of ChargE3Net: message sums → scalars of each layer → density.
 //
 //   a = angle·z    s = silu(sin a · (z · heard) + cos a · (s · own))    (first layer: s before is nothing)    ρ = s · readout
 //
-// Probes run fastest in memory, kTile to a row. All factors (1/√fan-in, activation constants) are already in the weights.
+// All factors (1/√fan-in, activation constants) are already in the weights.
 #pragma once
 
-#include "read_tile.h"
+#include "dense.h"
 
 namespace c3n {
-
-// Columns of a product at once, for two vectors of probes: what fits the registers.
-#if defined(__AVX512F__)
-constexpr int kColumns = 13;
-#elif defined(__aarch64__)
-constexpr int kColumns = 12;
-#else
-constexpr int kColumns = 6;
-#endif
 
 struct Head {
     int32_t n_layers, n_scalars, channels;
@@ -27,27 +18,12 @@ struct Head {
     const float* readout;    // [channels, scalars]
 };
 
-inline const Vec<W>& at(const float* place) { return *reinterpret_cast<const Vec<W>*>(place); }
-inline Vec<W>& at(float* place) { return *reinterpret_cast<Vec<W>*>(place); }
-
 struct Product {
     const float *messages, *sine;  // rows of message sums, the factor of all of them
     const float* scalars;          // rows of the scalars of the layer before, their factor already in
     const float* next;             // factor of the scalars that come out
     int n_messages, n_scalars;
 };
-
-template <int N>
-inline void add_rows(const float* x, const float* weights, int rows, Vec<W> (*sum)[2]) {
-    for (int k = 0; k < rows; ++k) {
-        const Vec<W> first = at(x + k * kTile), second = at(x + k * kTile + W);
-        for (int c = 0; c < N; ++c) {
-            const float w = weights[k * N + c];
-            sum[c][0] += first * w;
-            sum[c][1] += second * w;
-        }
-    }
-}
 
 // N columns of the next scalars, for two vectors of probes. Not inlined: then the compiler keeps all sums in registers.
 template <int N>

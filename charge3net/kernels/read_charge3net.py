@@ -1,0 +1,154 @@
+"""The probe side of ChargE3Net for src/read_charge3net.cpp."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from charge3net.graph.types import AtomState
+from charge3net.kernels.packing import EdgeForm, Layout, Packed, aligned, blocks
+from charge3net.kernels.spline import Functions, fit
+from charge3net.models.base import DensityModel
+from charge3net.models.charge3net import ChargE3Net
+from charge3net.nn.convolution import ON_ATOM, Convolution
+from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
+from charge3net.nn.irreps import EVEN_SCALAR, SILU_NORM, IrrepsLinear, coupling
+
+
+class _Channels(ctypes.Structure):
+    """``Channels`` of src/charge3net_sums.h."""
+
+    _fields_ = (("edges", EdgeForm), *((name, ctypes.c_void_p) for name in ("vectors", "table", "senders")))
+
+
+class _Head(ctypes.Structure):
+    """``Head`` of src/charge3net_head.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("n_layers", "n_scalars", "channels")),
+        *((name, ctypes.c_void_p) for name in ("bounds", "rows", "angle", "mix", "readout")),
+    )
+
+
+class _Network(ctypes.Structure):
+    """``ChargE3Net`` of src/read_charge3net.cpp."""
+
+    _fields_ = (("channels", ctypes.c_int32), ("sums", _Channels), ("head", _Head))
+
+
+def pack(model: DensityModel, layout: Layout) -> Packed | None:
+    """The packed weights; None when no table is fine enough.
+
+    A channel is a copy of an order l in one layer. Those of an order stand side by side, layer after layer, in vectors.
+    """
+    assert isinstance(model, ChargE3Net)
+    layers, width = _layers(model), layout.width
+    tables = fit([_weights_of(layer.radial, model.basis) for layer in layers], model.cutoff)
+    if tables is None:
+        return None
+    copies = _copies(model)
+    counts = [-(-sum(of_order) // width) for of_order in copies]
+    bounds = np.cumsum([0, *(sum(of_layer) for of_layer in zip(*copies, strict=True))])
+    table = np.zeros((sum(counts) * width, tables.steps + 3))
+    rows = np.full(len(table), bounds[-1])
+    used, start = [0] * len(layers), 0
+    for of_order, count in zip(copies, counts, strict=True):
+        lane = start
+        for t, n in enumerate(of_order):
+            first = used[t]  # messages are in the order of l, as are the columns of the radial network
+            table[lane : lane + n] = tables.coefficients[t][:, first : first + n].T
+            rows[lane : lane + n] = bounds[t] + first + np.arange(n)
+            used[t], lane = first + n, lane + n
+        start += count * width
+    arrays = {
+        "vectors": np.array(counts, dtype=np.int32),
+        "table": aligned(table.reshape(-1, width, tables.steps + 3).transpose(0, 2, 1)),
+        "bounds": bounds.astype(np.int32),
+        "rows": rows.astype(np.int32),
+        "angle": aligned(np.concatenate([0.1 * _matrix(layer.angle_mix)[:, 0] for layer in layers])),
+        "mix": aligned(np.concatenate([blocks(_mix(layer, t), layout.columns) for t, layer in enumerate(layers)])),
+        "readout": aligned(SILU_NORM * _matrix(model.readout).T),
+    }
+    network = _Network(model.channels)
+    network.sums.edges = EdgeForm(model.lmax, tables.steps, ON_ATOM)
+    network.head.n_layers, network.head.channels = len(layers), model.channels
+    network.head.n_scalars = arrays["readout"].shape[1]
+    for part in (network.sums, network.head):
+        for name in (field[0] for field in part._fields_ if field[0] in arrays):
+            setattr(part, name, arrays[name].ctypes.data)
+    nothing = np.zeros(model.channels, dtype=np.float32)
+    arguments = ("c3n_read_charge3net", network, nothing, tuple(arrays.values()))
+    return Packed(*arguments, _Senders(width), tables.steps, tables.error)
+
+
+class _Senders:
+    """What atoms send, per vector of channels [atoms, 2l+1, width]: mixed, and scaled for the sum to be the message."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def __call__(self, model: DensityModel, state: AtomState) -> dict[str, ndarray]:
+        assert isinstance(model, ChargE3Net)
+        layers, width = _layers(model), self.width
+        with torch.no_grad():
+            mixed = [layer.sent(flat) for layer, flat in zip(layers, state.layers, strict=True)]
+        parts = []
+        for l, of_order in enumerate(_copies(model)):
+            count = -(-sum(of_order) // width)
+            block = np.zeros((count * width, state.atoms.n_atoms, 2 * l + 1), dtype=np.float32)
+            start = 0
+            for layer, sent in zip(layers, mixed, strict=True):
+                for mul, ir in layer.irreps_sender:
+                    if ir.l == l and layer.paths[ir]:
+                        scale = _to_scalar(l) * layer.num_neighbors**-0.5
+                        block[start : start + mul] = (sent[ir] * scale).transpose(0, 1).numpy()
+                        start += mul
+            parts.append(block.reshape(count, width, -1, 2 * l + 1).transpose(0, 2, 3, 1).ravel())
+        return {"sums.senders": aligned(np.concatenate(parts))}
+
+
+def _layers(model: ChargE3Net) -> list[Convolution]:
+    return [layer for layer in model.probe_layers if isinstance(layer, Convolution)]
+
+
+def _copies(model: ChargE3Net) -> list[list[int]]:
+    """[order][layer] number of channels."""
+    return [
+        [sum(mul for mul, ir in layer.irreps_sender if ir.l == l and layer.paths[ir]) for layer in _layers(model)]
+        for l in range(model.lmax + 1)
+    ]
+
+
+def _matrix(linear: IrrepsLinear) -> Float[ndarray, "inputs outputs"]:
+    weight = linear.weights[str(EVEN_SCALAR)].detach().double()
+    return (weight * weight.shape[0] ** -0.5).numpy()
+
+
+def _mix(layer: Convolution, number: int) -> Float[ndarray, "inputs scalars"]:
+    """Messages, then the scalars of the layer before (whose activation constant is put in here)."""
+    if number == 0:
+        return _matrix(layer.message_mix)
+    return np.concatenate([_matrix(layer.message_mix), SILU_NORM * _matrix(layer.self_mix)])
+
+
+def _to_scalar(l: int) -> float:
+    """Factor of Σ_m h_m Y_m in the product of two order-l features into a scalar."""
+    matrix = coupling(l, ((l, 0),), l, torch.float64, torch.device("cpu"))[l**2 :]
+    return float(matrix[0, 0])
+
+
+def _weights_of(network: RadialNet, basis: GaussianBasis) -> Functions:
+    """A layer's weights as functions of the distance, in float64."""
+
+    def weights(lengths: Float[Tensor, "n"]) -> Float[Tensor, "n functions"]:
+        radial = (basis.gaussians(lengths) - basis.mean.double()) * basis.inv_std.double()
+        first, last = network.first.detach().double(), network.last.detach().double()
+        hidden = torch.nn.functional.silu(radial @ first * first.shape[0] ** -0.5)
+        return hidden @ last * (SILU_NORM * last.shape[0] ** -0.5)
+
+    return weights
