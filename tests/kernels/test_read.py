@@ -59,10 +59,10 @@ def deepdft_model(kind: type[DensityModel], features: int, layers: int, channels
 
 def exact(model: DensityModel, geometry: Geometry, points: ndarray) -> ndarray:
     """[channels, points] by torch in float64."""
-    graph = build_atom_graph(geometry, model.cutoff)
+    atoms, probes = build_atom_graph(geometry, model.cutoff), build_probe_graph(geometry, points, model.cutoff)
     with torch.no_grad(), torch_only():
         model.double()
-        density = model.read_density(model.encode_atoms(graph), build_probe_graph(geometry, points, model.cutoff))
+        density = model.read_density(model.encode_atoms(atoms), probes)
         model.float()
     return density.numpy().T
 
