@@ -5,7 +5,7 @@ atoms and reads a grid with ``--spacing`` (the same number of points per atom fo
 the largest above that after imports and model. The exponent is the slope of log time over log atoms, from 640 atoms on.
 With ``--full`` also the command itself: 10 000 atoms, a grid of 0.2 Å, written as CHGCAR, all threads.
 
-    python -m benchmarks.big_systems [--sizes 10 80 640 2160 10000 21970 49130] [--spacing 0.8] [--full] [--out …] [--smoke]
+    python -m benchmarks.big_systems [--sizes 10 80 640 2160 10000 21970 49130] [--spacing 0.8] [--full] [--out …]
 """
 
 from __future__ import annotations
