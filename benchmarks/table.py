@@ -42,9 +42,41 @@ def read_grid(result: dict[str, Any]) -> list[str]:
     return table(head, rows)
 
 
+def cold_start(result: dict[str, Any]) -> list[str]:
+    """The whole command, from a cold start."""
+    rows = [
+        (name, f"{one['wall']:.2f} s", f"{one['processor']:.2f} s", f"{one['memory_mb']:.0f} MB")
+        for name, one in result["medians"].items()
+    ]
+    return table(("structure", "by the clock", "processor", "largest memory"), rows)
+
+
+def big_systems(result: dict[str, Any]) -> list[str]:
+    """Time and memory against the number of atoms."""
+    rows = [
+        (
+            *(f"{one['atoms']}", f"{one['points']}"),
+            *(f"{one['seconds'][part]:.2f} s" for part in ("neighbours", "atoms", "reading")),
+            *(f"{one['points_per_second'] / 1e3:.0f} 000", f"+{one['added_mb']:.0f} MB"),
+        )
+        for one in result["results"]
+    ]
+    head = ("atoms", "points", "neighbours", "encoding", "reading", "points/s", "memory")
+    lines = [*table(head, rows), "", f"Exponent of the time from 640 atoms on: {result['exponent']:.2f}."]
+    if whole := result.get("whole_command"):
+        lines += [
+            f"Whole command, {whole['atoms']} atoms, {whole['points']} points, {whole['megabytes']:.0f} MB written: "
+            f"{whole['wall']:.0f} s by the clock, {whole['processor']:.0f} s of processors, "
+            f"largest memory {whole['memory_mb']:.0f} MB."
+        ]
+    return lines
+
+
 #: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
+    "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),
+    "big_systems": ("BaVS3 supercells, grid of 0.8 Å, L = 4, mul = 500, one thread, processor time", big_systems),
 }
 
 

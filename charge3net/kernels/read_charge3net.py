@@ -86,6 +86,10 @@ def pack(model: DensityModel, layout: Layout) -> Packed | None:
     return Packed(*arguments, _Senders(width), tables.steps, tables.error)
 
 
+#: Atoms whose features are packed at once: some 20 kB each on the way.
+_ATOMS_AT_ONCE = 4096
+
+
 class _Senders:
     """What atoms send, per vector of channels [atoms, 2l+1, width]: mixed, and scaled for the sum to be the message."""
 
@@ -94,22 +98,30 @@ class _Senders:
 
     def __call__(self, model: DensityModel, state: AtomState) -> dict[str, ndarray]:
         assert isinstance(model, ChargE3Net)
-        layers, width = _layers(model), self.width
-        with torch.no_grad():
-            mixed = [layer.sent(flat) for layer, flat in zip(layers, state.layers, strict=True)]
-        parts = []
-        for l, of_order in enumerate(_copies(model)):
-            count = -(-sum(of_order) // width)
-            block = np.zeros((count * width, state.atoms.n_atoms, 2 * l + 1), dtype=np.float32)
-            start = 0
-            for layer, sent in zip(layers, mixed, strict=True):
-                for mul, ir in layer.irreps_sender:
-                    if ir.l == l and layer.paths[ir]:
-                        scale = _to_scalar(l) * layer.num_neighbors**-0.5
-                        block[start : start + mul] = (sent[ir] * scale).transpose(0, 1).numpy()
-                        start += mul
-            parts.append(block.reshape(count, width, -1, 2 * l + 1).transpose(0, 2, 3, 1).ravel())
-        return {"sums.senders": aligned(np.concatenate(parts))}
+        n_atoms, counts = state.atoms.n_atoms, [-(-sum(of_order) // self.width) for of_order in _copies(model)]
+        sizes = [count * self.width * n_atoms * (2 * l + 1) for l, count in enumerate(counts)]
+        packed = torch.zeros(sum(sizes))  # like what aligned makes
+        for start in range(0, n_atoms, _ATOMS_AT_ONCE):
+            some = slice(start, min(start + _ATOMS_AT_ONCE, n_atoms))
+            sent = _scaled_senders(model, [flat[some] for flat in state.layers])
+            for l, (part, count) in enumerate(zip(packed.split(sizes), counts, strict=True)):
+                channels = torch.zeros(some.stop - start, count * self.width, 2 * l + 1)
+                channels[:, : sent[l].shape[1]] = sent[l]
+                target = part.view(count, n_atoms, 2 * l + 1, self.width)
+                target[:, some] = channels.unflatten(1, (count, self.width)).permute(1, 0, 3, 2)
+        return {"sums.senders": packed.numpy()}
+
+
+def _scaled_senders(model: ChargE3Net, features: list[Tensor]) -> list[Float[Tensor, "atoms channels m"]]:
+    """Per order, what atoms send in all layers, one after the other."""
+    found = [[features[0].new_zeros(len(features[0]), 0, 2 * l + 1)] for l in range(model.lmax + 1)]
+    with torch.no_grad():
+        for layer, flat in zip(_layers(model), features, strict=True):
+            sent = layer.sent(flat)
+            for _, ir in layer.irreps_sender:
+                if layer.paths[ir]:
+                    found[ir.l].append(sent[ir] * (_to_scalar(ir.l) * layer.num_neighbors**-0.5))
+    return [torch.cat(of_order, dim=1) for of_order in found]
 
 
 def _layers(model: ChargE3Net) -> list[Convolution]:
