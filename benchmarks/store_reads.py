@@ -1,11 +1,11 @@
 """Random probes of one material at a time, from the packed store and from other ways to keep densities.
 
 Protocol: ``--entries`` made-up densities of ``--points``³ float32 voxels (2 000 × 108³ are 10 GB) in a store, in a
-shuffled store, and in a ``.npy`` file each; ``--compressed`` of them in HDF5 (gzip 4, shuffle) and zarr (zstd), in chunks
-of 32³. A read takes ``--probes`` random voxels of one material. All files are made first and their pages dropped from the
-page cache (``posix_fadvise``; caches of the disk and of a host remain). Then all reads of all ways follow each other in
-random order, each of a material, picked at random, that nothing else touches: cold; and the same voxels once more: warm.
-Medians, and the 90th percentile; growth of anonymous memory over the reads. The files are removed.
+shuffled store, and in a ``.npy`` file each; ``--compressed`` of them in HDF5 (gzip 4, shuffle) and zarr (zstd), in
+chunks of 32³. A read takes ``--probes`` random voxels of one material. All files are made first and their pages dropped
+from the page cache (``posix_fadvise``; caches of the disk and of a host remain). Then the reads of all ways follow each
+other in random order, each of a material, picked at random, that nothing else touches: cold; and the same voxels once
+more: warm. Medians, and the 90th percentile; growth of anonymous memory over the reads. The files are removed.
 
 Of a shuffled store the voxels are one piece. Rows named *idea* are not what the package does: ``MADV_RANDOM``, and the
 pages announced at once (``MADV_WILLNEED``).
@@ -179,7 +179,7 @@ def shuffled_ways(folder: Path, entries: int, points: int, reads: int) -> Iterat
             entry = store[str(number)]
             positions = (int(index[0]) + np.arange(len(index))) % len(entry.grid)
             entry.voxels(positions)  # the points need them
-            return entry.stored[0, positions]
+            return entry.probed[0, positions]
 
         return read
 

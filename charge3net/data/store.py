@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from charge3net.data.index import (
@@ -58,6 +58,8 @@ class StoreEntry:
         grid: where the values live.
         stored: [channels, voxels] in e/Å³, float32, read-only view of the file; channel 1, if there, is the
             magnetisation (up − down). In C order, or shuffled (:mod:`charge3net.data.order`).
+        probed: the same, to be read in small pieces: of a shuffled store a map of the file in which the system reads
+            nothing ahead.
         stored_baseline: [1, voxels] superposition of atomic densities on the same grid in e/Å³, or None.
         shuffled: which of the two.
         formula: reduced formula.
@@ -72,6 +74,7 @@ class StoreEntry:
     geometry: Geometry
     grid: Grid
     stored: Float[ndarray, "channels voxels"]
+    probed: Float[ndarray, "channels voxels"]
     stored_baseline: Float[ndarray, "1 voxels"] | None
     shuffled: bool
     formula: str
@@ -129,7 +132,7 @@ class Store:
         self._open_files()
 
     def _open_files(self) -> None:
-        self._shards: dict[str, ndarray] = {}
+        self._shards: dict[tuple[str, bool], ndarray] = {}
         with open(self.path / INDEX, "rb") as file:
             self._index = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -162,6 +165,7 @@ class Store:
         record = self._record(key)
         mesh = record["grid"]
         grid = Grid(np.array(mesh["cell"]), tuple(mesh["shape"]), np.array(mesh["origin"]))
+        place, shape = (key, record["shard"], record["offset"]), (record["channels"], len(grid))
         baseline_at = record["baseline_offset"]
         return StoreEntry(
             key=key,
@@ -172,7 +176,8 @@ class Store:
                 np.array(record["pbc"]),
             ),
             grid=grid,
-            stored=self._view(key, record["shard"], record["offset"], (record["channels"], len(grid))),
+            stored=self._view(*place, shape),
+            probed=self._view(*place, shape, ahead=not self.shuffled),
             stored_baseline=None
             if baseline_at is None
             else self._view(key, record["shard"], baseline_at, (1, len(grid))),
@@ -224,13 +229,13 @@ class Store:
         start, stop = self._lines[key]
         return json.loads(self._index[start:stop])
 
-    def _view(self, key: str, name: str, offset: int, shape: tuple[int, ...]) -> ndarray:
-        shard = self._shards.get(name)
+    def _view(self, key: str, name: str, offset: int, shape: tuple[int, ...], ahead: bool = True) -> ndarray:
+        shard = self._shards.get((name, ahead))
         if shard is None:
             file = self.path / name
             if not file.is_file() or file.stat().st_size == 0:
                 raise InputError(f"{file} is missing, it holds entry {key!r}; copy the store again as a whole")
-            shard = self._shards[name] = np.memmap(file, dtype=np.uint8, mode="r").view(ndarray)
+            shard = self._shards[name, ahead] = _map(file, ahead)
         size = int(np.prod(shape)) * FLOAT.itemsize
         if offset + size > len(shard):
             raise InputError(
@@ -238,6 +243,15 @@ class Store:
                 "copy the store again as a whole"
             )
         return shard[offset : offset + size].view(FLOAT).reshape(shape)
+
+
+def _map(path: Path, ahead: bool) -> UInt8[ndarray, "bytes"]:
+    """A file as read-only memory; without ``ahead`` the system reads only the pages that are touched."""
+    with open(path, "rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if not ahead and hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(pages, dtype=np.uint8)
 
 
 class StoreWriter:
