@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from charge3net.machine import processor_name
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -25,7 +27,7 @@ def machine(packages: Sequence[str]) -> dict[str, Any]:
     return {
         "commit": _git("rev-parse", "--short", "HEAD"),
         "uncommitted": bool(_git("status", "--porcelain", "--untracked-files=no", "charge3net")),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
@@ -52,12 +54,3 @@ def anonymous_mb() -> float:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

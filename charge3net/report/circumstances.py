@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import charge3net
+from charge3net.machine import processor_name
 from charge3net.report.gather import Subject
 
 
@@ -45,7 +46,7 @@ def machine() -> dict[str, str]:
     import torch
 
     facts = {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
     }
@@ -72,15 +73,6 @@ def commit() -> str | None:
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20)
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _overrides(config: dict[str, Any], prefix: str = "") -> Sequence[str]:
