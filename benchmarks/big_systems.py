@@ -31,6 +31,8 @@ from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
 from charge3net.progress import Clock
 from charge3net.reader import DensityReader
+from charge3net.studies.scaling_systems import peak_megabytes, reset_peak_megabytes
+from charge3net.studies.scaling_systems import supercell as displaced_supercell
 
 SIZES = (10, 80, 640, 2160, 10_000, 21_970, 49_130)
 
@@ -42,12 +44,7 @@ def supercell(atoms: int) -> Geometry:
     """About so many atoms of BaVS3, in no order that helps."""
     unit = structures()["BaVS3"]
     k = round((atoms / len(unit)) ** (1 / 3))
-    structure = unit.to_structure() * (k, k, k)
-    rng = np.random.default_rng(0)
-    geometry = Geometry.of(structure)
-    order = rng.permutation(len(geometry))
-    positions = geometry.positions + rng.normal(scale=0.02, size=geometry.positions.shape)
-    return Geometry(geometry.numbers[order], positions[order], geometry.cell, geometry.pbc)
+    return displaced_supercell(unit, (k, k, k))
 
 
 def measure(model_folder: Path, atoms: int, spacing: float) -> dict[str, Any]:
@@ -56,7 +53,7 @@ def measure(model_folder: Path, atoms: int, spacing: float) -> dict[str, Any]:
     geometry, (model, _) = supercell(atoms), load_model(model_folder)
     grid = Grid.from_spacing(geometry.cell, spacing)
     values = np.zeros((1, *grid.shape), dtype=np.float32)
-    before = _reset_peak()
+    before = reset_peak_megabytes()
     start = time.process_time()
     graph = build_atom_graph(geometry, model.cutoff)
     searched = time.process_time()
@@ -70,7 +67,7 @@ def measure(model_folder: Path, atoms: int, spacing: float) -> dict[str, Any]:
         "backend": reader.backend,
         "seconds": {"neighbours": searched - start, "atoms": encoded - searched, "reading": read - encoded},
         "points_per_second": len(grid) / (read - encoded),
-        "added_mb": _peak() - before,
+        "added_mb": peak_megabytes() - before,
         "state_mb": sum(layer.numel() * layer.element_size() for layer in reader.state.layers) / 2**20,
     }
 
@@ -82,16 +79,6 @@ def exponent(results: list[dict[str, Any]]) -> float:
         return float("nan")
     seconds = [sum(one["seconds"].values()) for one in large]
     return float(np.polyfit(np.log([one["atoms"] for one in large]), np.log(seconds), 1)[0])
-
-
-def _reset_peak() -> float:
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _peak()
-
-
-def _peak() -> float:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def _in_new_process(model: Path, atoms: int, spacing: float) -> dict[str, Any]:

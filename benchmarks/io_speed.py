@@ -5,7 +5,7 @@ writer in turn, ``--rounds`` times over, so that all see the same load of the ma
 processor times in one process, and the shortest of each. Numbers read are compared: a reader that disagrees ends the
 run. charge3net reads with the threads that ``OMP_NUM_THREADS`` allows.
 
-    python benchmarks/io_speed.py [--points 100] [--rounds 7] [--out results/io_speed.json]
+    python -m benchmarks.io_speed [--points 100] [--rounds 7] [--out results/io_speed.json]
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import machine, write_result
 from numpy import ndarray
 
+from benchmarks.machine import machine, write_result
 from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid

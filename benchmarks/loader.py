@@ -6,7 +6,7 @@ workers. Wall-clock and, without workers, processor time; the share of the neigh
 search (the path without compiled kernels). Torch runs on one thread. Anonymous memory is taken after the first pass and
 at the end.
 
-    python benchmarks/loader.py [--data DIR…] [--smoke] [--out results/loader.json]
+    python -m benchmarks.loader [--data DIR…] [--smoke] [--out results/loader.json]
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import anonymous_mb, machine, write_result
 from torch.utils.data import DataLoader
 
 import charge3net.graph.build as graph_build
+from benchmarks.machine import anonymous_mb, machine, write_result
 from charge3net.data.build import build_store, find_files
 from charge3net.data.dataset import ProbeDataset
 from charge3net.data.index import INDEX

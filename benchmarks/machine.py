@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,25 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
 
 def anonymous_mb() -> float:
     """Memory of this process that no file backs, in MB."""
+    return _status("RssAnon")
+
+
+def held_mb() -> float:
+    """Memory that this process holds, in MB."""
+    return _status("VmRSS")
+
+
+def peak_mb(run: Callable[[], object]) -> float:
+    """The most that this process holds while ``run()`` runs, in MB."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the high-water mark
+    run()
+    return _status("VmHWM")
+
+
+def _status(field: str) -> float:
+    """A line of /proc/self/status, MB."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("RssAnon"):
+        if line.startswith(field):
             return int(line.split()[1]) / 1024
     return float("nan")
 

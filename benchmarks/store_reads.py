@@ -10,7 +10,7 @@ more: warm. Medians, and the 90th percentile; growth of anonymous memory over th
 Of a shuffled store the voxels are one piece. Rows named *idea* are not what the package does: ``MADV_RANDOM``, and the
 pages announced at once (``MADV_WILLNEED``).
 
-    python benchmarks/store_reads.py [--smoke] [--folder DIR] [--out results/store_reads.json]
+    python -m benchmarks.store_reads [--smoke] [--folder DIR] [--out results/store_reads.json]
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import anonymous_mb, machine, write_result
 from numpy import ndarray
 
+from benchmarks.machine import anonymous_mb, machine, write_result
 from charge3net.data.store import Store, StoreWriter
 from charge3net.density import Density
 from charge3net.geometry import Geometry

@@ -42,6 +42,16 @@ def read_grid(result: dict[str, Any]) -> list[str]:
     return table(head, rows)
 
 
+def two_threads(result: dict[str, Any]) -> list[str]:
+    """What a second thread gains."""
+    rows = [
+        (case, name, f"{one['1']:.3f} s", f"{one['2']:.3f} s", f"{one['1'] / one['2']:.2f}×")
+        for case, found in result["cases"].items()
+        for name, one in found.items()
+    ]
+    return table(("model", "structure", "one thread", "two threads", "gain"), rows)
+
+
 def cold_start(result: dict[str, Any]) -> list[str]:
     """The whole command, from a cold start."""
     rows = [
@@ -49,6 +59,51 @@ def cold_start(result: dict[str, Any]) -> list[str]:
         for name, one in result["medians"].items()
     ]
     return table(("structure", "by the clock", "processor", "largest memory"), rows)
+
+
+def training_step(result: dict[str, Any]) -> list[str]:
+    """Times, memory and accuracy of a step."""
+    rows = []
+    for batch, one in result["batches"].items():
+        ours, errors = one["times"]["compiled"], one["accuracy"]
+        for way, times in one["times"].items():
+            against = one["against"] if f"{way} loss" in errors else ""
+            rows.append(
+                (
+                    *(batch, way, _milliseconds(times["seconds"]), _milliseconds(times["cpu_seconds"])),
+                    f"**{times['cpu_seconds'] / ours['cpu_seconds']:.1f}×**",
+                    f"+{one['memory_mb']:.0f} MB" if way == "compiled" else "",
+                    *(f"{errors[f'{way} {what}']:.1e}" if against else "" for what in ("loss", "gradient")),
+                    against,
+                )
+            )
+    head = (
+        "batch",
+        "by",
+        "clock",
+        "processor",
+        "× compiled, processor",
+        "over the imports",
+        "loss error",
+        "worst gradient",
+        "against",
+    )
+    return table(head, rows)
+
+
+def training_run(result: dict[str, Any]) -> list[str]:
+    """Steps per second of real runs, and the parts of a step."""
+    parts = ("loader", "forward", "backward", "optimiser", "rest")
+    rows = [
+        (
+            *(name, f"{one['threads']}", f"{one['workers']}", f"**{one['steps_per_second']:.1f}**"),
+            _milliseconds(one["processor_seconds"]) if "parts" in one else "",
+            *(_milliseconds(one["parts"][part]) if "parts" in one else "" for part in parts),
+        )
+        for name, of_set in result["sets"].items()
+        for one in of_set
+    ]
+    return table(("set", "threads", "loader processes", "steps/s by the clock", "processor per step", *parts), rows)
 
 
 def big_systems(result: dict[str, Any]) -> list[str]:
@@ -72,32 +127,78 @@ def big_systems(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def store_reads(result: dict[str, Any]) -> list[str]:
+    """Random probes of one material, by the way it is stored."""
+    rows = [
+        (one["way"], *(f"{one[key]:.2f} ms" for key in ("cold_ms", "cold_ms_90", "warm_ms", "warm_ms_90")))
+        for one in result["rows"]
+    ]
+    return table(("kept as", "cold, median", "cold, 90 %", "warm, median", "warm, 90 %"), rows)
+
+
+def loader(result: dict[str, Any]) -> list[str]:
+    """Batches per second without a model."""
+    rows = [
+        (
+            *(one["search"], f"{one['workers']}", f"{one['batches_per_second']:.0f}"),
+            f"{one['batches_per_cpu_second']:.0f}" if "batches_per_cpu_second" in one else "",
+            *(f"{one['probe_edges_per_batch']:.0f}", f"{one['memory_growth_mb']:+.1f} MB"),
+        )
+        for one in result["rows"]
+    ]
+    head = ("search", "processes", "batches/s", "per second of processor", "edges per batch", "memory grown")
+    return table(head, rows)
+
+
+def io_speed(result: dict[str, Any]) -> list[str]:
+    """Files of density grids, read and written."""
+    rows = [
+        (
+            *(one["task"], one["who"], _milliseconds(one["seconds"]), _milliseconds(one["least_seconds"])),
+            f"**{one['ratio']:.1f}×**",
+        )
+        for one in result["rows"]
+    ]
+    return table(("file", "by", "median", "least", "× charge3net"), rows)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.1f} ms"
+
+
 #: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
+    "two_threads": ("The same reads with one and two threads, by the clock", two_threads),
     "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),
     "big_systems": ("BaVS3 supercells, grid of 0.8 Å, L = 4, mul = 500, one thread, processor time", big_systems),
+    "training_step": (
+        "A training step, forward and backward, L = 4, mul = 500, structures × probes, one thread",
+        training_step,
+    ),
+    "training_run": ("Training runs, L = 4, mul = 500, 4 structures × 200 probes a step", training_run),
+    "loader": ("The training loader alone, 16 structures × 200 probes", loader),
+    "store_reads": ("200 random voxels of one material of 108³", store_reads),
+    "io_speed": ("Density files of 100³ points", io_speed),
 }
 
 
-def page() -> str:
+def page(results: Path = RESULTS) -> str:
     """All results in Markdown."""
     lines = [
         "# Results",
         "",
         "Made by `python -m benchmarks.table`; what was measured and how: each script's first lines.",
     ]
-    others = []
-    for path in sorted(RESULTS.glob("*.json")):
+    for stem, (title, shown) in SHOWN.items():
+        path = results / f"{stem}.json"
+        if not path.exists():
+            continue
         result = json.loads(path.read_text(encoding="utf-8"))
         machine = result.get("machine", result)
-        where = f"commit {machine.get('commit', '?')}, {machine.get('processor', '?')}, load {machine.get('load', '?')}"
-        if path.stem in SHOWN:
-            title, shown = SHOWN[path.stem]
-            lines += ["", f"## {title}", "", f"{path.name}: {where}", "", *shown(result)]
-        else:
-            others.append(f"* [{path.name}]({path.name}): {where}")
-    return "\n".join([*lines, "", "## Other results", "", *(others or ["none"])]) + "\n"
+        where = f"commit {machine['commit']}, {machine['processor']}, load {machine['load']:.1f}"
+        lines += ["", f"## {title}", "", f"{path.name}: {where}", "", *shown(result)]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

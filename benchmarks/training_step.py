@@ -1,101 +1,127 @@
 """Forward and backward pass of one training step: compiled, plain torch and, on request, as published.
 
-Protocol: ChargE3Net with seeded random weights, L1 loss against random targets; BaVS3, NaCl, TiO2 and LiCoO2 with
-``--probes`` random points each (``--repeat`` times over), atoms moved by 0.02 Å: else gradients vanish by symmetry.
-One process; the ways alternate, ``--rounds`` times; medians of wall-clock and of processor time. Before the race: loss
-and gradients of the compiled step against float64, and the memory that the compiled step adds. ``--published`` runs the
-literal model (benchmarks/literal.py) too, with weights of its own: only its time is compared.
+Protocol: ChargE3Net with seeded random weights (mixing angles ten times as large, else they hardly matter), L1 loss
+against random targets; BaVS3, NaCl, TiO2 and LiCoO2 with ``--probes`` random points each, atoms moved by 0.02 Å (else
+gradients vanish by symmetry): once over, and four times over. One process, ``--threads``; the ways alternate,
+``--rounds`` times; medians of the clock and of processor time. Before the race: the most memory a compiled step holds
+over that after the imports (weights, batch and gradients included), and, for one batch, loss and every gradient tensor
+against float64.
 
-    python benchmarks/training_step.py [--lmax 4] [--mul 500] [--probes 200] [--threads 1] [--rounds 5] [--published]
+``--published`` adds the literal model (benchmarks/literal.py) with the same weights to the race on the smaller batch: a
+step takes 50 s and 6 GB. Its float64 gradients, formed structure by structure, cut to what ours has by the importer of
+released weights, are then what ours are compared with; without it, those of our torch path in float64 are.
+
+    python -m benchmarks.training_step [--published] [--rounds 5] [--threads 1] [--out results/training_step.json]
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
-import os
-import platform
-import resource
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from ase import Atoms
-from ase.build import bulk
-from ase.spacegroup import crystal
 from torch import Tensor, nn
 
+from benchmarks.literal import LiteralChargE3Net
+from benchmarks.machine import held_mb, machine, peak_mb, write_result
+from benchmarks.read_grid import amplified, imported
+from benchmarks.structures import structures
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.graph.collate import collate
 from charge3net.graph.types import DensityBatch
 from charge3net.kernels import status, torch_only
+from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
 
 CUTOFF = 4.0
+CRYSTALS = ("BaVS3", "NaCl", "TiO2", "LiCoO2")
+
+#: How many times the crystals are in a batch.
+REPEATS = (1, 4)
 
 
-def crystals() -> list[Atoms]:
-    """BaVS3, NaCl, TiO2 and LiCoO2, conventional cells."""
-    hexagonal = [90, 90, 120]
-    return [
-        crystal(
-            ["Ba", "V", "S"], [(1 / 3, 2 / 3, 0.75), (0, 0, 0), (0.1655, 0.331, 0.25)], spacegroup=194,
-            cellpar=[6.75, 6.75, 5.63, *hexagonal],
-        ),
-        bulk("NaCl", "rocksalt", 5.64, cubic=True),
-        crystal(
-            ["Ti", "O"], [(0, 0, 0), (0.3053, 0.3053, 0)], spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90]
-        ),
-        crystal(
-            ["Li", "Co", "O"], [(0, 0, 0.5), (0, 0, 0), (0, 0, 0.2605)], spacegroup=166,
-            cellpar=[2.816, 2.816, 14.05, *hexagonal],
-        ),
-    ]  # fmt: skip
+class Gradients(NamedTuple):
+    """Of the loss, by our names of the parameters."""
+
+    loss: float
+    of: dict[str, Tensor]
 
 
-def batch(probes: int, repeat: int) -> DensityBatch:
+def parts(probes: int, repeat: int) -> list[DensityBatch]:
     """Random points in every crystal, random targets."""
-    rng = np.random.default_rng(0)
-    parts = []
-    for atoms in crystals() * repeat:
-        atoms.positions += rng.normal(scale=0.02, size=atoms.positions.shape)
-        geometry = Geometry.of(atoms)
+    rng, found = np.random.default_rng(0), []
+    for name in CRYSTALS * repeat:
+        ideal = structures()[name]
+        moved = ideal.positions + rng.normal(scale=0.02, size=ideal.positions.shape)
+        geometry = Geometry(ideal.numbers, moved, ideal.cell, ideal.pbc)
         points = rng.uniform(size=(probes, 3)) @ geometry.cell
         target = torch.from_numpy(rng.exponential(0.3, size=(probes, 1)).astype(np.float32))
         graphs = build_atom_graph(geometry, CUTOFF), build_probe_graph(geometry, points, CUTOFF)
-        parts.append(DensityBatch(*graphs, target, (atoms.get_chemical_formula(),)))
-    return collate(parts)
-
-
-def step(model: nn.Module, answer: Callable[[], Tensor], target: Tensor) -> tuple[float, dict[str, Tensor]]:
-    """Loss, and the gradient of every parameter that has one."""
-    model.zero_grad()
-    loss = (answer() - target).abs().mean()
-    loss.backward()
-    return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-
-
-def accuracy(model: ChargE3Net, data: DensityBatch) -> dict[str, float]:
-    """Relative difference to float64 of the loss, and of the gradient tensor that is worst, both ways."""
-    exact = copy.deepcopy(model).double()
-    loss, gradients = step(exact, lambda: exact(data), data.target)
-    found = {}
-    for name, run in (("compiled", lambda: model(data)), ("torch", lambda: _torch(model, data))):
-        ours, theirs = step(model, run, data.target)
-        errors = [float((theirs[k] - g).abs().max() / g.abs().max()) for k, g in gradients.items() if g.abs().max() > 0]
-        found |= {f"{name} loss": abs(ours / loss - 1.0), f"{name} gradient": max(errors)}
+        found.append(DensityBatch(*graphs, target, (name,)))
     return found
 
 
-def _torch(model: ChargE3Net, data: DensityBatch) -> Tensor:
+def step(model: nn.Module, answer: Callable[[], Tensor], target: Tensor, weight: float = 1.0) -> float:
+    """Adds ``weight`` times the gradients of the loss to those of the parameters; the loss times that."""
+    loss = weight * (answer() - target).abs().mean()
+    loss.backward()
+    return loss.item()
+
+
+def gradients(model: DensityModel, answer: Callable[[], Tensor], target: Tensor) -> Gradients:
+    """Of one step."""
+    model.zero_grad()
+    loss = step(model, answer, target)
+    return Gradients(loss, {name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+
+
+def exact_gradients(model: DensityModel, data: DensityBatch) -> Gradients:
+    """Those of our torch path in float64."""
+    exact = copy.deepcopy(model).double()
+    return gradients(exact, lambda: exact(data), data.target)
+
+
+def published_gradients(literal: LiteralChargE3Net, each: list[DensityBatch]) -> Gradients:
+    """Those of the literal model in float64, where ours has a parameter.
+
+    The importer of released weights only picks and reshapes numbers, so it does the same to gradients.
+    """
+    exact = copy.deepcopy(literal).double()
+    losses = [step(exact, lambda one=one: exact(one.atoms, one.probes), one.target, 1 / len(each)) for one in each]
+    with torch.no_grad():
+        for parameter in exact.parameters():
+            parameter.copy_(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+    return Gradients(sum(losses), {name: p.detach() for name, p in imported(exact).named_parameters()})
+
+
+def accuracy(model: DensityModel, data: DensityBatch, exact: Gradients) -> dict[str, float | str]:
+    """Relative difference of the loss, and of the gradient tensor that is worst, both ways."""
+    scale = max(float(gradient.abs().max()) for gradient in exact.of.values())
+    found: dict[str, float | str] = {"tensors": len(exact.of)}
+    for way, run in (("compiled", lambda: model(data)), ("torch", lambda: _torch(model, data))):
+        ours = gradients(model, run, data.target)
+        errors = {
+            name: float((ours.of[name] - gradient).abs().max() / gradient.abs().max())
+            for name, gradient in exact.of.items()
+            if gradient.abs().max() > 1e-9 * scale  # below, they vanish
+        }
+        worst = max(errors, key=errors.__getitem__)
+        found |= {
+            f"{way} loss": abs(ours.loss / exact.loss - 1.0),
+            f"{way} gradient": errors[worst],
+            f"{way} at": worst,
+        }
+    return found
+
+
+def _torch(model: DensityModel, data: DensityBatch) -> Tensor:
     with torch_only():
         return model(data)
 
@@ -117,32 +143,38 @@ def race(runners: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[s
     }
 
 
-def peak_memory() -> float:
-    """Most memory this process ever held, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def published(options: argparse.Namespace, data: DensityBatch) -> Callable[[], Any]:
-    """One step of the literal model."""
-    from literal import LiteralChargE3Net  # beside this file
-
-    torch.manual_seed(0)
-    model = LiteralChargE3Net(options.lmax, options.mul)
-    return lambda: step(model, lambda: model(data.atoms, data.probes).reshape(data.target.shape), data.target)
-
-
-def machine() -> dict[str, Any]:
-    """Where and with what the numbers were taken."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "commit": commit.stdout.strip(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "e3nn")},
-        "kernels": status(),
+def measure(
+    model: DensityModel, literal: LiteralChargE3Net | None, each: list[DensityBatch], memory_mb: float, rounds: int
+) -> dict[str, Any]:
+    """Accuracy and times of one batch."""
+    data = collate(each)
+    exact = published_gradients(literal, each) if literal is not None else exact_gradients(model, data)
+    runners: dict[str, Callable[[], Any]] = {
+        "compiled": lambda: gradients(model, lambda: model(data), data.target),
+        "torch": lambda: gradients(model, lambda: _torch(model, data), data.target),
     }
+    if literal is not None:
+        literal.zero_grad()
+        runners["published"] = lambda: step(literal, lambda: literal(data.atoms, data.probes), data.target)
+    return {
+        "memory_mb": memory_mb,
+        "atom_edges": len(data.atoms.senders),
+        "probe_edges": len(data.probes.senders),
+        "against": "published, float64" if literal is not None else "torch, float64",
+        "accuracy": accuracy(model, data, exact),
+        "times": race(runners, rounds),
+    }
+
+
+def report(name: str, found: dict[str, Any]) -> None:
+    """Print the numbers of one batch."""
+    ours = found["times"]["compiled"]
+    for way, one in found["times"].items():
+        wall, cpu = one["seconds"], one["cpu_seconds"]
+        ratios = f"{wall / ours['seconds']:.1f} x, CPU {cpu / ours['cpu_seconds']:.1f} x"
+        print(f"{name:9} {way:10} {wall * 1e3:10.1f} ms, CPU {cpu * 1e3:10.1f} ms, {ratios}")
+    errors = ", ".join(f"{k} {v:.1e}" if isinstance(v, float) else f"{k} {v}" for k, v in found["accuracy"].items())
+    print(f"{name:9} +{found['memory_mb']:.0f} MB over the imports; against {found['against']}: {errors}", flush=True)
 
 
 def main() -> None:
@@ -151,37 +183,40 @@ def main() -> None:
     parser.add_argument("--lmax", type=int, default=4)
     parser.add_argument("--mul", type=int, default=500)
     parser.add_argument("--probes", type=int, default=200, help="points per structure")
-    parser.add_argument("--repeat", type=int, default=1, help="times the four structures")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5, help="repetitions, of which the median is taken")
     parser.add_argument("--published", action="store_true", help="the literal model too: 50 s and 6 GB per round")
+    parser.add_argument("--smoke", action="store_true", help="a small network and few points, once: does it run?")
     parser.add_argument("--out", type=Path, help="file for the numbers as JSON")
     options = parser.parse_args()
+    if options.smoke:
+        options.lmax, options.mul, options.probes, options.rounds = 1, 24, 5, 1
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    model, data = ChargE3Net(options.lmax, options.mul), batch(options.probes, options.repeat)
-    before = peak_memory()
-    for _ in range(2):
-        step(model, lambda: model(data), data.target)
-    results: dict[str, Any] = {"added_mb": peak_memory() - before, "accuracy": accuracy(model, data)}
-    runners = {
-        "compiled": lambda: step(model, lambda: model(data), data.target),
-        "torch": lambda: step(model, lambda: _torch(model, data), data.target),
-    }
+    before, literal = held_mb(), None
+    model, memory, results = amplified(ChargE3Net(options.lmax, options.mul)), {}, {}
+    for repeat in REPEATS:
+        memory[repeat] = peak_mb(lambda repeat=repeat: _two_steps(model, options.probes, repeat)) - before
     if options.published:
-        runners["published"] = published(options, data)
-    results["times"] = race(runners, options.rounds)
-    ours = results["times"]["compiled"]
-    results["atom_edges"], results["probe_edges"] = len(data.atoms.senders), len(data.probes.senders)
-    results["options"] = {k: v for k, v in vars(options).items() if k != "out"}
-    for name, found in results["times"].items():
-        wall, cpu = found["seconds"], found["cpu_seconds"]
-        ratios = f"{wall / ours['seconds']:.1f} x, CPU {cpu / ours['cpu_seconds']:.1f} x"
-        print(f"{name:10} {wall * 1e3:10.1f} ms, CPU {cpu * 1e3:10.1f} ms, {ratios}")
-    print(f"memory {results['added_mb']:.0f} MB, " + ", ".join(f"{k} {v:.1e}" for k, v in results["accuracy"].items()))
+        torch.manual_seed(0)
+        literal = amplified(LiteralChargE3Net(options.lmax, options.mul))
+        model = imported(literal)
+    for repeat in REPEATS:
+        name, each = f"{len(CRYSTALS) * repeat} × {options.probes}", parts(options.probes, repeat)
+        theirs = literal if repeat == REPEATS[0] else None
+        results[name] = measure(model, theirs, each, memory[repeat], options.rounds)
+        report(name, results[name])
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({**machine(), **results}, indent=1) + "\n")
+        protocol = {
+            name: getattr(options, name) for name in ("lmax", "mul", "probes", "threads", "rounds", "published")
+        }
+        facts = {"protocol": protocol, "machine": machine(("torch", "e3nn")), "kernels": status()}
+        write_result(options.out, {**facts, "batches": results})
+
+
+def _two_steps(model: DensityModel, probes: int, repeat: int) -> None:
+    data = collate(parts(probes, repeat))
+    for _ in range(2):
+        gradients(model, lambda: model(data), data.target)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from charge3net.checkpoint import ModelCard, load_model
 from charge3net.density import Density
+from charge3net.derivatives import density_derivatives
 from charge3net.distributed import ALONE, Processes
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -28,7 +29,7 @@ from charge3net.kernels import torch_only
 from charge3net.models.base import DensityModel
 from charge3net.placement import close_atoms, place
 from charge3net.progress import Clock, Progress, progress_bar
-from charge3net.reader import DensityReader
+from charge3net.reader import DensityReader, as_points
 from charge3net.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
 from charge3net.version import __version__
 
@@ -195,14 +196,35 @@ class Predictor:
         Raises:
             InputError: as for :meth:`predict`, and for points that are not [n, 3] finite numbers.
         """
-        places = np.asarray(points, dtype=np.float64)
-        if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
-            raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {places.shape}")
+        places = as_points(points)
         reader = self._reader(Geometry.of(structure), Clock(), [])
         values = np.empty((self.model.channels, len(places)), dtype=reader.dtype)
         with self._switch():
             reader.at(places, values)
         return values[0] if self.model.channels == 1 else values.T
+
+    def gradient(self, structure: Any, where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
+        """The gradient of the density with respect to the position, ∇ρ in e/Å⁴, Cartesian.
+
+        On an atom it is given as zero; steps where an atom crosses the cutoff are left out
+        (:mod:`charge3net.derivatives`).
+
+        Args:
+            structure: as for :meth:`predict`; nothing is moved and no box is needed.
+            where: [n, 3] Cartesian positions in Å, or a grid in the coordinates of the structure.
+
+        Returns:
+            [n, channels, 3] in the model's dtype; for a grid [channels, 3, nx, ny, nz].
+
+        Raises:
+            InputError: as for :meth:`at`.
+        """
+        reader = self._reader(Geometry.of(structure), Clock(), [])
+        with self._switch():
+            found = density_derivatives(self.model, reader.state, reader.geometry, where).gradient
+        if isinstance(where, Grid):
+            return np.ascontiguousarray(np.moveaxis(found, 0, -1)).reshape(self.model.channels, 3, *where.shape)
+        return found
 
     def _reader(self, geometry: Geometry, clock: Clock, caveats: list[str]) -> DensityReader:
         """Checks the structure (warnings go to the user and to ``caveats``) and encodes its atoms."""

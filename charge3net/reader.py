@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from charge3net.distributed import ALONE, Processes
 from charge3net.errors import InputError
@@ -19,7 +20,7 @@ from charge3net.graph.pieces import receiver_pieces
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.kernels.cell_list import cell_list
-from charge3net.kernels.read import CompiledRead, why_not
+from charge3net.kernels.fast import fast_read
 from charge3net.models.base import DensityModel
 from charge3net.progress import Clock, Progress
 from charge3net.slabs import SLAB, Voxels, first_axis_fastest, in_memory_order, is_first_axis_fastest, read_slabs
@@ -46,7 +47,7 @@ class DensityReader:
         clock: gets the times of "atoms", "neighbours", "reading" and "spreading".
 
     Attributes:
-        compiled: reads in place of the model where the compiled kernels can; needs no edge budget.
+        compiled: reads in place of the model where the kernels can, on CPU or GPU; needs no edge budget.
         backend: who reads, in words.
     """
 
@@ -57,9 +58,7 @@ class DensityReader:
         self.geometry, atoms = sorted_in_space(geometry, atoms)
         with clock("atoms"), torch.no_grad(), _one_thread():
             self.state = model.encode_atoms(atoms.to(model.device))
-            reason = why_not(model)
-            self.compiled = None if reason else CompiledRead(model, self.state, geometry)
-        self.backend = f"torch: {reason}" if reason else "compiled"
+            self.compiled, self.backend = fast_read(model, self.state, self.geometry)
 
     def fill(
         self,
@@ -201,6 +200,18 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def as_points(points: ArrayLike) -> Float[ndarray, "points 3"]:
+    """Positions that a user gave, [n, 3] Å in float64.
+
+    Raises:
+        InputError: if they are something else.
+    """
+    places = np.asarray(points, dtype=np.float64)
+    if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
+        raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {places.shape}")
+    return places
 
 
 def split_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from charge3net.kernels import enabled
 from charge3net.kernels.edges import EdgeArrays, prepared
 from charge3net.kernels.library import compiled, library
-from charge3net.kernels.table import fine_enough, table
+from charge3net.kernels.table import TOLERANCE, TOLERANCE_WITHOUT_GRADIENT, fine_enough, table
 from charge3net.nn.convolution import Convolution, Edges
 from charge3net.nn.e3nn import o3
 from charge3net.nn.irreps import Blocks
@@ -203,7 +203,8 @@ def summed_messages(layer: Convolution, senders: Blocks, edges: Edges) -> dict[o
     if library().handle is None or not enabled() or not _fits(layer, senders, edges):
         return None
     known = prepared(edges, len(next(iter(senders.values()))))
-    found = fine_enough(layer.radial, known.at_nodes, edges.basis.n_basis)
+    tolerance = TOLERANCE if torch.is_grad_enabled() else TOLERANCE_WITHOUT_GRADIENT
+    found = fine_enough(layer.radial, known.at_nodes, edges.basis.n_basis, tolerance)
     arrays = known.arrays(found[0]) if found else None
     if found is None or arrays is None:
         return None

@@ -41,8 +41,11 @@ _PACKERS = {
     ("charge3net.models.schnet", "SchNetDensity"): "charge3net.kernels.read_schnet",
 }
 
-#: Model → (what it was packed from, packed).
-_packed: WeakKeyDictionary[DensityModel, tuple[tuple[object, ...], Packed | None]] = WeakKeyDictionary()
+#: Those whose ``pack`` knows the gradient too.
+_WITH_GRADIENT = {("charge3net.models.charge3net", "ChargE3Net")}
+
+#: Model → {order of the derivatives: (what it was packed from, packed)}.
+_packed: WeakKeyDictionary[DensityModel, dict[int, tuple[tuple[object, ...], Packed | None]]] = WeakKeyDictionary()
 
 
 class _CellList(ctypes.Structure):
@@ -78,17 +81,22 @@ class CompiledRead:
         model: one that :func:`why_not` has nothing against.
         state: its encoded atoms.
         geometry: the structure; its periodicity is taken as it stands.
+        order: 0 reads the density; 1 its gradient too.
+
+    Attributes:
+        rows: numbers read at a point: the density in each channel, e/Å³; for order 1 then, for each channel, its
+            derivatives with respect to x, y and z, e/Å⁴ (an atom at the point itself adds nothing to them).
 
     Raises:
         InputError: if :func:`why_not` has an answer.
     """
 
-    def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry) -> None:
-        reason = why_not(model)
-        packed = None if reason else _pack(model)
+    def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry, order: int = 0) -> None:
+        reason = why_not(model, order)
+        packed = None if reason else _pack(model, order)
         if packed is None:
             raise InputError(f"the compiled kernels cannot read this model: {reason}")
-        self.channels = model.channels
+        self.rows = len(packed.nothing)
         self._packed, self._atoms = packed, cell_list(geometry)
         self._senders = packed.senders(model, state)
         self._job = _job_of(type(packed.network))()
@@ -107,15 +115,15 @@ class CompiledRead:
     def grid(
         self,
         grid: Grid,
-        out: Float32[ndarray, "channels points"],
+        out: Float32[ndarray, "rows points"],
         index: Int[ndarray, "points"] | None = None,
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Write the density at voxels into ``out``, e/Å³.
+        """Write the density (and derivatives) at voxels into ``out``.
 
         Args:
             grid: in the coordinates of the structure.
-            out: a row per channel, contiguous.
+            out: :attr:`rows` of them, each contiguous.
             index: flat indices of the voxels to be read, one per column of ``out``; None: all of them.
             report: called with the points read and to be read, now and then.
 
@@ -125,8 +133,8 @@ class CompiledRead:
         blocks = grid_blocks(grid) if index is None else grid_subset_blocks(grid, index)
         self._read_blocks(blocks, out, len(grid) if index is None else len(index), report)
 
-    def points(self, points: Float[ndarray, "points 3"], out: Float32[ndarray, "channels points"]) -> None:
-        """Write the density at any points (Å) into ``out``, e/Å³; a row per channel.
+    def points(self, points: Float[ndarray, "points 3"], out: Float32[ndarray, "rows points"]) -> None:
+        """Write the density (and derivatives) at any points (Å) into ``out``.
 
         Raises:
             InputError: if a prediction is not finite.
@@ -136,7 +144,7 @@ class CompiledRead:
     def _read_blocks(
         self,
         blocks: Iterator[tuple[ndarray, ndarray]],
-        out: Float32[ndarray, "channels points"],
+        out: Float32[ndarray, "rows points"],
         total: int,
         report: Callable[[int, int], None],
     ) -> None:
@@ -156,11 +164,11 @@ class CompiledRead:
         self,
         points: Float[ndarray, "block 3"],
         targets: Int[ndarray, "block"],
-        out: Float32[ndarray, "channels points"],
+        out: Float32[ndarray, "rows points"],
     ) -> None:
         points, targets = np.ascontiguousarray(points), np.ascontiguousarray(targets, dtype=np.int64)
-        if out.strides[1] != out.itemsize or len(out) != self.channels:
-            raise ValueError(f"out must have {self.channels} contiguous row(s), found {out.shape}")
+        if out.strides[1] != out.itemsize or len(out) != self.rows:
+            raise ValueError(f"out must have {self.rows} contiguous row(s), found {out.shape}")
         job = type(self._job).from_buffer_copy(self._job)
         job.n_points, job.points, job.targets = len(points), points.ctypes.data, targets.ctypes.data
         job.out, job.out_stride = out.ctypes.data, out.strides[0] // out.itemsize
@@ -170,36 +178,38 @@ class CompiledRead:
             raise MemoryError("no memory for reading a tile of points")
 
 
-def why_not(model: DensityModel) -> str:
-    """Why a model is not read by the compiled kernels; empty when it is."""
+def why_not(model: DensityModel, order: int = 0) -> str:
+    """Why a model (order 1: its gradient) is not read by the compiled kernels; empty when it is."""
     found = library()
     if found.handle is None:
         return found.reason
     if not enabled():
         return "compiled kernels are switched off"
-    if (type(model).__module__, type(model).__qualname__) not in _PACKERS:
-        return f"no compiled read is written for {type(model).__name__}"
+    kind = (type(model).__module__, type(model).__qualname__)
+    if kind not in (_WITH_GRADIENT if order else _PACKERS):
+        return f"no compiled {'gradient' if order else 'read'} is written for {type(model).__name__}"
     if model.device.type != "cpu" or model.dtype != torch.float32:
         return f"the compiled read is for float32 on a cpu, not {str(model.dtype)[6:]} on {model.device.type}"
     if getattr(model, "lmax", 0) > _MAX_L:
         return f"the compiled read goes up to rotation order {_MAX_L}"
-    if _pack(model) is None:
+    if _pack(model, order) is None:
         return "no table of the radial functions is fine enough"
     return ""
 
 
-def _pack(model: DensityModel) -> Packed | None:
+def _pack(model: DensityModel, order: int) -> Packed | None:
     """The packed probe side, kept until the weights change; None when no table is fine enough."""
     handle = library().handle
     assert handle is not None
     layout = Layout.of(handle)
     tensors = [*model.parameters(), *model.buffers()]
     state = (layout, *((t.data_ptr(), t._version) for t in tensors))
-    if model not in _packed or _packed[model][0] != state:
+    kept = _packed.setdefault(model, {})
+    if order not in kept or kept[order][0] != state:
         packer = import_module(_PACKERS[type(model).__module__, type(model).__qualname__])
         with torch.no_grad():
-            _packed[model] = (state, packer.pack(model, layout))
-    return _packed[model][1]
+            kept[order] = (state, packer.pack(model, layout, *([order] if order else [])))
+    return kept[order][1]
 
 
 def read_grid(

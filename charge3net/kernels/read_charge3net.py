@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
@@ -41,49 +41,75 @@ class _Network(ctypes.Structure):
     _fields_ = (("channels", ctypes.c_int32), ("sums", _Channels), ("head", _Head))
 
 
-def pack(model: DensityModel, layout: Layout) -> Packed | None:
+class _SlopesNetwork(ctypes.Structure):
+    """``ChargE3NetSlopes`` of src/read_charge3net_slopes.cpp."""
+
+    _fields_ = (*_Network._fields_, ("back", ctypes.c_void_p))
+
+
+def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
     """The packed weights; None when no table is fine enough.
 
     A channel is a copy of an order l in one layer. Those of an order stand side by side, layer after layer, in vectors.
+
+    Args:
+        model: a ChargE3Net.
+        layout: of the library.
+        order: 0 for the density, 1 for its gradient too.
     """
     assert isinstance(model, ChargE3Net)
     layers, width = _layers(model), layout.width
-    tables = fit([_weights_of(layer.radial, model.basis) for layer in layers], model.cutoff)
+    tables = fit([_weights_of(layer.radial, model.basis) for layer in layers], model.cutoff, slopes=order > 0)
     if tables is None:
         return None
     copies = _copies(model)
-    counts = [-(-sum(of_order) // width) for of_order in copies]
     bounds = np.cumsum([0, *(sum(of_layer) for of_layer in zip(*copies, strict=True))])
-    table = np.zeros((sum(counts) * width, tables.steps + 3))
-    rows = np.full(len(table), bounds[-1])
-    used, start = [0] * len(layers), 0
-    for of_order, count in zip(copies, counts, strict=True):
-        lane = start
-        for t, n in enumerate(of_order):
-            first = used[t]  # messages are in the order of l, as are the columns of the radial network
-            table[lane : lane + n] = tables.coefficients[t][:, first : first + n].T
-            rows[lane : lane + n] = bounds[t] + first + np.arange(n)
-            used[t], lane = first + n, lane + n
-        start += count * width
+    table, rows = _side_by_side(copies, [table.T for table in tables.coefficients], bounds, width)
+    mixes = [_mix(layer, t) for t, layer in enumerate(layers)]
     arrays = {
-        "vectors": np.array(counts, dtype=np.int32),
+        "vectors": np.array([-(-sum(of_order) // width) for of_order in copies], dtype=np.int32),
         "table": aligned(table.reshape(-1, width, tables.steps + 3).transpose(0, 2, 1)),
         "bounds": bounds.astype(np.int32),
         "rows": rows.astype(np.int32),
         "angle": aligned(np.concatenate([0.1 * _matrix(layer.angle_mix)[:, 0] for layer in layers])),
-        "mix": aligned(np.concatenate([blocks(_mix(layer, t), layout.columns) for t, layer in enumerate(layers)])),
+        "mix": aligned(np.concatenate([blocks(mix, layout.columns) for mix in mixes])),
         "readout": aligned(SILU_NORM * _matrix(model.readout).T),
     }
-    network = _Network(model.channels)
+    network = _SlopesNetwork(model.channels) if order else _Network(model.channels)
     network.sums.edges = EdgeForm(model.lmax, tables.steps, ON_ATOM)
     network.head.n_layers, network.head.channels = len(layers), model.channels
     network.head.n_scalars = arrays["readout"].shape[1]
-    for part in (network.sums, network.head):
+    if order:
+        arrays["back"] = aligned(np.concatenate([blocks(mix.T, layout.columns) for mix in reversed(mixes)]))
+    for part in (network, network.sums, network.head):
         for name in (field[0] for field in part._fields_ if field[0] in arrays):
             setattr(part, name, arrays[name].ctypes.data)
-    nothing = np.zeros(model.channels, dtype=np.float32)
-    arguments = ("c3n_read_charge3net", network, nothing, tuple(arrays.values()))
+    nothing = np.zeros(model.channels * (4 if order else 1), dtype=np.float32)
+    function = "c3n_read_charge3net_slopes" if order else "c3n_read_charge3net"
+    arguments = (function, network, nothing, tuple(arrays.values()))
     return Packed(*arguments, _Senders(width), tables.steps, tables.error)
+
+
+def _side_by_side(
+    copies: list[list[int]],
+    tables: list[Float[ndarray, "functions steps"]],
+    bounds: Int[ndarray, "layers1"],
+    width: int,
+) -> tuple[Float[ndarray, "lanes steps"], Int[ndarray, "lanes"]]:
+    """Table of every lane of the vectors, and its place among the messages; lanes of the filling behind the last."""
+    counts = [-(-sum(of_order) // width) for of_order in copies]
+    table = np.zeros((sum(counts) * width, tables[0].shape[1]))
+    rows = np.full(len(table), bounds[-1])
+    used, start = [0] * len(tables), 0
+    for of_order, count in zip(copies, counts, strict=True):
+        lane = start
+        for t, n in enumerate(of_order):
+            first = used[t]  # messages are in the order of l, as are the columns of the radial network
+            table[lane : lane + n] = tables[t][first : first + n]
+            rows[lane : lane + n] = bounds[t] + first + np.arange(n)
+            used[t], lane = first + n, lane + n
+        start += count * width
+    return table, rows
 
 
 #: Atoms whose features are packed at once: some 20 kB each on the way.

@@ -13,6 +13,9 @@ from torch import Tensor
 #: Bound on the error of any function in a table, relative to the largest value of that function.
 TOLERANCE = 2e-6
 
+#: Bound on the error of any derivative, where derivatives are read, relative to the largest value of that derivative.
+TOLERANCE_OF_SLOPES = 1e-5
+
 #: Steps over [0, cutoff] to choose from.
 STEPS = (128, 160, 192, 224, 256, 304, 352, 400, 448, 512, 576, 640, 768, 896, 1024, 1280, 1536, 2048)
 
@@ -38,39 +41,53 @@ class Tables:
     coefficients: list[Float[ndarray, "rows functions"]]
 
 
-def fit(sets: Sequence[Functions], cutoff: float) -> Tables | None:
+def fit(sets: Sequence[Functions], cutoff: float, slopes: bool = False) -> Tables | None:
     """The splines with the fewest steps whose error stays below :data:`TOLERANCE`; None when none of :data:`STEPS` do.
 
-    The error is measured where it is largest, between the nodes, against the functions in float64.
+    The error is measured where it is largest, between the nodes, against the functions in float64. With ``slopes`` the
+    derivatives of the splines stay below :data:`TOLERANCE_OF_SLOPES` too.
     """
     at_least = 0.0
     for steps in STEPS:
         if steps < at_least:
             continue
-        tables, errors = zip(*(_spline_through(one, cutoff, steps) for one in sets), strict=True)
-        error = max(errors)
-        if error <= TOLERANCE:
+        tables = [_spline_through(one, cutoff, steps) for one in sets]
+        measured = [_errors(one, table, cutoff, slopes) for one, table in zip(sets, tables, strict=True)]
+        error, of_slopes = (max(of_each) for of_each in zip(*measured, strict=True))
+        if error <= TOLERANCE and of_slopes <= TOLERANCE_OF_SLOPES:
             return Tables(steps, error, [table.numpy() for table in tables])
-        at_least = 0.97 * steps * (error / TOLERANCE) ** 0.25  # the error falls with the fourth power of the step
+        # the error falls with the fourth power of the step, that of the derivative with the third
+        finer = max((error / TOLERANCE) ** (1 / 4), (of_slopes / TOLERANCE_OF_SLOPES) ** (1 / 3))
+        at_least = 0.97 * steps * finer
     return None
 
 
-def _spline_through(functions: Functions, cutoff: float, steps: int) -> tuple[Float[Tensor, "rows functions"], float]:
-    """Coefficients, and the error of the worst function relative to its largest value."""
+def _spline_through(functions: Functions, cutoff: float, steps: int) -> Float[Tensor, "rows functions"]:
+    """Coefficients."""
     nodes = torch.arange(-1 - _MARGIN, steps + 2 + _MARGIN, dtype=torch.float64)
-    coefficients = _coefficients(functions(nodes * (cutoff / steps)))[_MARGIN : steps + 3 + _MARGIN]
+    return _coefficients(functions(nodes * (cutoff / steps)))[_MARGIN : steps + 3 + _MARGIN]
+
+
+def _errors(
+    functions: Functions, table: Float[Tensor, "rows functions"], cutoff: float, slopes: bool
+) -> tuple[float, float]:
+    """Of the worst function, relative to its largest value, and the same of the derivatives (0 if not asked for)."""
+    steps = len(table) - 3
     inside = torch.arange(steps, dtype=torch.float64)
-    error = torch.zeros(coefficients.shape[1], dtype=torch.float64)
-    largest = error + 1e-30
+    error, largest = torch.zeros(2, 2, table.shape[1], dtype=torch.float64)
     for t in (0.25, 0.5, 0.75):
-        exact = functions((inside + t) * (cutoff / steps))
-        weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * (1 - t) ** 3 - 6 * (1 - t) ** 2 + 4, t**3)
-        interpolated = torch.zeros_like(exact)
-        for k, weight in enumerate(weights):
-            interpolated += weight / 6 * coefficients[k : k + steps]
-        error = torch.maximum(error, (interpolated - exact).abs().amax(0))
-        largest = torch.maximum(largest, exact.abs().amax(0))
-    return coefficients, float((error / largest).max())
+        lengths = (inside + t) * (cutoff / steps)
+        s = 1 - t
+        pairs = [(functions(lengths), (s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3))]
+        if slopes:
+            derivative = torch.func.jvp(functions, (lengths,), (torch.full_like(lengths, cutoff / steps),))[1]
+            pairs.append((derivative, (-3 * s**2, 9 * t**2 - 12 * t, 12 * s - 9 * s**2, 3 * t**2)))
+        for k, (exact, weights) in enumerate(pairs):
+            found = sum(weight / 6 * table[i : i + steps] for i, weight in enumerate(weights))
+            error[k] = torch.maximum(error[k], (found - exact).abs().amax(0))
+            largest[k] = torch.maximum(largest[k], exact.abs().amax(0))
+    of_functions, of_slopes = (error / (largest + 1e-30)).amax(1).tolist()
+    return of_functions, of_slopes
 
 
 def _coefficients(values: Float[Tensor, "nodes functions"]) -> Float[Tensor, "nodes functions"]:

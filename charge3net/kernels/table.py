@@ -7,7 +7,8 @@ where the network is as smooth as inside, so no end condition is needed. The fil
 table = (S · hidden(nodes)) · W1. Only the rows that some edge uses are formed.
 
 The step h follows from the weights: the interpolation error of a cubic spline is h⁴/384 times the fourth derivative,
-and h⁴ times that is the fourth difference. The coarsest step that keeps the error below :data:`TOLERANCE` is used.
+and h⁴ times that is the fourth difference. The coarsest step that keeps the error below a tolerance is used; without
+gradients a finer one, since encoding the atoms of a structure once may take a tenth longer.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from charge3net.kernels.library import compiled
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 
 #: Bound on the estimated error of the hidden units, relative to their largest norm; true errors are in docs/kernels.md.
-TOLERANCE = 1e-6
+TOLERANCE, TOLERANCE_WITHOUT_GRADIENT = 1e-6, 1e-7
 
 #: Steps of a table between two centres of the radial functions, to choose from.
 BINS_PER_CENTRE = (20, 28, 40, 56, 80)
@@ -48,7 +49,10 @@ def node_basis(basis: GaussianBasis, bins: int) -> Float[Tensor, "nodes basis"]:
 
 
 def fine_enough(
-    radial: RadialNet, at_nodes: Callable[[int], Float[Tensor, "nodes basis"]], n_basis: int
+    radial: RadialNet,
+    at_nodes: Callable[[int], Float[Tensor, "nodes basis"]],
+    n_basis: int,
+    tolerance: float = TOLERANCE,
 ) -> tuple[int, Float[Tensor, "nodes hidden"]] | None:
     """Number of steps over [0, cutoff] and the hidden units at the nodes; None when no table is fine enough.
 
@@ -56,13 +60,15 @@ def fine_enough(
         radial: the network.
         at_nodes: number of steps → radial functions at the nodes.
         n_basis: number of radial functions.
+        tolerance: bound on the estimated error; where not even the finest table keeps it, :data:`TOLERANCE` has to do.
     """
     for per_centre in BINS_PER_CENTRE:
         bins = per_centre * (n_basis - 1)
         hidden = radial.hidden(at_nodes(bins))
-        if estimated_error(hidden.detach()) <= TOLERANCE:
+        error = estimated_error(hidden.detach())
+        if error <= tolerance:
             return bins, hidden
-    return None
+    return (bins, hidden) if error <= TOLERANCE else None
 
 
 def estimated_error(hidden: Float[Tensor, "nodes hidden"]) -> float:

@@ -66,6 +66,22 @@ def test_sharper_weights_get_finer_tables_and_the_sharpest_none():
     assert bins(200.0) is None
 
 
+def test_without_gradients_tables_are_finer_and_those_of_sharp_weights_as_fine_as_can_be():
+    torch.manual_seed(2)
+    basis = GaussianBasis(20, 4.0)
+
+    def bins(sharpness: float, tolerance: float) -> int | None:
+        radial = RadialNet(20, 60, 4)
+        with torch.no_grad():
+            radial.first *= sharpness
+        found = tables.fine_enough(radial, lambda n: tables.node_basis(basis, n), 20, tolerance)
+        return found[0] if found else None
+
+    assert bins(1.0, tables.TOLERANCE_WITHOUT_GRADIENT) > bins(1.0, tables.TOLERANCE)
+    assert bins(1.0, 1e-12) == 1520  # what cannot be had: the finest that training would take
+    assert bins(200.0, 1e-12) is None
+
+
 def edges_at(vectors: np.ndarray, lmax: int) -> Edges:
     n = len(vectors)
     zeros = torch.zeros(n, dtype=torch.int64)

@@ -22,6 +22,7 @@ struct Product {
     const float *messages, *sine;  // rows of message sums, the factor of all of them
     const float* scalars;          // rows of the scalars of the layer before, their factor already in
     const float* next;             // factor of the scalars that come out
+    float* linear;                 // gets them before the activation, or null
     int n_messages, n_scalars;
 };
 
@@ -35,6 +36,9 @@ __attribute__((noinline)) void product(const Product& of, int probe, const float
         for (int c = 0; c < N; ++c) sum[c][i] *= sine;
     }
     if (of.n_scalars) add_rows<N>(of.scalars + probe, weights + of.n_messages * N, of.n_scalars, sum);
+    if (of.linear)
+        for (int c = 0; c < N; ++c)
+            for (int i = 0; i < 2; ++i) at(of.linear + c * kTile + probe + i * W) = sum[c][i];
     for (int i = 0; i < 2; ++i) {
         const Vec<W> next = at(of.next + probe + i * W);
         for (int c = 0; c < N; ++c) at(y + c * kTile + probe + i * W) = silu<W>(sum[c][i]) * next;
@@ -62,11 +66,15 @@ inline void dot_rows(const float* x, const float* factor, int rows, int probes, 
 // Floats of scratch memory.
 inline int64_t head_scratch(const Head& head) { return int64_t(2 * head.n_scalars + 2 * head.n_layers + 1) * kTile; }
 
-// z: rows of kTile; probes: a multiple of 2·W; out: [channels, kTile]
-inline void apply_head(const Head& head, const float* z, int probes, float* scratch, float* out) {
+// Sines of the angles in the scratch memory, one row per layer; then the cosines, and a row of ones.
+inline float* sines(const Head& head, float* scratch) { return scratch + int64_t(2 * head.n_scalars) * kTile; }
+
+// z: rows of kTile; probes: a multiple of 2·W; out: [channels, kTile]; linear: null, or gets the scalars of all layers
+// before the activation, [layers, n_scalars, kTile].
+inline void apply_head(const Head& head, const float* z, int probes, float* scratch, float* linear, float* out) {
     const int n = head.n_scalars, layers = head.n_layers;
     float *before = scratch, *after = before + n * kTile;
-    float *sine = after + n * kTile, *cosine = sine + layers * kTile;  // cosine has a row of ones at the end
+    float *sine = sines(head, scratch), *cosine = sine + layers * kTile;
     for (int t = 0; t < layers; ++t) {
         const int first = head.bounds[t], rows = head.bounds[t + 1] - first;
         float *s = sine + t * kTile, *c = cosine + t * kTile;
@@ -77,10 +85,11 @@ inline void apply_head(const Head& head, const float* z, int probes, float* scra
     const float* mix = head.mix;
     for (int t = 0; t < layers; ++t) {
         const int rows = head.bounds[t + 1] - head.bounds[t];
-        const Product of = {z + int64_t(head.bounds[t]) * kTile, sine + t * kTile, before, cosine + (t + 1) * kTile, rows,
-                            t ? n : 0};
+        Product of = {z + int64_t(head.bounds[t]) * kTile, sine + t * kTile, before, cosine + (t + 1) * kTile, nullptr,
+                      rows, t ? n : 0};
         for (int c = 0; c < n; c += kColumns) {
             const int columns = n - c < kColumns ? n - c : kColumns;
+            if (linear) of.linear = linear + int64_t(t * n + c) * kTile;
             for (int p = 0; p < probes; p += 2 * W) some_columns<kColumns>(columns, of, p, mix, after + c * kTile);
             mix += int64_t(of.n_messages + of.n_scalars) * columns;
         }

@@ -12,7 +12,8 @@ struct ChargE3Net {
     Channels sums;
     Head head;
 
-    static constexpr bool together = true;
+    static constexpr TileForm tile = {true};
+    int numbers() const { return channels; }
     const EdgeForm& form() const { return sums.edges; }
 
     bool prepare(Tile& tile) const {
@@ -26,7 +27,7 @@ struct ChargE3Net {
     bool read(int64_t n_atoms, Tile& tile, int probes, float* out) const {
         add_orders<0>(sums, n_atoms, tile, sums.table, sums.senders, tile.sums.data());
         turn(tile.sums.data(), sums.count(), probes, head.rows, tile.turned.data());
-        apply_head(head, tile.turned.data(), probes, tile.scratch.data(), out);
+        apply_head(head, tile.turned.data(), probes, tile.scratch.data(), nullptr, out);
         return true;
     }
 };

@@ -44,7 +44,8 @@ struct PaiNN {
     const float* senders;  // per layer and vector [atoms, 5, W]: S, V, E / √3
     const float* weights;
 
-    static constexpr bool together = true;
+    static constexpr TileForm tile = {true};
+    int numbers() const { return channels; }
     const EdgeForm& form() const { return edges; }
     int vectors() const { return (features + W - 1) / W; }
 

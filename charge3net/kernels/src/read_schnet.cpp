@@ -61,7 +61,8 @@ struct SchNet {
     const float* node_out;  // per later layer [2 · features, vectors · W], then [vectors · W] bias
     const float* weights;
 
-    static constexpr bool together = false;
+    static constexpr TileForm tile = {false};
+    int numbers() const { return channels; }
     const EdgeForm& form() const { return edges; }
     int vectors() const { return (features + W - 1) / W; }
     int64_t width() const { return (2 * features + W - 1) / W * W; }

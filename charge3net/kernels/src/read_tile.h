@@ -16,6 +16,7 @@ constexpr int W = 4;
 #endif
 constexpr int kTile = 64;             // probes
 constexpr int kMaxRecords = 1 << 12;  // a tile with more is read, full or not
+constexpr int kMaxNumbers = 8;        // read at a probe
 
 // Neighbouring probes hear mostly the same atoms. They are summed together, so that what an atom sends is loaded once for
 // all of them; measured for ChargE3Net, 4 take 280 cycles per edge at L = 4, 2 take 350, 1 takes 380 (Zen 4).
@@ -29,10 +30,23 @@ constexpr int kTogether = 2;
 // group alternate; where a probe does not hear an atom that another one of its group hears, its weights are zero.
 enum Field { kSpline = 0, kRow = 4, kSender = 5, kHarmonics = 5 };  // Y of order l begins at kHarmonics + l²
 
+// How a network takes its tiles.
+struct TileForm {
+    bool together;                  // neighbouring probes share records
+    int probes = kTile;             // in a tile, at most
+    int64_t records = kMaxRecords;  // a tile with more is read, full or not
+    bool slopes = false;            // records hold derivatives with respect to the probe's position too
+};
+
 struct Group {
     int probe, size;
     int64_t first;  // record
 };
+
+// Where in a record its slopes are: four derivatives of the B-spline weights (1/Å), the direction (x, y, z), and for each of
+// x, y, z the derivatives of Y_lm for l ≥ 1 (1/Å).
+inline int slope_field(int lmax) { return kHarmonics + (lmax + 1) * (lmax + 1); }
+constexpr int kDirection = 4, kSlopesOfHarmonics = 7;
 
 // How edges are described.
 struct EdgeForm {
@@ -52,12 +66,14 @@ struct Tile {
     float norm[kMaxL + 1][kMaxL + 1];
 };
 
-// Lengths, B-spline weights, table rows and spherical harmonics of the tile's edges; false without memory.
-inline bool describe_edges(const EdgeForm& form, double cutoff, Tile& tile) {
+// Lengths, B-spline weights, table rows and spherical harmonics of the tile's edges, and their slopes; false without memory.
+template <bool kSlopes>
+bool describe_edges(const EdgeForm& form, double cutoff, Tile& tile) {
     if (!tile.records.reserve((tile.n_records + W) * tile.record + W)) return false;
     const float per_step = float(form.n_steps / cutoff), on_atom = float(form.on_atom);
     const float last = float(form.n_steps) - 0.5f;
-    float fields[(kHarmonics + (kMaxL + 1) * (kMaxL + 1) + W) * W] __attribute__((aligned(64))) = {};
+    constexpr int kMost = (kSlopes ? 4 : 1) * (kMaxL + 1) * (kMaxL + 1);
+    float fields[(kHarmonics + kSlopesOfHarmonics + kMost + W) * W] __attribute__((aligned(64))) = {};
     Vec<W>* rows = reinterpret_cast<Vec<W>*>(fields);
     for (int64_t first = 0; first < tile.n_records; first += W) {
         const int count = int(tile.n_records - first < W ? tile.n_records - first : W);
@@ -78,6 +94,17 @@ inline bool describe_edges(const EdgeForm& form, double cutoff, Tile& tile) {
         rows[kSpline + 1] = (t * t * (t * 3.f - 6.f) + 4.f) * sixth;
         rows[kSpline + 2] = (s * s * (s * 3.f - 6.f) + 4.f) * sixth;
         rows[kSpline + 3] = t * t * t * sixth;
+        if constexpr (kSlopes) {
+            Vec<W>* slope = rows + slope_field(form.lmax);
+            const Vec<W> half = where<W>(heard, all<W>(0.5f * per_step), Vec<W>{});
+            slope[0] = s * s * -half;
+            slope[1] = t * (t * 3.f - 4.f) * half;
+            slope[2] = s * (s * 3.f - 4.f) * -half;
+            slope[3] = t * t * half;
+            slope[kDirection] = x * inverse, slope[kDirection + 1] = y * inverse, slope[kDirection + 2] = z * inverse;
+            slopes_of_harmonics<W>(slope[kDirection], slope[kDirection + 1], slope[kDirection + 2], inverse, form.lmax,
+                                   tile.norm, slope + kSlopesOfHarmonics);
+        }
         rows[kRow] = (Vec<W>)(step * W);
         memcpy(rows + kSender, tile.sender.data() + first, count * sizeof(int32_t));
         for (int field = 0; field < tile.record; field += W) {

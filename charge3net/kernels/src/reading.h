@@ -3,9 +3,9 @@
 // Points are taken in the order given, a few at a time. Those with atoms in reach fill a tile; the others get the network's
 // answer to nothing. No edge outlives its tile, so memory does not grow with the number of points.
 //
-// A network offers: `channels`, `form()` (EdgeForm), `together` (whether neighbouring probes share records),
-// `prepare(tile)` (memory and record size; false without memory) and `read(n_atoms, tile, probes, out)`, which fills
-// out[channels, kTile] from the tile's records (false without memory).
+// A network offers: `numbers()` (how many at a probe: the density in each channel, or more), `form()` (EdgeForm), `tile`
+// (TileForm), `prepare(tile)` (memory and record size; false without memory) and `read(n_atoms, tile, probes, out)`, which
+// fills out[numbers, kTile] from the tile's records (false without memory).
 #pragma once
 
 #include "read_tile.h"
@@ -16,17 +16,18 @@ template <class Network>
 struct ReadJob {
     int64_t n_points, n_atoms, out_stride;
     const double* points;    // [n_points, 3] Å
-    const int64_t* targets;  // [n_points] place in a channel of out
-    float* out;              // [channels, out_stride]
-    const float* nothing;    // [channels] density without atoms in reach
+    const int64_t* targets;  // [n_points] place in a row of out
+    float* out;              // [numbers, out_stride]
+    const float* nothing;    // [numbers] without atoms in reach
     int32_t n_threads, chunk;  // points a thread takes at once
     CellList atoms;
     Network network;
 };
 
 // Size of a record and the edges' part of the memory of a tile.
-inline void prepare_edges(const EdgeForm& form, Tile& tile) {
-    const int fields = kHarmonics + (form.lmax + 1) * (form.lmax + 1);
+inline void prepare_edges(const EdgeForm& form, Tile& tile, bool slopes = false) {
+    const int harmonics = (form.lmax + 1) * (form.lmax + 1);
+    const int fields = kHarmonics + harmonics + (slopes ? kSlopesOfHarmonics + 3 * (harmonics - 1) : 0);
     tile.record = (fields + W - 1) / W * W;
     harmonic_norms(form.lmax, tile.norm);
 }
@@ -36,11 +37,11 @@ template <class Network>
 bool read_tile(const ReadJob<Network>& job, Tile& tile) {
     if (!tile.n) return true;
     tile.groups[tile.n_groups].first = tile.n_records;
-    if (!describe_edges(job.network.form(), job.atoms.cutoff, tile)) return false;
-    float out[2 * kTile] __attribute__((aligned(64)));
+    if (!describe_edges<Network::tile.slopes>(job.network.form(), job.atoms.cutoff, tile)) return false;
+    float out[kMaxNumbers * kTile] __attribute__((aligned(64)));
     if (!job.network.read(job.n_atoms, tile, (tile.n + 2 * W - 1) / (2 * W) * (2 * W), out)) return false;
-    for (int channel = 0; channel < job.network.channels; ++channel)
-        for (int p = 0; p < tile.n; ++p) job.out[channel * job.out_stride + tile.target[p]] = out[channel * kTile + p];
+    for (int k = 0; k < job.network.numbers(); ++k)
+        for (int p = 0; p < tile.n; ++p) job.out[k * job.out_stride + tile.target[p]] = out[k * kTile + p];
     tile.n = tile.n_groups = 0;
     tile.n_records = 0;
     return true;
@@ -81,13 +82,13 @@ void add_points(const ReadJob<Network>& job, Tile& tile, const double* points, i
         pairs += __builtin_popcountll(mask[c]);
         any |= mask[c];
     }
-    if (Network::together && n == kTogether && pairs && 10 * n * listed <= 13 * pairs) return add_group(tile, points, n, 0, listed, target);
+    if (Network::tile.together && n == kTogether && pairs && 10 * n * listed <= 13 * pairs) return add_group(tile, points, n, 0, listed, target);
     for (int p = 0; p < n; ++p) {
         if (any >> p & 1)
             add_group(tile, points + 3 * p, 1, p, listed, target + p);
         else
-            for (int channel = 0; channel < job.network.channels; ++channel)
-                job.out[channel * job.out_stride + target[p]] = job.nothing[channel];
+            for (int k = 0; k < job.network.numbers(); ++k)
+                job.out[k * job.out_stride + target[p]] = job.nothing[k];
     }
 }
 
@@ -103,7 +104,7 @@ bool read_run(const ReadJob<Network>& job, Tile& tile, int64_t first, int n) {
         return false;
     for (int64_t i = first; i < first + n; i += kTogether) {
         const int together = int(first + n - i < kTogether ? first + n - i : kTogether);
-        if ((tile.n + together > kTile || tile.n_records >= kMaxRecords) && !read_tile(job, tile)) return false;
+        if ((tile.n + together > Network::tile.probes || tile.n_records >= Network::tile.records) && !read_tile(job, tile)) return false;
         int64_t target[kTogether];
         for (int p = 0; p < together; ++p) target[p] = job.targets ? job.targets[i + p] : i + p;
         add_points(job, tile, job.points + 3 * i, together, target);

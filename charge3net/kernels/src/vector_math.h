@@ -141,6 +141,46 @@ inline void harmonics(Vec<W> x, Vec<W> y, Vec<W> z, Vec<W> on, int lmax, const f
     }
 }
 
+// Derivatives of the same harmonics with respect to the vector whose direction is (x, y, z) and whose length is 1/`inverse`:
+// those along the sphere, ∇Y = (∇F − u(u·∇F))/r with F the polynomial above and Π_lm' = Π_l,m+1. Zero where `inverse` is.
+// ∂Y/∂x for l ≥ 1 go to out[l² + l + m − 1], those for y and z (lmax+1)² − 1 vectors further each.
+template <int W>
+inline void slopes_of_harmonics(Vec<W> x, Vec<W> y, Vec<W> z, Vec<W> inverse, int lmax, const float (*norm)[kMaxL + 1],
+                                Vec<W>* out) {
+    const int axis = (lmax + 1) * (lmax + 1) - 1;
+    Vec<W> column[kMaxL + 1], next[kMaxL + 1];  // Π_lm and Π_l,m+1 for all l
+    Vec<W> powers[2][kMaxL + 1];                // Re and Im of (z + ix)^m
+    float diagonal[kMaxL + 1];
+    powers[0][0] = all<W>(1.f), powers[1][0] = Vec<W>{}, diagonal[0] = 1.f;
+    for (int m = 1; m <= lmax; ++m) {
+        powers[0][m] = z * powers[0][m - 1] - x * powers[1][m - 1];
+        powers[1][m] = x * powers[0][m - 1] + z * powers[1][m - 1];
+        diagonal[m] = diagonal[m - 1] * float(2 * m - 1);
+    }
+    for (int l = 0; l <= lmax; ++l) next[l] = Vec<W>{};
+    for (int m = lmax; m >= 0; --m) {
+        for (int l = 0; l < m; ++l) column[l] = Vec<W>{};
+        column[m] = all<W>(diagonal[m]);
+        for (int l = m + 1; l <= lmax; ++l) {
+            const Vec<W> before = l > m + 1 ? column[l - 2] : Vec<W>{};
+            column[l] = (y * column[l - 1] * float(2 * l - 1) - before * float(l + m - 1)) * (1.f / float(l - m));
+        }
+        for (int l = m ? m : 1; l <= lmax; ++l)
+            for (int part = 0; part < (m ? 2 : 1); ++part) {  // cosines, sines
+                const Vec<W> steep = column[l] * (norm[l][m] * float(m));
+                const Vec<W> fx = m ? steep * (part ? powers[0][m - 1] : -powers[1][m - 1]) : Vec<W>{};
+                const Vec<W> fz = m ? steep * powers[part][m - 1] : Vec<W>{};
+                const Vec<W> fy = next[l] * powers[part][m] * norm[l][m];
+                const Vec<W> along = x * fx + y * fy + z * fz;
+                Vec<W>* to = out + l * l + l + (part ? -m : m) - 1;
+                to[0] = (fx - x * along) * inverse;
+                to[axis] = (fy - y * along) * inverse;
+                to[2 * axis] = (fz - z * along) * inverse;
+            }
+        for (int l = 0; l <= lmax; ++l) next[l] = column[l];
+    }
+}
+
 inline void harmonic_norms(int lmax, float (*norm)[kMaxL + 1]) {
     for (int l = 0; l <= lmax; ++l)
         for (int m = 0; m <= l; ++m) {

@@ -1,0 +1,72 @@
+"""The GPU read where there is neither a GPU nor Triton: who is asked, what is said."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from charge3net.cli.doctor import examine
+from charge3net.kernels import fast, gpu, gpu_read
+from charge3net.kernels.gpu_weights import _norms
+from charge3net.models.charge3net import ChargE3Net
+from charge3net.nn.e3nn import o3
+from tests.kernels.examples import geometry, network
+from tests.kernels.test_read import state_of
+
+
+def test_the_device_of_a_model_decides_who_reads(monkeypatch):
+    atoms = geometry(0, 2)
+    model = network(1, 8, num_interactions=1)
+    asked = (model, state_of(model, atoms), atoms)
+    assert fast.fast_read(*asked)[1].startswith(("compiled", "torch: "))
+    monkeypatch.setattr(ChargE3Net, "device", torch.device("cuda", 0))
+    monkeypatch.setattr(gpu, "open_read", lambda *given: "the compiler is on holiday")
+    assert fast.fast_read(*asked) == (None, "torch: the compiler is on holiday")
+    reads = object.__new__(gpu_read.GpuRead)
+    monkeypatch.setattr(gpu, "open_read", lambda *given: reads if given == asked else "")
+    assert fast.fast_read(*asked) == (reads, "triton")
+
+
+def test_runs_of_tiles():
+    slots, found = np.array([3, 0, 4, 12, 1, 1, 5, 0]), []
+    for first, last in gpu_read._pieces(slots, 7):
+        assert last == first + 1 or slots[first:last].sum() <= 7
+        found += range(first, last)
+    assert found == list(range(len(slots)))
+    assert list(gpu_read._pieces(slots[:0], 7)) == []
+
+
+def test_factors_of_the_harmonics():
+    """Unnormalised: P_l^m of scipy without its sign and sin^m, over (2m − 1)!!, times (z + ix)^m; e3nn has the rest."""
+    from scipy.special import lpmv
+
+    vectors = torch.nn.functional.normalize(torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator()), dim=1)
+    x, y, z = vectors.numpy().T
+    for l in range(7):
+        expected = o3.spherical_harmonics(l, vectors, normalize=True, normalization="component").numpy()
+        for m in range(l + 1):
+            power = (z + 1j * x) ** m
+            legendre = (-1) ** m * lpmv(m, l, y) / np.abs(power) / np.prod(range(1, 2 * m, 2))
+            np.testing.assert_allclose(_norms(l)[l + m] * legendre * power.real, expected[:, l + m], atol=1e-12)
+            if m:
+                np.testing.assert_allclose(_norms(l)[l - m] * legendre * power.imag, expected[:, l - m], atol=1e-12)
+
+
+def test_doctor_says_who_reads_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gpu, "_triton", lambda: ("", "triton is not installed"))
+    assert examine()["devices"]["GPU"] == "read by torch: triton is not installed"
+    monkeypatch.setattr(gpu, "_triton", lambda: ("3.7.1", ""))
+    assert examine()["devices"]["GPU"].startswith("ChargE3Net is read by triton 3.7.1")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_benchmark_says_that_there_is_no_gpu(monkeypatch, capsys):
+    from benchmarks import gpu_read as benchmark
+
+    monkeypatch.setattr(sys, "argv", ["gpu_read"])
+    assert benchmark.main() == 2
+    assert capsys.readouterr().err.count("\n") == 1
