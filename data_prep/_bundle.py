@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +23,7 @@ import numpy as np
 from numpy import ndarray
 
 from charge3net.data.splits import PARTS, Split
-from charge3net.data.store import StoreWriter
+from charge3net.data.writer import StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -57,19 +59,47 @@ def write_bundle(
     ``more`` are records that stand at the end of the index and have no values here.
     """
     bundle.mkdir(parents=True, exist_ok=True)
-    temporary = {name: bundle / f".{name}.{os.getpid()}" for name in (BINARY, INDEX)}
-    try:
-        with open(temporary[BINARY], "wb") as binary:
-            records = [_packed(binary, source) for source in sources] + list(more)
-        header = {**header, "sha256": file_hash(temporary[BINARY])}
-        lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in [header, *records]]
-        temporary[INDEX].write_text("\n".join(lines) + "\n", encoding="utf-8")
-        for name, path in temporary.items():
-            os.replace(path, bundle / name)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
+    with _new_binary(bundle) as binary:
+        records = [_packed(binary, source) for source in sources] + list(more)
+        _finish(bundle, binary, header, records)
     return records
+
+
+def append_to_bundle(bundle: Path, sources: Iterable[Source]) -> list[dict[str, Any]]:
+    """Add entries to a bundle; those that it has keep their bytes and their place. Returns all records.
+
+    Raises:
+        InputError: for a damaged bundle.
+    """
+    header, old = read_index(bundle)
+    with _new_binary(bundle) as binary:
+        binary.write((bundle / BINARY).read_bytes())
+        new = [_packed(binary, source) for source in sources]
+        packed = [record for record in old if "density" in record]
+        records = packed + new + [record for record in old if "density" not in record]
+        _finish(bundle, binary, header, records)
+    return records
+
+
+@contextmanager
+def _new_binary(bundle: Path) -> Iterator[IO[bytes]]:
+    temporary = bundle / f".{BINARY}.{os.getpid()}"
+    try:
+        with open(temporary, "wb") as binary:
+            yield binary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _finish(bundle: Path, binary: IO[bytes], header: Mapping[str, Any], records: Sequence[dict[str, Any]]) -> None:
+    """Put the two files in their places."""
+    binary.flush()
+    header = {**header, "sha256": file_hash(Path(binary.name))}
+    lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in [header, *records]]
+    index = bundle / f".{INDEX}.{os.getpid()}"
+    index.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(binary.name, bundle / BINARY)
+    os.replace(index, bundle / INDEX)
 
 
 def read_index(bundle: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -125,6 +155,24 @@ def split_of(records: Iterable[Mapping[str, Any]]) -> Split:
     """Who is in which part."""
     records = list(records)
     return Split(*(tuple(record["key"] for record in records if record["part"] == part) for part in PARTS))
+
+
+def bundle_report(records: Sequence[Mapping[str, Any]], bundle: Path) -> str:
+    """A row for each part (the table of a data card), the size of the bundle's files and the largest rounding error."""
+    lines = ["| part | entries | formulas | atoms | voxels | superposition of atoms, mean ε_mae |", "|" + "---|" * 6]
+    for part in PARTS:
+        chosen = [record for record in records if record["part"] == part]
+        formulas = {record["formula"] for record in chosen}
+        atoms = sum(len(record["numbers"]) for record in chosen)
+        voxels = sum(math.prod(record["shape"]) for record in chosen)
+        superposition = f"{100 * np.mean([record['meta']['nmae_sad'] for record in chosen]):.1f} %"
+        lines.append(
+            "| " + " | ".join(map(str, (part, len(chosen), len(formulas), atoms, voxels, superposition))) + " |"
+        )
+    size = sum(path.stat().st_size for path in bundle.iterdir())
+    names = ("density", "baseline", "magnetisation")
+    worst = max(record[name]["error"] for record in records for name in names if record.get(name))
+    return "\n".join([*lines, f"{size / 1e6:.2f} MB; rounding changes a density by at most {100 * worst:.4f} % ε_mae"])
 
 
 def file_hash(path: Path) -> str:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from charge3net.data.index import INDEX
-from charge3net.data.store import Store, StoreWriter
+from charge3net.data.store import Store
+from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from data_prep._mp_client import Fetched, MaterialsProject, id_number

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,7 +22,7 @@ import numpy as np
 from numpy import ndarray
 
 from charge3net.data.index import INDEX, VASP_NAMES, entry_name
-from charge3net.data.store import StoreWriter
+from charge3net.data.writer import StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError
 
@@ -33,11 +34,23 @@ DENSITY_FILES = re.compile(
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What became of the files: entries in the store, new ones among them, and name → reason of the rejected."""
+    """What became of the files.
+
+    Attributes:
+        stored: entries in the store.
+        added: new ones among them.
+        rejected: name → reason of what was refused.
+        read: files that were read; entries that the store had are not.
+        seconds: how long that took.
+        jobs: processes that read.
+    """
 
     stored: int
     added: int
     rejected: dict[str, str]
+    read: int = 0
+    seconds: float = 0.0
+    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -145,14 +158,16 @@ def build_store(
     if jobs < 1:
         raise InputError(f"at least one process must read, found jobs={jobs}")
     with StoreWriter(output, shuffled=shuffled) as writer:
-        before = len(writer)
+        before, started = len(writer), time.monotonic()
         todo = {key: path for key, path in files.items() if not writer.done(key)}
         interval = 0.2 if sys.stderr.isatty() else 30.0
         bar = tqdm(_read_all(todo, jobs, read), total=len(todo), unit="file", desc="reading", mininterval=interval)
         for key, content in bar:
             _store(writer, key, todo[key], content, valence)
+        writer.commit()
         rejected = {key: reason for key, reason in writer.rejected.items() if key in files}
-        return BuildResult(len(writer), len(writer) - before, rejected)
+        seconds = time.monotonic() - started
+        return BuildResult(len(writer), len(writer) - before, rejected, len(todo), seconds, jobs)
 
 
 def _read_all(

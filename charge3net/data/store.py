@@ -7,12 +7,10 @@ writer refused, and why. The format is described field by field in docs/data.md.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import mmap
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,31 +19,15 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
-from charge3net.data.index import (
-    ALIGNMENT,
-    ELECTRON_TOLERANCE,
-    FLOAT,
-    INDEX,
-    REJECTED,
-    as_float32,
-    check_entry,
-    checksum,
-    content_line,
-    describe,
-    dump,
-    find_lines,
-    is_shuffled,
-    open_index,
-    read_rejected,
-    repair,
-    shard_name,
-    sync,
-)
-from charge3net.data.order import shuffle, shuffled_voxels, unshuffle
+from charge3net.data.index import FLOAT, INDEX, checksum, content_line, find_lines, is_shuffled, read_rejected
+from charge3net.data.order import shuffled_voxels, unshuffle
+from charge3net.data.writer import StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+
+__all__ = ["Store", "StoreEntry", "StoreWriter"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,142 +234,3 @@ def _map(path: Path, ahead: bool) -> UInt8[ndarray, "bytes"]:
     if not ahead and hasattr(pages, "madvise"):
         pages.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(pages, dtype=np.uint8)
-
-
-class StoreWriter:
-    """Adds entries to a store, new or old; one writer at a time.
-
-    Every entry is checked, its values are appended and synced to disk, and only then its index line is written. After
-    a crash the next writer cuts off what has no index line, so a store never holds half an entry. Entries that fail a
-    check are listed in ``rejected.jsonl`` and do not stop the rest::
-
-        with StoreWriter("store") as writer:
-            for key, density in densities:
-                if not writer.done(key):
-                    writer.add(key, density, electrons=8.0)
-
-    Args:
-        path: folder of the store; made if it does not exist.
-        shuffled: keep voxels in a fixed pseudo-random order, so that random probes are one piece of the file: for sets
-            that do not fit into memory. Whole densities take longer to read. None: as the store is, in C order if new.
-        electron_tolerance: allowed |∫ρ − expected| / expected.
-        shard_bytes: a shard is closed when the next entry would make it longer than this.
-
-    Raises:
-        InputError: if the folder holds something else or a store of the other order, or another process writes to it.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        electron_tolerance: float = ELECTRON_TOLERANCE,
-        shard_bytes: int = 2**31,
-        shuffled: bool | None = None,
-    ) -> None:
-        self.path = Path(path)
-        self.electron_tolerance = electron_tolerance
-        self.shard_bytes = shard_bytes
-        self._index = open_index(self.path, bool(shuffled))
-        try:
-            self._lines = find_lines(self.path)
-            self.shuffled = is_shuffled(self.path)
-            if shuffled is not None and shuffled != self.shuffled:
-                raise InputError(
-                    f"{self.path} is {'' if self.shuffled else 'not '}a shuffled store; name another folder"
-                )
-            self._shard, self._end = repair(self.path, self._index, self._lines)
-            self._rejected = {k: r for k, r in read_rejected(self.path).items() if k not in self._lines}
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> StoreWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    @property
-    def rejected(self) -> dict[str, str]:
-        """Refused and not stored since: name → reason."""
-        return dict(self._rejected)
-
-    def done(self, key: str) -> bool:
-        """Whether this entry is stored."""
-        return key in self._lines
-
-    def add(
-        self,
-        key: str,
-        density: Density,
-        *,
-        electrons: float | None = None,
-        baseline: Float[ndarray, "nx ny nz"] | None = None,
-        meta: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Check one density and store it.
-
-        Args:
-            key: name of the entry, new to the store.
-            density: values in e/Å³; they are rounded to float32.
-            electrons: number of electrons ∫ρ must give; not checked when None.
-            baseline: [nx, ny, nz] superposition of atomic densities on the same grid in e/Å³.
-            meta: anything JSON can hold.
-
-        Returns:
-            True when stored; False when refused, with the reason in ``rejected``.
-
-        Raises:
-            InputError: if the name is empty or taken.
-        """
-        if not key or key in self._lines:
-            raise InputError(f"{self.path}: entry names are unique and not empty, found {key!r} again or empty")
-        try:
-            values = as_float32(density.values, "the density")
-            atoms = None if baseline is None else as_float32(baseline, "the superposition of atoms")
-            record = describe(key, density, values, atoms, electrons, dict(meta or {}))
-            check_entry(record, density, self.electron_tolerance)
-        except InputError as error:
-            self.reject(key, str(error))
-            return False
-        self._write(key, record, values, atoms)
-        return True
-
-    def reject(self, key: str, reason: str) -> None:
-        """List an entry as refused, e.g. because its file could not be read."""
-        if self._rejected.get(key) != reason:
-            self._rejected[key] = reason
-            with open(self.path / REJECTED, "a", encoding="utf-8") as file:
-                file.write(dump({"key": key, "reason": reason}) + "\n")
-
-    def close(self) -> None:
-        """Release the store for other writers."""
-        self._index.close()
-
-    def _write(self, key: str, record: dict[str, Any], values: ndarray, baseline: ndarray | None) -> None:
-        size = values.nbytes + (0 if baseline is None else baseline.nbytes)
-        start = -(-self._end // ALIGNMENT) * ALIGNMENT
-        if self._end and start + size > self.shard_bytes:
-            self._shard, start = self._shard + 1, 0
-        record["shard"], record["offset"] = shard_name(self._shard), start
-        record["baseline_offset"] = None if baseline is None else start + values.nbytes
-        blocks = [values] if baseline is None else [values, baseline[None]]
-        with open(self.path / record["shard"], "r+b" if start else "wb") as file:
-            file.seek(start)
-            for block in blocks:
-                file.write((shuffle(block) if self.shuffled else block).data)
-            sync(file)
-        line = dump(record).encode() + b"\n"
-        at = self._index.seek(0, os.SEEK_END)
-        try:
-            self._index.write(line)
-            sync(self._index)
-        except BaseException:  # the line may be half written: the next writer repairs it
-            with contextlib.suppress(OSError):
-                self.close()
-            raise
-        self._end, self._lines[key] = start + size, (at, at + len(line))
-        self._rejected.pop(key, None)

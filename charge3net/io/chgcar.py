@@ -25,14 +25,15 @@ from charge3net.io.digits import NumberFormat, write_numbers
 from charge3net.io.files import Source
 from charge3net.io.numbers import parse_integers
 from charge3net.io.poscar import format_poscar, read_poscar, species_runs
-from charge3net.io.values import read_values
+from charge3net.io.values import ValueReader
 
 logger = logging.getLogger(__name__)
 
 _AUGMENTATION = re.compile(rb"\s*augmentation occupancies(?: \(imaginary part\))?\s*(\d+|\*+)\s+(\d+)\s*")
 _NUMBERS = re.compile(rb"[\d\s.+\-EeDd*]*")
 _SLAB = 8  # planes turned round together, or a multiple: whole cache lines of the result
-_SLAB_VALUES = 1 << 18
+_SLAB_VALUES = 1 << 16
+_LARGE_PAGE = 1 << 21  # bytes, on most machines
 _FORMAT = NumberFormat(digits=11, width=18, zero_lead=True)
 _PER_LINE = 5
 
@@ -113,8 +114,14 @@ def _read_shape(source: Source) -> tuple[int, int, int]:
 
 
 def _allocate(source: Source, channels: int, grid: Grid) -> Float[ndarray, "channels nx ny nz"]:
+    shape, size = (channels, *grid.shape), channels * len(grid)
     try:
-        return np.empty((channels, *grid.shape))
+        if size * 8 < 2 * _LARGE_PAGE:
+            return np.empty(shape)
+        # From the start of a large page on: numpy asks the system for large pages, which costs few page faults.
+        room = np.empty(size + 2 * _LARGE_PAGE // 8)
+        start = -room.ctypes.data % _LARGE_PAGE // 8
+        return room[start : start + size].reshape(shape)
     except (MemoryError, ValueError):
         raise source.error(f"the grid {_times(grid.shape)} does not fit into memory") from None
 
@@ -122,20 +129,13 @@ def _allocate(source: Source, channels: int, grid: Grid) -> Float[ndarray, "chan
 def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, "nx ny nz"]) -> None:
     """Fill ``values`` with ρ in e/Å³ from ρ·V with the first axis fastest, turned round slab by slab."""
     nx, ny, nz = grid.shape
-    planes_at_once = max(_SLAB_VALUES // (nx * ny * _SLAB), 1) * _SLAB
-    slab = np.empty(min(planes_at_once, nz) * nx * ny)
-    filled, z = 0, 0
-    for block in read_values(source, len(grid), what):
-        while len(block):
-            part = block[: len(slab) - filled]
-            slab[filled : filled + len(part)] = part
-            filled += len(part)
-            block = block[len(part) :]
-            if filled == len(slab):
-                planes = slab.reshape(-1, ny, nx)
-                _turn(planes, grid.volume, values, z)
-                z, filled = z + len(planes), 0
-                slab = slab[: (nz - z) * nx * ny]
+    planes_at_once = min(max(_SLAB_VALUES // (nx * ny * _SLAB), 1) * _SLAB, nz)
+    slab = np.empty(planes_at_once * nx * ny)
+    reader = ValueReader(source, len(grid), what)
+    for z in range(0, nz, planes_at_once):
+        part = slab[: (nz - z) * nx * ny]
+        reader.fill(part)
+        _turn(part.reshape(-1, ny, nx), grid.volume, values, z)
 
 
 def _turn(planes: Float[ndarray, "planes ny nx"], volume: float, values: Float[ndarray, "nx ny nz"], z: int) -> None:

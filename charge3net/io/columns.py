@@ -83,12 +83,15 @@ class Decoder:
     Args:
         columns: the layout of one field.
         capacity: the largest number of fields in a block.
+
+    Attributes:
+        odd: whether the last block had fields that were left to Python's float; all others are finite numbers.
     """
 
     def __init__(self, columns: Columns, capacity: int) -> None:
         self.columns = columns
+        self.odd = False
         self._compiled = compiled_reading()
-        self._values = np.empty(capacity)
         if self._compiled is not None:
             return
         self._head, self._tail, self._odd, self._spare = np.empty((4, capacity), dtype=_U64)
@@ -99,30 +102,38 @@ class Decoder:
         self._divisors = _divisor_table(columns.digits)
 
     def decode(
-        self, text: UInt8[ndarray, "bytes"], offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
-    ) -> Float[ndarray, "values"]:
-        """The numbers whose fields start at ``offset + i·strides[0] + j·strides[1] + …`` in ``text``, in C order.
+        self,
+        text: UInt8[ndarray, "bytes"],
+        offset: int,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        values: Float[ndarray, "values"],
+    ) -> None:
+        """Fill ``values`` with the numbers whose fields start at ``offset + i·strides[0] + …``, in C order.
 
-        The result is overwritten by the next call. At least :data:`PADDING` bytes must precede the first field.
+        Args:
+            text: the characters; at least :data:`PADDING` of them must precede the first field.
+            offset: where the first field starts.
+            shape: number of fields along each axis.
+            strides: characters from one field to the next along each.
+            values: [values] contiguous, as many as there are fields.
 
         Raises:
             ValueError: for a field that is no number; its text is in the message.
         """
-        n = math.prod(shape)
-        values = self._values[:n]
         if self._compiled is not None:
             layout = (self.columns.dot, self.columns.digits, self.columns.exponent[0])
             left = decode_columns(self._compiled, text, offset, shape, strides, layout, values)
             wrong = np.isnan(values) if left else None
         else:
-            wrong = self._decode_words(text, offset, shape, strides)
+            wrong = self._decode_words(text, offset, shape, strides, values)
+        self.odd = wrong is not None
         if wrong is not None:
             fields = np.ndarray(shape, f"S{self.columns.width}", text, offset, strides).reshape(-1)[wrong]
             values[wrong] = _parse(fields.tolist())
-        return values
 
     def _decode_words(
-        self, text: ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+        self, text: ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], values: ndarray
     ) -> Bool[ndarray, "values"] | None:
         """Fill the values step by step for all fields; returns which of them are not right, None if all are."""
         columns, n = self.columns, math.prod(shape)
@@ -148,7 +159,7 @@ class Decoder:
             _UNITS.take(index, out=spare, mode="clip")
             spare *= _U64(10**columns.digits)
             head += spare
-        values, factors = self._values[:n], self._factors[:n]
+        factors = self._factors[:n]
         self._signs.take(index, out=factors, mode="clip")
         np.multiply(head.view(np.int64), factors, out=values)
         wrong_exponent = self._divide(values, load(self._words, mark), factors, index)

@@ -7,6 +7,7 @@ here say it in their second line, others are taken as periodic along all three a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from io import BufferedIOBase
 
 import numpy as np
@@ -20,10 +21,11 @@ from charge3net.grid import Grid
 from charge3net.io.digits import NumberFormat, write_numbers
 from charge3net.io.files import Source
 from charge3net.io.numbers import parse_integers, parse_numbers
-from charge3net.io.values import read_values
+from charge3net.io.values import ValueReader
 from charge3net.units import BOHR, E_PER_BOHR3
 
 _FORMAT = NumberFormat(digits=6, width=13, zero_lead=False)
+_BLOCK = 1 << 17  # values read at a time
 _PER_LINE = 6
 _PERIODIC = re.compile(r"pbc ([TF]) ([TF]) ([TF])$")
 
@@ -42,10 +44,13 @@ def read_cube(source: Source) -> Density:
         values = np.empty((len(grid), channels))
     except (MemoryError, ValueError):
         raise source.error(f"{what} does not fit into memory") from None
-    flat, done = values.reshape(-1), 0
-    for block in read_values(source, flat.size, what, row=grid.shape[2] * channels):
-        np.multiply(block, E_PER_BOHR3, out=flat[done : done + len(block)])
-        done += len(block)
+    flat, row = values.reshape(-1), grid.shape[2] * channels
+    reader = ValueReader(source, flat.size, what, row)
+    block = max(_BLOCK // row, 1) * row
+    for start in range(0, flat.size, block):
+        part = flat[start : start + block]
+        reader.fill(part)
+        part *= E_PER_BOHR3
     while line := source.line():
         if line.strip():
             raise source.error(f"more numbers than the {flat.size} that {what} needs")
@@ -95,12 +100,45 @@ def write_cube(stream: BufferedIOBase, density: Density) -> None:
     Raises:
         InputError: for values that are not finite.
     """
-    geometry, grid = density.geometry, density.grid
     channels = len(density.values)
-    title = str(density.provenance.get("title") or "electron density").replace("\n", " ")
-    pbc = " ".join("T" if flag else "F" for flag in geometry.pbc)
+    title = str(density.provenance.get("title") or "electron density")
     what = "total density and magnetisation (up - down)" if channels == 2 else "electron density"
-    lines = [title, f"{what} in e/Bohr^3; written by charge3net; pbc {pbc}"]
+    planes = (
+        np.moveaxis(np.asarray(density.values[:, x], dtype=np.float64), 0, -1).reshape(-1) / E_PER_BOHR3
+        for x in range(density.grid.shape[0])
+    )
+    _write(stream, density.geometry, density.grid, planes, (title, f"{what} in e/Bohr^3"), channels)
+
+
+def write_cube_field(
+    stream: BufferedIOBase, geometry: Geometry, grid: Grid, values: Float[ndarray, "nx ny nz"], what: str
+) -> None:
+    """Write any scalar field as a cube file, 6 digits per value, lengths in Bohr.
+
+    Args:
+        stream: where to.
+        geometry, grid: atoms, and where the values live.
+        values: [nx, ny, nz] written as they are, whatever their unit.
+        what: the field and its unit, for the head of the file.
+
+    Raises:
+        InputError: for values that are not finite.
+    """
+    planes = (np.asarray(plane, dtype=np.float64).reshape(-1) for plane in values)
+    _write(stream, geometry, grid, planes, (what, what), 1)
+
+
+def _write(
+    stream: BufferedIOBase,
+    geometry: Geometry,
+    grid: Grid,
+    planes: Iterable[Float[ndarray, "values"]],
+    texts: tuple[str, str],
+    channels: int,
+) -> None:
+    """Head (title and comment are ``texts``) and values, plane by plane along the first axis."""
+    pbc = " ".join("T" if flag else "F" for flag in geometry.pbc)
+    lines = [texts[0].replace("\n", " "), f"{texts[1]}; written by charge3net; pbc {pbc}"]
     lines.append(f"{-len(geometry) if channels == 2 else len(geometry):5d}" + _triple(grid.origin / BOHR))
     steps = grid.cell / np.array(grid.shape)[:, None] / BOHR
     lines += [f"{n:5d}" + _triple(step) for n, step in zip(grid.shape, steps, strict=True)]
@@ -111,10 +149,6 @@ def write_cube(stream: BufferedIOBase, density: Density) -> None:
     if channels == 2:
         lines.append("    2    1    2")
     stream.write(("\n".join(lines) + "\n").encode())
-    planes = (
-        np.moveaxis(np.asarray(density.values[:, x], dtype=np.float64), 0, -1).reshape(-1) / E_PER_BOHR3
-        for x in range(grid.shape[0])
-    )
     write_numbers(stream, planes, _FORMAT, _PER_LINE, row=grid.shape[2] * channels)
 
 

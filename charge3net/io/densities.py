@@ -5,11 +5,15 @@ from __future__ import annotations
 from io import BufferedIOBase
 from pathlib import Path
 
+from jaxtyping import Float
+from numpy import ndarray
+
 from charge3net.density import Density
 from charge3net.errors import InputError
+from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io.chgcar import read_chgcar, read_chgcar_grid, write_chgcar
-from charge3net.io.cube import read_cube, read_cube_head, write_cube
+from charge3net.io.cube import read_cube, read_cube_head, write_cube, write_cube_field
 from charge3net.io.files import Source, atomic_output, open_source
 from charge3net.io.formats import density_format
 from charge3net.io.npz import read_npz, read_npz_grid, write_npz
@@ -73,5 +77,28 @@ def write_density(density: Density, path: str | Path, format: str | None = None)
     try:
         with atomic_output(path) as stream:
             _WRITERS[kind](stream, density)
+    except InputError as error:
+        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None
+
+
+def write_field(
+    values: Float[ndarray, "nx ny nz"], geometry: Geometry, grid: Grid, path: str | Path, what: str
+) -> None:
+    """Write a scalar field that is not a density (a derivative, an indicator) as a cube file, whole or not at all.
+
+    Args:
+        values: [nx, ny, nz], written as they are, whatever their unit; 6 digits.
+        geometry, grid: the atoms, and where the values live.
+        path: ends in .cube; compressed as in :func:`read_density`.
+        what: the field and its unit, for the head of the file.
+
+    Raises:
+        InputError: for another name, a folder that does not exist, or values that are not finite.
+    """
+    if density_format(path) != "cube":
+        raise InputError(f"{path}: fields are written as cube files; give a name that ends in .cube")
+    try:
+        with atomic_output(path) as stream:
+            write_cube_field(stream, geometry, grid, values, what)
     except InputError as error:
         raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None

@@ -2,10 +2,12 @@
 
     python data_prep/benchmark_set/build.py --crystals DIR… --molecules DIR… --liquids DIR… [-o BUNDLE]
     python data_prep/benchmark_set/build.py --again DIR -o BUNDLE
+    python data_prep/benchmark_set/build.py --add-liquids DIR… [-o BUNDLE]
 
 The second form takes the entries and parts of the committed bundle and the densities that
-``open_dft/generate.py benchmark_set -o DIR`` computed anew. Molecules that the demo set holds are not stored again, the
-index refers to them.
+``open_dft/generate.py benchmark_set -o DIR`` computed anew. The third adds configurations of the liquid to the training
+part of a bundle and leaves everything else as it is. Molecules that the demo set holds are not stored again, the index
+refers to them.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.geometry import Geometry
-from data_prep._bundle import BINARY, Source, file_hash, read_index, write_bundle
+from data_prep._bundle import BINARY, Source, append_to_bundle, file_hash, read_index, write_bundle
 from data_prep.benchmark_set.divide import divide_crystals, divide_liquids, divide_molecules
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
@@ -81,6 +83,19 @@ def build_again(folder: Path, bundle: Path, committed: Path = BUNDLE) -> list[di
         raise ValueError(f"{folder} lacks {len(missing)} entries (first: {missing[0]}); run generate.py again")
     sources = [_source(folder / f"{r['key']}.npz", r["kind"], r["part"], r["baseline"] is not None) for r in records]
     return _write(sources, demo, bundle)
+
+
+def add_liquids(folders: Sequence[Path], bundle: Path) -> list[dict[str, Any]]:
+    """Add the configurations that the bundle lacks to its training part; returns all records.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    known = {record["key"] for record in read_index(bundle)[1]}
+    paths = sorted(path for folder in folders for path in folder.glob("*.npz") if path.stem not in known)
+    if not paths:
+        raise ValueError(f"{', '.join(map(str, folders))} hold no configuration that {bundle} lacks")
+    return append_to_bundle(bundle, [_source(path, "liquids", "train", False) for path in paths])
 
 
 def _write(sources: Sequence[Source], demo: Mapping[str, Mapping[str, Any]], bundle: Path) -> list[dict[str, Any]]:
@@ -146,13 +161,19 @@ def main(arguments: list[str] | None = None) -> int:
     for kind in KINDS:
         parser.add_argument(f"--{kind}", type=Path, nargs="+", metavar="DIR")
     parser.add_argument("--again", type=Path, metavar="DIR")
+    parser.add_argument("--add-liquids", type=Path, nargs="+", metavar="DIR")
     parser.add_argument("-o", "--out", type=Path, default=BUNDLE, help="folder of the bundle")
     options = parser.parse_args(arguments)
     folders = {kind: getattr(options, kind) for kind in KINDS}
-    if (options.again is None) != all(folders.values()):
-        parser.error("give --crystals, --molecules and --liquids, or --again")
+    if [all(folders.values()), options.again is not None, options.add_liquids is not None].count(True) != 1:
+        parser.error("give --crystals, --molecules and --liquids, or --again, or --add-liquids")
     try:
-        records = build(folders, options.out) if options.again is None else build_again(options.again, options.out)
+        if options.add_liquids is not None:
+            records = add_liquids(options.add_liquids, options.out)
+        elif options.again is not None:
+            records = build_again(options.again, options.out)
+        else:
+            records = build(folders, options.out)
     except ValueError as error:
         parser.error(str(error))
     print(report(records))

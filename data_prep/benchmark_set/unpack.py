@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import PARTS, Split
-from charge3net.data.store import StoreWriter
+from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
 from data_prep._bundle import BINARY, add_to_store, read_index, split_of
 

@@ -10,9 +10,7 @@ superposition of atoms.
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
-from data_prep._bundle import Source, write_bundle
+from data_prep._bundle import Source, bundle_report, write_bundle
+from data_prep._command import make_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 HEADER = {"format": "charge3net-demo-set", "version": 1}
@@ -82,26 +81,7 @@ def _heavy_atoms(formula: str) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("-o", "--out", type=Path, default=BUNDLE, help="folder of the bundle")
-    options = parser.parse_args(arguments)
-    try:
-        records = build(options.folder, options.out)
-    except ValueError as error:
-        parser.error(str(error))
-    print("| part | entries | formulas | atoms | voxels | superposition of atoms, mean ε_mae |")
-    for part in ("train", "validation", "test"):
-        chosen = [record for record in records if record["part"] == part]
-        formulas = {record["formula"] for record in chosen}
-        atoms = sum(len(record["numbers"]) for record in chosen)
-        voxels = sum(math.prod(record["shape"]) for record in chosen)
-        superposition = np.mean([record["meta"]["nmae_sad"] for record in chosen])
-        print(f"| {part} | {len(chosen)} | {len(formulas)} | {atoms} | {voxels} | {100 * superposition:.1f} % |")
-    size = sum(path.stat().st_size for path in options.out.iterdir())
-    worst = max(record["density"]["error"] for record in records)
-    print(f"{size / 1e6:.2f} MB; rounding changes a density by at most {100 * worst:.4f} % ε_mae")
-    return 0
+    return make_command(lambda folder, bundle: bundle_report(build(folder, bundle), bundle), __doc__, BUNDLE, arguments)
 
 
 if __name__ == "__main__":

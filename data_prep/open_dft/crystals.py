@@ -14,9 +14,7 @@ import numpy as np
 import spglib
 from ase import Atoms
 from numpy import ndarray
-from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 from pymatgen.core import Element, Lattice, Structure
-from pymatgen.core.structure_prediction.volume_predictor import RLSVolumePredictor
 
 MOST_ATOMS = 8
 SWAPS = 3  # substitutions of each prototype
@@ -71,6 +69,9 @@ def cost(atoms: Atoms) -> float:
 
 
 def _prototypes(seed: int) -> Iterator[tuple[str, Structure, str]]:
+    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+    from pymatgen.core.structure_prediction.volume_predictor import RLSVolumePredictor
+
     seen = set()
     for entry in AFLOW_PROTOTYPE_LIBRARY:
         structure = entry["snl"].structure.get_primitive_structure()

@@ -2,10 +2,14 @@
 
     python data_prep/open_dft/generate.py SET -o DIR [--count N] [--jobs N] [--seed S]
 
-SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, ``ec_liquid``, ``crystals``, ``nmc``, or ``benchmark_set``:
-the structures of data_prep/benchmark_set once more. It runs in the environment that install_gpaw.sh makes (``make
-gpaw``) and starts itself there. What is already in DIR is kept, so an interrupted run goes on where it stopped; what
-failed is listed in DIR/failures.json and tried again by the next run. Fields of an entry: data_prep/README.md.
+SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, ``ec_liquid``, ``crystals``, ``nmc``, ``nmc_unpolarised``
+(without spin), ``charge_transfer`` (cells like those before and after one lithium atom is taken out), ``magnetic``
+(metals, alloys and oxides with moments), ``benchmark_set`` (the structures of data_prep/benchmark_set once more), or
+``functionals`` (test structures of it, each with four functionals).
+
+It runs in the environment that install_gpaw.sh makes (``make gpaw``) and starts itself there. What is already in DIR
+is kept, so an interrupted run goes on where it stopped; what failed is listed in DIR/failures.json and tried again by
+the next run. Fields of an entry: data_prep/README.md.
 """
 
 from __future__ import annotations
@@ -33,7 +37,8 @@ MOLECULE = {"encut": 500.0, "smearing": 0.01, "kpts_density": 0.0}
 LIQUID = {"encut": 500.0, "smearing": 0.05, "kpts_density": 0.0}
 CRYSTAL = {"encut": 500.0, "smearing": 0.1, "kpts_density": 2.0}
 SETS = {"molecules": MOLECULE, "molecules_chno": MOLECULE, "ec_liquid": LIQUID, "crystals": CRYSTAL, "nmc": CRYSTAL}
-SETS["benchmark_set"] = CRYSTAL
+SETS |= {"nmc_unpolarised": CRYSTAL, "charge_transfer": CRYSTAL, "magnetic": CRYSTAL}
+SETS |= {"benchmark_set": CRYSTAL, "functionals": CRYSTAL}
 
 
 def structures(name: str, count: int, seed: int) -> list[Atoms]:
@@ -42,14 +47,22 @@ def structures(name: str, count: int, seed: int) -> list[Atoms]:
         from crystals import crystals
 
         return crystals(count, seed)
-    if name == "nmc":
+    if name in ("nmc", "nmc_unpolarised"):
         from nmc import nmc
 
-        return list(nmc(count, seed))
-    if name == "benchmark_set":
-        from again import bundled
+        return list(nmc(count, seed, polarised=name == "nmc"))
+    if name == "charge_transfer":
+        from nmc import pairs
 
-        return bundled(HERE.parent, count)
+        return list(pairs(count, seed))
+    if name == "magnetic":
+        from magnetic import magnetic
+
+        return magnetic(count, seed)
+    if name in ("benchmark_set", "functionals"):
+        from again import bundled, held_out
+
+        return (bundled if name == "benchmark_set" else held_out)(HERE.parent, count)
     from liquids import ethylene_carbonate
     from molecules import molecules
 
@@ -80,13 +93,18 @@ def solve(atoms: Atoms, settings: dict[str, Any], out: Path) -> str | None:
 
 def generate(name: str, folder: Path, count: int, jobs: int, seed: int) -> dict[str, str]:
     """Solve what is not in ``folder`` yet; returns and writes the failures, tag → reason."""
+    return solve_missing(structures(name, count, seed), SETS[name], folder, jobs)
+
+
+def solve_missing(wanted: list[Atoms], settings: dict[str, Any], folder: Path, jobs: int) -> dict[str, str]:
+    """Solve the structures that have no npz in ``folder`` yet; returns and writes the failures, tag → reason."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [atoms for atoms in structures(name, count, seed) if not (folder / f"{atoms.info['tag']}.npz").exists()]
+    todo = [atoms for atoms in wanted if not (folder / f"{atoms.info['tag']}.npz").exists()]
     failures: dict[str, str] = {}
     started = time.monotonic()
     with ThreadPoolExecutor(jobs) as pool:
-        runs = {pool.submit(solve, atoms, SETS[name], folder / f"{atoms.info['tag']}.npz"): atoms for atoms in todo}
+        runs = {pool.submit(solve, atoms, settings, folder / f"{atoms.info['tag']}.npz"): atoms for atoms in todo}
         for done, run in enumerate(as_completed(runs), start=1):
             reason = run.result()
             if reason is not None:
@@ -115,15 +133,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.count < 1 or options.jobs < 1:
         parser.error("--count and --jobs must be at least 1")
-    _enter_environment(parser)
+    enter_environment(parser)
     failures = generate(options.set, options.out, options.count, options.jobs, options.seed)
     if failures:
         print(f"{len(failures)} structures failed; see {options.out / 'failures.json'}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _enter_environment(parser: argparse.ArgumentParser) -> None:
-    """Continue in the GPAW environment unless this is it."""
+def enter_environment(parser: argparse.ArgumentParser) -> None:
+    """Start this program anew in the GPAW environment unless this is it."""
     if all(map(importlib.util.find_spec, ("gpaw", "rdkit", "pymatgen", "spglib"))):
         return
     python = ENVIRONMENT / "bin" / "python"

@@ -6,7 +6,7 @@ JOB.npz holds ``numbers [atoms]``, ``positions [atoms, 3]`` Å, ``cell [3, 3]`` 
 with ``encut`` (eV), ``smearing`` (eV), ``kpts_density`` (Å, 0 for the Γ point alone), ``tag`` and ``source``; where
 ``moments [atoms]`` (μ_B) is there too, the loop starts from them and the calculation is spin-polarised. The density is
 the valence density of :func:`valence_density`; the same construction before the first SCF step is the superposition of
-atoms.
+atoms. Where settings name ``functionals``, OUT.npz holds the densities of all of them instead (:func:`solve_all`).
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ def valence_density(dft: Any) -> ndarray:
 def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) -> dict[str, Any]:
     """Run the SCF loop, spin-polarised where there are starting moments (μ_B); returns the fields of an entry.
 
+    The functional is PBE unless ``settings`` name another (``xc``); the setups are those of the functional.
+
     Raises:
         RuntimeError: when the loop does not converge.
     """
@@ -93,11 +95,12 @@ def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) 
     from gpaw.new.calculation import DFT
 
     started = time.process_time()
+    functional = settings.get("xc", "PBE")
     kpts = {"density": settings["kpts_density"], "gamma": True} if settings["kpts_density"] else (1, 1, 1)
     dft = DFT(
         atoms,
         mode={"name": "pw", "ecut": settings["encut"]},
-        xc="PBE",
+        xc=functional,
         kpts=kpts,
         occupations={"name": "fermi-dirac", "width": settings["smearing"]},
         magmoms=moments,
@@ -113,7 +116,7 @@ def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) 
     meta = {
         "code": f"gpaw {__version__} + gpaw-data {version('gpaw-data')}",
         "density": f"nt - nct + sum_aL Q_aL g_L, rc={RC_BOHR} bohr",
-        "xc": "PBE",
+        "xc": functional,
         "mode": f"PW {settings['encut']:g} eV",
         "kpts_density": settings["kpts_density"],
         "nk_ibz": len(dft.ibzwfs.ibz),
@@ -126,7 +129,7 @@ def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) 
         "grid": list(density.shape),
         "rho_min": float(density.min()),
         "rho_max": float(density.max()),
-        **({} if moments is None else {"magnetisation": float(values[1].sum() * voxel)}),
+        **({} if moments is None else _moments(values[1], voxel)),
         "cpu_s": round(time.process_time() - started, 2),
         "tag": settings["tag"],
         "source": settings["source"],
@@ -143,6 +146,43 @@ def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) 
     }
 
 
+def _moments(magnetisation: ndarray, voxel: float) -> dict[str, float]:
+    """∫m and ∫|m| over the cell, in μ_B."""
+    total, absolute = magnetisation.sum() * voxel, np.abs(magnetisation).sum() * voxel
+    return {"magnetisation": float(total), "absolute_magnetisation": float(absolute)}
+
+
+def solve_all(atoms: Any, settings: dict[str, Any]) -> dict[str, Any]:
+    """One SCF loop without spin for each of ``settings["functionals"]``, on one grid; returns the fields of the file.
+
+    ``density`` is [functionals, nx, ny, nz], ``functionals`` their names; energies, iterations and seconds are lists in
+    the same order; the rest of ``meta`` is that of the first.
+
+    Raises:
+        RuntimeError: when a loop does not converge, or a density does not hold the valence electrons.
+    """
+    entries = [solve(atoms, {**settings, "xc": name}) for name in settings["functionals"]]
+    for entry in entries:
+        _check(entry)
+    metas = [json.loads(entry["meta"]) for entry in entries]
+    shared = {key: metas[0][key] for key in ("code", "density", "mode", "kpts_density", "nk_ibz", "smearing", "grid")}
+    listed = {key: [meta[key] for meta in metas] for key in ("energy_eV", "scf_iterations", "cpu_s")}
+    structure = {key: entries[0][key] for key in ("numbers", "positions", "cell", "pbc", "n_electrons")}
+    meta = {**shared, **listed, "tag": settings["tag"], "source": settings["source"]}
+    return {
+        **structure,
+        "density": np.stack([entry["density"] for entry in entries]),
+        "functionals": np.array(settings["functionals"]),
+        "meta": json.dumps(meta, ensure_ascii=False),
+    }
+
+
+def _check(entry: dict[str, Any]) -> None:
+    meta = json.loads(entry["meta"])
+    if abs(meta["n_from_grid"] - entry["n_electrons"]) > 1e-6 * entry["n_electrons"]:
+        raise RuntimeError(f"the density with {meta['xc']} does not hold the valence electrons")
+
+
 def main(job: str, out: str) -> None:
     """Read the job, solve it, write the entry whole or not at all."""
     from ase import Atoms
@@ -151,9 +191,11 @@ def main(job: str, out: str) -> None:
         atoms = Atoms(file["numbers"], positions=file["positions"], cell=file["cell"], pbc=file["pbc"])
         settings = json.loads(str(file["settings"]))
         moments = file.get("moments")
-    entry = solve(atoms, settings, moments)
-    if abs(json.loads(entry["meta"])["n_from_grid"] - entry["n_electrons"]) > 1e-6 * entry["n_electrons"]:
-        raise RuntimeError("the density does not hold the valence electrons")
+    if "functionals" in settings:
+        entry = solve_all(atoms, settings)
+    else:
+        entry = solve(atoms, settings, moments)
+        _check(entry)
     temporary = f"{out}.tmp{os.getpid()}"
     with open(temporary, "wb") as stream:
         np.savez_compressed(stream, **entry)

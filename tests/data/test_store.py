@@ -184,29 +184,55 @@ def test_a_crash_leaves_no_half_entry(make_store: MakeStore, crash: str) -> None
     assert store.hash() != whole
 
 
-def test_a_killed_writer_can_be_followed_by_another(tmp_path: Path) -> None:
-    """The process dies between the values and the index line of its third entry."""
+@pytest.mark.parametrize("moment", ["between values and index lines", "before a commit"])
+def test_a_killed_writer_can_be_followed_by_another(tmp_path: Path, moment: str) -> None:
     script = f"""
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.data.random_densities import make_density
-from charge3net.data import store
-writer = store.StoreWriter({str(tmp_path / "s")!r})
-for i in range(3):
+from charge3net.data import writer
+writer.COMMIT_SECONDS = 1e9
+made = writer.StoreWriter({str(tmp_path / "s")!r})
+for i in range(4):
     if i == 2:
-        store.sync = lambda file: os.kill(os.getpid(), 9)
-    writer.add(f"m{{i}}", make_density(i))
+        made.commit()
+    made.add(f"m{{i}}", make_density(i))
+if {moment.startswith("between")}:
+    writer.sync = lambda file: os.kill(os.getpid(), 9)
+    made.commit()
+os.kill(os.getpid(), 9)
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == -9
     assert Store(tmp_path / "s").keys() == ["m0", "m1"]
     with StoreWriter(tmp_path / "s") as writer:
+        assert [writer.done(f"m{i}") for i in range(4)] == [True, True, False, False]
         writer.add("m2", make_density(2))
     assert Store(tmp_path / "s").check() == {}
     with StoreWriter(tmp_path / "straight") as writer:
         for i in range(3):
             writer.add(f"m{i}", make_density(i))
     assert (tmp_path / "s/densities-000.bin").read_bytes() == (tmp_path / "straight/densities-000.bin").read_bytes()
+
+
+def test_entries_are_committed_while_the_writer_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("charge3net.data.writer.time.monotonic", lambda: clock[0])
+    with StoreWriter(tmp_path / "s") as writer:
+        writer.add("m0", make_density(0))
+        assert writer.done("m0")
+        assert len(writer) == 1
+        assert Store(tmp_path / "s").keys() == []
+        clock[0] += 2.0
+        writer.add("m1", make_density(1))
+        assert Store(tmp_path / "s").keys() == ["m0", "m1"]
+    with StoreWriter(tmp_path / "s", shard_bytes=1500) as writer:
+        for i in range(2, 9):  # several shards; what is in a full one is committed
+            writer.add(f"m{i}", make_density(i))
+    store = Store(tmp_path / "s")
+    assert len(list((tmp_path / "s").glob("*.bin"))) > 2
+    assert store.keys() == [f"m{i}" for i in range(9)]
+    assert store.check() == {}
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from charge3net.data.splits import PARTS, Split, read_split
 from charge3net.data.store import Store
+from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
-from data_prep._bundle import Source, read_index, write_bundle
+from data_prep._bundle import Source, add_to_store, read_index, write_bundle
 from data_prep.benchmark_set import build, divide, unpack
 
 LEAST = {"crystals": 150, "molecules": 150, "liquids": 85}
@@ -189,6 +190,31 @@ def test_entries_computed_again_keep_their_part(
         assert after["meta"]["energy_eV"] == before["meta"]["energy_eV"]
 
 
+def test_added_liquids_are_trained_on_and_change_nothing_else(
+    unpacked: tuple[Store, dict[str, Split]], records: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(unpack.BUNDLE, tmp_path / "bundle")
+    entry = unpacked[0][next(record["key"] for record in records if record["kind"] == "liquids")]
+    geometry = {name: getattr(entry.geometry, name) for name in ("numbers", "positions", "cell", "pbc")}
+    meta = json.dumps({**entry.meta, "smearing": "FD 0.05 eV"})
+    fields = {**geometry, "density": entry.values[0], "n_electrons": entry.electrons, "meta": meta}
+    (tmp_path / "new").mkdir()
+    np.savez(tmp_path / "new" / "ec4-made-up.npz", **fields)
+    made = build.add_liquids([tmp_path / "new"], tmp_path / "bundle")
+    assert [record for record in made if record["key"] != "ec4-made-up"] == records
+    before, after = ((folder / "densities.bin").read_bytes() for folder in (unpack.BUNDLE, tmp_path / "bundle"))
+    assert after.startswith(before)
+    new = next(record for record in made if record["key"] == "ec4-made-up")
+    assert (new["kind"], new["part"]) == ("liquids", "train")
+    with StoreWriter(tmp_path / "store") as writer:
+        add_to_store(writer, tmp_path / "bundle", [new], {})
+    found = Store(tmp_path / "store")["ec4-made-up"]
+    assert found.geometry.positions.tolist() == entry.geometry.positions.tolist()
+    assert np.abs(found.values - entry.values).sum() <= 2.1e-4 * np.abs(entry.values).sum()
+    with pytest.raises(ValueError, match="no configuration"):
+        build.add_liquids([tmp_path / "new"], tmp_path / "bundle")
+
+
 @pytest.mark.skipif(not PYTHON.exists(), reason="no GPAW environment; `make gpaw` builds it")
 def test_generator_takes_structures_and_settings_from_the_index(records: list[dict[str, Any]]) -> None:
     script = (
@@ -249,7 +275,12 @@ def test_liquids_are_tested_where_there_is_a_baseline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [([], "give --crystals"), (["--again", "nowhere", "-o", "x"], "lacks")]
+    ("arguments", "message"),
+    [
+        ([], "give --crystals"),
+        (["--again", "nowhere", "-o", "x"], "lacks"),
+        (["--again", "a", "--add-liquids", "b"], "give --crystals"),
+    ],
 )
 def test_wrong_usage_is_one_sentence(
     arguments: list[str],

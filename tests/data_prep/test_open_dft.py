@@ -148,7 +148,7 @@ def test_cathodes_are_layered_with_vacancies() -> None:
     script = (
         "import json\nfrom nmc import nmc\n"
         "print(json.dumps([[a.get_chemical_symbols(), a.get_volume(), a.get_all_distances(mic=True).tolist(),\n"
-        "    a.info['moments'].tolist()] for a in nmc(20, 0)]))\n"
+        "    a.info['moments'].tolist()] for a in nmc(20, 0, True)]))\n"
     )
     done = run(PYTHON, "-W", "ignore", "-c", script)
     assert done.returncode == 0, done.stderr
@@ -162,6 +162,77 @@ def test_cathodes_are_layered_with_vacancies() -> None:
         assert np.median(np.sort(nearest, axis=1)[:, :2]) == pytest.approx(1.9, abs=0.1)
         assert volume == pytest.approx(2.87**2 * 14.2 * np.sqrt(0.75), rel=0.15)
         assert [m > 0 for m in moments] == [s in ("Ni", "Mn", "Co") for s in symbols]
+
+
+@needs_gpaw
+def test_pairs_differ_by_one_lithium_and_share_no_metals_with_the_random_cells() -> None:
+    script = (
+        "import json\nfrom nmc import nmc, pairs\n"
+        "def of(cells):\n"
+        "    return [[a.info['tag'], a.get_chemical_symbols(), a.positions.tolist(), a.cell.tolist()] for a in cells]\n"
+        "print(json.dumps([of(pairs(12, 0)), of(pairs(5, 0)), of(nmc(40, 0, False)), of(nmc(9, 0, True))]))\n"
+    )
+    done = run(PYTHON, "-W", "ignore", "-c", script)
+    assert done.returncode == 0, done.stderr
+    made, fewer, random, first = json.loads(done.stdout)
+    assert made[:5] == fewer
+    assert random[:9] == first
+    taken = set()
+    for (tag, symbols, positions, cell), (other, fewer_symbols, kept, same) in zip(made[::2], made[1::2], strict=True):
+        assert other == tag.removesuffix("-full") + "-minus_li"
+        assert cell == same
+        assert symbols.count("Li") == 3
+        gone = [i for i, position in enumerate(positions) if position not in kept]
+        assert [symbols[i] for i in gone] == ["Li"]
+        assert fewer_symbols == [s for i, s in enumerate(symbols) if i not in gone]
+        taken |= set(gone)
+    assert len(taken) > 1
+    metals = [{tuple(sorted(set(s) - {"Li", "O"})) for _, s, *_ in cells} for cells in (made, random)]
+    assert ("Co",) in metals[0]
+    counts = [{tuple(sorted(s for s in row[1] if s not in ("Li", "O"))) for row in cells} for cells in (made, random)]
+    assert not counts[0] & counts[1]
+
+
+@needs_gpaw
+def test_functionals_are_taken_for_test_structures_without_magnetic_elements() -> None:
+    script = (
+        "import json\nfrom pathlib import Path\nfrom again import held_out\n"
+        "def of(count):\n"
+        "    return [[a.info['tag'], a.get_chemical_symbols(), list(a.info['settings']['functionals'])]\n"
+        "        for a in held_out(Path.cwd().parent, count)]\n"
+        "print(json.dumps([of(10**6), of(20)]))\n"
+    )
+    done = run(PYTHON, "-W", "ignore", "-c", script)
+    assert done.returncode == 0, done.stderr
+    everything, some = json.loads(done.stdout)
+    assert everything[:20] == some
+    index = (ROOT / "data_prep" / "benchmark_set" / "bundle" / "index.jsonl").read_text(encoding="utf-8")
+    parts = {record["key"]: record["part"] for record in map(json.loads, index.splitlines()[1:])}
+    assert {parts[tag] for tag, *_ in everything} == {"test"}
+    assert not {s for _, symbols, _ in everything for s in symbols} & {"V", "Cr", "Mn", "Fe", "Co", "Ni"}
+    assert all(names == ["PBE", "LDA", "revPBE", "RPBE"] for *_, names in everything)
+    assert len({tag for tag, *_ in everything}) == len(everything) > 32
+    assert sum(len(symbols) == 40 for _, symbols, _ in some) == 1
+
+
+@needs_gpaw
+def test_hydrogen_with_two_functionals(tmp_path: Path) -> None:
+    settings = {"encut": 300.0, "smearing": 0.01, "kpts_density": 0.0, "tag": "test", "source": "test"}
+    settings["functionals"] = ["PBE", "LDA"]
+    structure = {"numbers": [1, 1], "positions": [[1.5, 1.5, 1.13], [1.5, 1.5, 1.87]], "cell": np.diag([3.0] * 3)}
+    np.savez(tmp_path / "job.npz", **structure, pbc=[True] * 3, settings=json.dumps(settings))
+    done = run(PYTHON, "scf.py", tmp_path / "job.npz", tmp_path / "out.npz")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "out.npz") as file:
+        density, names, meta = file["density"], file["functionals"].tolist(), json.loads(str(file["meta"]))
+    assert names == ["PBE", "LDA"]
+    voxel = 27.0 / density[0].size
+    assert density.sum(axis=(1, 2, 3), dtype=np.float64) * voxel == pytest.approx([2.0, 2.0], abs=1e-5)
+    assert 1e-3 < np.abs(density[0] - density[1]).sum() / density[0].sum() < 0.05
+    assert len(meta["energy_eV"]) == 2
+    middle = density.shape[1] // 2
+    bond, hole = density[:, middle, middle, middle], density[:, 0, 0, 0]
+    assert (bond > 10 * hole).all()
 
 
 @needs_gpaw
@@ -184,6 +255,48 @@ def test_generator_resumes_and_lists_failures(tmp_path: Path) -> None:
     failures = json.loads((tmp_path / "out" / "failures.json").read_text())
     assert set(failures.values()) == {"did not converge"}
     assert len(list((tmp_path / "out").glob("*.npz"))) == 2
+
+
+def test_given_and_new_densities_are_compared(tmp_path: Path) -> None:
+    density = np.random.default_rng(0).uniform(0.5, 1.0, (4, 5, 6))
+    for name, factor, energy in (("given", 1.0, -3.0), ("made", 1.02, -3.5), ("other", 1.0, 0.0)):
+        values = density[:3] if name == "other" else factor * density
+        meta = json.dumps({"energy_eV": energy})
+        np.savez(tmp_path / f"{name}.npz", density=values, density_sad=values, meta=meta)
+    script = (
+        "import json, sys\nfrom pathlib import Path\nfrom reproduce import compare\n"
+        "print(json.dumps(compare(Path(sys.argv[1]), Path(sys.argv[2]))))\n"
+    )
+    done = run(sys.executable, "-c", script, tmp_path / "given.npz", tmp_path / "made.npz")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert (row["name"], row["grid"], row["energy_difference_eV"]) == ("given", [4, 5, 6], -0.5)
+    assert row["epsilon_mae"] == pytest.approx(2.0)
+    assert row["epsilon_mae_superposition"] == pytest.approx(2.0)
+    done = run(sys.executable, "-c", script, tmp_path / "given.npz", tmp_path / "other.npz")
+    assert "the grids differ" in done.stderr
+
+
+@needs_gpaw
+def test_a_density_is_computed_once_more_with_its_own_settings(tmp_path: Path) -> None:
+    """Helium in a small box; the second run takes structure and settings from what the first one wrote."""
+    settings = {"encut": 500.0, "smearing": 0.01, "kpts_density": 0.0, "tag": "he", "source": "test"}
+    structure = {"numbers": [2], "positions": [[1.2, 1.2, 1.2]], "cell": np.diag([2.4, 2.5, 2.6])}
+    np.savez(tmp_path / "job.npz", **structure, pbc=[True] * 3, settings=json.dumps(settings))
+    done = run(PYTHON, "scf.py", tmp_path / "job.npz", tmp_path / "he.npz")
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out.json"
+    done = run(PYTHON, "reproduce.py", tmp_path / "he.npz", "-o", tmp_path / "again", "--json", out)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(out.read_text())["entries"]
+    assert row["epsilon_mae"] < 1e-4
+    assert abs(row["energy_difference_eV"]) < 1e-6
+
+
+def test_densities_that_do_not_exist_cannot_be_reproduced(tmp_path: Path) -> None:
+    done = run(sys.executable, "reproduce.py", "nowhere.npz", "-o", tmp_path / "x")
+    assert done.returncode == 2
+    assert "nowhere.npz does not exist" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -311,3 +311,17 @@ def test_a_file_that_cannot_be_replaced_whole_stays(tmp_path: Path) -> None:
         write_density(replace(density, values=density.values * np.inf), tmp_path / "CHGCAR")
     assert (tmp_path / "CHGCAR").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["CHGCAR"]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_large_grids_come_back(tmp_path: Path, channels: int) -> None:
+    """More values than a block, a slab and a large page hold; a last line that is short."""
+    shape = (83, 81, 79)
+    density = made_up.density(channels, shape)
+    rng = np.random.default_rng(1)
+    density.values[...] = rng.integers(-(10**6), 10**6, (channels, *shape)) / 1024.0 / density.grid.volume
+    write_density(density, tmp_path / "CHGCAR")
+    found = read_density(tmp_path / "CHGCAR")
+    assert found.values.shape == (channels, *shape)
+    assert found.values.flags.c_contiguous
+    np.testing.assert_allclose(found.values, density.values, rtol=1e-10)

@@ -11,7 +11,8 @@ from numpy import ndarray
 import charge3net.io.compiled as compiled
 from charge3net.io import read_density
 from charge3net.io.columns import PADDING, Columns, Decoder
-from charge3net.io.values import read_values
+from charge3net.io.numbers import parse_number
+from charge3net.io.values import ValueReader
 from charge3net.kernels import torch_only
 from charge3net.kernels.library import library
 
@@ -32,7 +33,9 @@ def decoded(words: list[str], digits: int) -> ndarray:
     width = len(words[0])
     columns = Columns(width, width - digits - 5, digits, b"E", len(words), b"\n", False)
     text = np.frombuffer(b"\0" * PADDING + "".join(words).encode(), dtype=np.uint8)
-    return Decoder(columns, len(words)).decode(text, PADDING, (len(words),), (width,)).copy()
+    values = np.empty(len(words))
+    Decoder(columns, len(words)).decode(text, PADDING, (len(words),), (width,), values)
+    return values
 
 
 @pytest.mark.parametrize("digits", [1, 3, 5, 9, 10, 11, 13])
@@ -40,6 +43,54 @@ def test_every_number_is_pythons_to_the_last_bit(digits: int) -> None:
     words = fields(digits, 20_000, digits)
     expected = np.array([float(word) for word in words])
     np.testing.assert_array_equal(decoded(words, digits).view(np.uint64), expected.view(np.uint64))
+
+
+@pytest.mark.parametrize("zero", ["0", ""])
+def test_numbers_as_vasp_prints_them(zero: str) -> None:
+    """ " 0.ddddddddddde±dd", minus with or without the 0: runs of ordinary numbers with a few of extreme exponents."""
+    rng = np.random.default_rng(5)
+    mantissas, exponents = rng.integers(0, 10**11, 40_000), rng.integers(-11, 12, 40_000)
+    exponents[::97] = rng.integers(-99, 100, len(exponents[::97]))
+    signs = rng.choice([" 0", "-0" if zero else " -"], 40_000)
+    words = [f"{s}.{m:011d}E{e:+03d}" for s, m, e in zip(signs, mantissas.tolist(), exponents.tolist(), strict=True)]
+    expected = np.array([float(word) for word in words])
+    np.testing.assert_array_equal(decoded(words, 11).view(np.uint64), expected.view(np.uint64))
+
+
+@pytest.mark.parametrize(("per_line", "lines"), [(5, 1000), (6, 4097), (1, 70), (10, 333), (30, 40)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_lines_of_numbers_as_vasp_prints_them(
+    per_line: int, lines: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines with a line break; in one of them a number that takes another way."""
+    monkeypatch.setattr(compiled, "threads", lambda: threads)
+    rng = np.random.default_rng(per_line)
+    signs, exponents = rng.choice([" 0", " -"], per_line * lines), rng.integers(-11, 12, per_line * lines)
+    exponents[len(exponents) // 2] = 37
+    mantissas = rng.integers(0, 10**11, per_line * lines).tolist()
+    words = [f"{s}.{m:011d}E{e:+03d}" for s, m, e in zip(signs, mantissas, exponents.tolist(), strict=True)]
+    printed = ("".join(words[i : i + per_line]) + "\n" for i in range(0, len(words), per_line))
+    text = np.frombuffer(b"\0" * PADDING + "".join(printed).encode(), dtype=np.uint8)
+    columns, length = Columns(18, 2, 11, b"E", per_line, b"\n", False), 18 * per_line + 1
+    values = np.empty(len(words))
+    decoder = Decoder(columns, len(words))
+    decoder.decode(text, PADDING, (lines, 1, per_line), (length, length, 18), values)
+    assert values.tolist() == [float(word) for word in words]
+
+
+def test_one_wrong_character_in_a_number_of_vasp_is_noticed() -> None:
+    """Every character of a field replaced by every other printable one; what is no number of Fortran's is refused."""
+    regular = [" 0.12345678901E-03"] * 128
+    for place in range(18):
+        for code in range(32, 127):
+            word = regular[70][:place] + chr(code) + regular[70][place + 1 :]
+            try:
+                expected = parse_number(word.encode())
+            except ValueError:
+                with pytest.raises(ValueError, match="'"):
+                    decoded([*regular[:70], word, *regular[71:]], 11)
+                continue
+            assert decoded([*regular[:70], word, *regular[71:]], 11)[70] == expected
 
 
 def test_exact_middles_go_to_the_even_neighbour() -> None:
@@ -105,6 +156,7 @@ def test_real_file_is_pythons(shared: Path) -> None:
     with open_source(path) as source:
         for _ in range(start + 1):
             source.line()
-        found = np.concatenate([block.copy() for block in read_values(source, count, "it")])
+        found = np.empty(count)
+        ValueReader(source, count, "it").fill(found)
     words = " ".join(lines[start + 1 : start + 1 + count // 5 + 1]).split()[:count]
     assert found.tolist() == [float(word) for word in words]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -15,7 +16,7 @@ import pytest
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
-from charge3net.io import read_density, read_density_stream, read_grid, read_structure, write_density
+from charge3net.io import read_density, read_density_stream, read_grid, read_structure, write_density, write_field
 from tests.io import made_up
 
 BOHR = 0.529177210903  # CODATA 2018, Å
@@ -147,6 +148,27 @@ def test_zlib_files_are_read(tmp_path: Path) -> None:
         write_density(made_up.density(), tmp_path / "2.CHGCAR.zz")
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".zz"])
+def test_compressed_files_are_read_with_and_without_isal(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = made_up.write_chgcar(tmp_path / "CHGCAR").read_bytes()
+    expected = read_density(tmp_path / "CHGCAR").values
+    path = tmp_path / f"CHGCAR{suffix}"
+    for library in ("installed", "standard"):
+        if library == "standard":
+            monkeypatch.setattr("charge3net.io.files.unpack_gzip", gzip)
+            monkeypatch.setattr("charge3net.io.files.unpack_zlib", zlib)
+        halves = plain[:2000], plain[2000:]  # gzip allows several members in one file
+        packed = b"".join(map(gzip.compress, halves)) if suffix == ".gz" else zlib.compress(plain)
+        path.write_bytes(packed)
+        np.testing.assert_array_equal(read_density(path).values, expected)
+        for damaged in (packed[:-30], packed[:60] + bytes(40) + packed[100:], b"no compressed file"):
+            path.write_bytes(damaged)
+            with pytest.raises(InputError, match="damaged or cut short"):
+                read_density(path)
+
+
 def test_members_of_a_tar_archive(tmp_path: Path) -> None:
     """As the QM9 and NMC sets are published: a tar of compressed CHGCARs."""
     import lz4.frame
@@ -218,3 +240,19 @@ def test_broken_archives(tmp_path: Path) -> None:
     refused("atomic numbers must be 0 … 118, found 3 … 800")
     np.savez(path, **(arrays | {"meta": np.array([object()])}), allow_pickle=True)
     refused("'meta' cannot be read")  # objects would be pickles, which run code
+
+
+def test_any_field_is_written_as_it_is(tmp_path: Path) -> None:
+    from ase.io.cube import read_cube_data
+
+    grid = Grid(made_up.CELL, made_up.SHAPE)
+    field = np.random.default_rng(0).normal(size=grid.shape)
+    write_field(field, made_up.density().geometry, grid, tmp_path / "dori.cube", "DORI, 0 ... 1")
+    found, atoms = read_cube_data(str(tmp_path / "dori.cube"))
+    np.testing.assert_allclose(found, field, rtol=6e-6)
+    np.testing.assert_allclose(atoms.positions, made_up.density().geometry.positions, atol=1e-6)
+    assert (tmp_path / "dori.cube").read_text().startswith("DORI, 0 ... 1\n")
+    with pytest.raises(InputError, match=r"ends in \.cube"):
+        write_field(field, made_up.density().geometry, grid, tmp_path / "dori.npz", "DORI")
+    with pytest.raises(InputError, match=r"dori\.cube"):
+        write_field(field * np.nan, made_up.density().geometry, grid, tmp_path / "dori.cube", "DORI")

@@ -12,7 +12,7 @@ from charge3net.io.columns import PADDING, Columns, Decoder
 from charge3net.io.digits import NumberFormat, write_numbers
 from charge3net.io.files import Source
 from charge3net.io.numbers import parse_number
-from charge3net.io.values import read_values
+from charge3net.io.values import ValueReader
 from tests.io.made_up import fortran
 
 VASP = NumberFormat(digits=11, width=18, zero_lead=True)
@@ -65,8 +65,24 @@ def test_rows_begin_new_lines(row: int) -> None:
         expected += ["".join(words[j : j + 6]) for j in range(0, row, 6)]
     assert lines == expected
     source = Source(io.BytesIO("\n".join(expected).encode()), "x.cube")
-    blocks = [block.copy() for block in read_values(source, len(numbers), "it", row)]
-    assert np.concatenate(blocks).tolist() == numbers.tolist()
+    found = np.empty(len(numbers))
+    ValueReader(source, len(numbers), "it", row).fill(found)
+    assert found.tolist() == numbers.tolist()
+
+
+@pytest.mark.parametrize("row", [0, 14])
+@pytest.mark.parametrize("piece", [1, 7, 30, 1000])
+def test_pieces_need_not_end_where_lines_do(row: int, piece: int) -> None:
+    numbers = np.round(np.random.default_rng(0).normal(size=1400), 5)
+    stream = io.BytesIO()
+    write_numbers(stream, [numbers], CUBE, 6, row)
+    stream.write(b"next line\n")
+    source = Source(io.BytesIO(stream.getvalue()), "x.cube")
+    reader, found = ValueReader(source, len(numbers), "it", row), np.empty(len(numbers))
+    for start in range(0, len(numbers), piece):
+        reader.fill(found[start : start + piece])
+    assert found.tolist() == [float(f"{x:.5E}") for x in numbers]
+    assert source.line() == b"next line\n"
 
 
 @pytest.mark.parametrize(("style", "per_line"), [(VASP, 5), (CUBE, 6)])
@@ -74,7 +90,8 @@ def test_columns_give_pythons_value_to_the_last_bit(style: NumberFormat, per_lin
     text = printed(style, hard_numbers(), per_line)
     source = Source(io.BytesIO(text.encode()), "CHGCAR")
     count = len(hard_numbers())
-    found = np.concatenate([block.copy() for block in read_values(source, count, "it")])
+    found = np.empty(count)
+    ValueReader(source, count, "it").fill(found)
     assert found.tolist() == [float(word) for word in text.split()]
 
 
@@ -85,24 +102,25 @@ def test_columns_give_pythons_value_to_the_last_bit(style: NumberFormat, per_lin
      "0.00000000000E-99", "0.1234567890E+1 ", "0.12345678901E)02", "0.12345678901E/02", "0.1234567:901E+02",
      "0.12345 78901E+02", "0,12345678901E+02", "--12345678901E+02", "x.12345678901E+02", "0.12345678901E+0x"],
 )  # fmt: skip
-def test_one_odd_field_is_read_as_python_reads_it_or_refused(field: str) -> None:
-    """Among regular columns; whatever is not quite a number must not be taken for one."""
+@pytest.mark.parametrize("lines", [3, 40])
+def test_one_odd_field_is_read_as_python_reads_it_or_refused(field: str, lines: int) -> None:
+    """Among regular columns, few and many; what is not quite a number must not be taken for one."""
     regular = " 0.10000000000E+01"
     line = (regular * 5 + "\n").encode()
-    data = bytearray(line * 3)
+    data = bytearray(line * lines)
     data[91 + 18 : 91 + 36] = field.rjust(18).encode()[-18:]
     columns = Columns.of(line)
     assert columns is not None
     text = np.frombuffer(b"\0" * PADDING + bytes(data), dtype=np.uint8)
-    decoder = Decoder(columns, 15)
+    decoder, values = Decoder(columns, 5 * lines), np.empty(5 * lines)
     try:
         expected = parse_number(field.encode())
     except ValueError:
         with pytest.raises(ValueError, match="'"):
-            decoder.decode(text, PADDING, (3, 5), (91, 18))
+            decoder.decode(text, PADDING, (lines, 5), (91, 18), values)
         return
-    values = decoder.decode(text, PADDING, (3, 5), (91, 18))
-    assert values.tolist() == [1.0] * 6 + [expected] + [1.0] * 8
+    decoder.decode(text, PADDING, (lines, 5), (91, 18), values)
+    assert values.tolist() == [1.0] * 6 + [expected] + [1.0] * (5 * lines - 7)
 
 
 def test_numbers_as_fortran_prints_them() -> None:

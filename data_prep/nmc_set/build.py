@@ -1,0 +1,75 @@
+"""Make the bundled set of cathodes from the generator's npz files.
+
+    python data_prep/nmc_set/build.py DIR [-o data_prep/nmc_set/bundle]
+
+DIR is what ``python data_prep/open_dft/generate.py nmc -o DIR --count 25`` and ``… charge_transfer -o DIR --count 18``
+leave. Cells at random train, VALIDATION of them (the first in an order by hash) validate, pairs are the test part. A
+pair of which one half is missing is left out. All have the superposition of atoms, but for training cells.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from charge3net.data.splits import hash_order
+from charge3net.geometry import Geometry
+from data_prep._bundle import Source, bundle_report, write_bundle
+from data_prep._command import make_command
+
+BUNDLE = Path(__file__).resolve().parent / "bundle"
+HEADER = {"format": "charge3net-nmc-set", "version": 1}
+META = ("energy_eV", "scf_iterations", "nk_ibz", "nmae_sad", "rho_min", "rho_max", "magnetisation", "source")
+SETTINGS = ("code", "density", "xc", "mode", "kpts_density", "smearing", "spin")
+SEED = 0
+VALIDATION = 2
+FULL, WITHOUT = "-full", "-minus_li"
+
+
+def divide(names: list[str]) -> dict[str, str]:
+    """Part of each entry, name → part; halves of pairs without the other half are not named."""
+    cells = [name for name in names if not name.endswith((FULL, WITHOUT))]
+    parts = dict.fromkeys(cells, "train") | dict.fromkeys(hash_order(cells, SEED)[:VALIDATION], "validation")
+    for name in names:
+        if name.endswith(FULL) and name.removesuffix(FULL) + WITHOUT in names:
+            parts |= {name: "test", name.removesuffix(FULL) + WITHOUT: "test"}
+    return dict(sorted(parts.items()))
+
+
+def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
+    """Write the bundle whole or not at all; returns its records.
+
+    Raises:
+        ValueError: when the folder holds too few cells or no pair, or files of different settings.
+    """
+    parts = divide([path.stem for path in folder.glob("*.npz")])
+    counts = {part: list(parts.values()).count(part) for part in ("train", "test")}
+    if not all(counts.values()):
+        raise ValueError(f"{folder} holds {counts['train']} cells to train on and {counts['test']} of pairs; make more")
+    sources, settings = [], set()
+    for name, part in parts.items():
+        with np.load(folder / f"{name}.npz") as file:
+            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
+            meta = json.loads(str(file["meta"]))
+        settings.add(tuple(meta[key] for key in SETTINGS))
+        fields = {"key": name, "part": part, "formula": geometry.formula}
+        sources.append(Source(folder / f"{name}.npz", fields, part != "train", META))
+    if len(settings) != 1:
+        raise ValueError(f"the files in {folder} were made with {len(settings)} different settings")
+    header = {**HEADER, "settings": dict(zip(SETTINGS, settings.pop(), strict=True))}
+    return write_bundle(bundle, header, sources)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    return make_command(lambda folder, bundle: bundle_report(build(folder, bundle), bundle), __doc__, BUNDLE, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

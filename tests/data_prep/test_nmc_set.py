@@ -1,0 +1,137 @@
+"""Cathodes and pairs: what goes into which part, and what is in git."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charge3net.data.splits import Split, read_split
+from charge3net.data.store import Store
+from data_prep._bundle import bundle_report, read_index
+from data_prep.nmc_set import build, unpack
+
+CARD = Path(build.__file__).with_name("README.md")
+VALENCE = {3: 1, 8: 6, 25: 15, 27: 9, 28: 16}  # of GPAW's PBE setups; Li 1s² is core, Mn 3s² 3p⁶ is not
+
+
+def made_up(folder: Path, name: str, numbers: list[int], **changes: Any) -> None:
+    """An npz as the generator writes it, on a grid of 4³."""
+    rng = np.random.default_rng([*name.encode()])
+    total, cell = rng.uniform(1.0, 2.0, (4, 4, 4)), np.diag([3.0, 3.0, 4.0])
+    electrons = total.sum() * 36.0 / 64
+    meta = {
+        **{"code": "gpaw", "density": "d", "xc": "PBE", "mode": "PW 500 eV", "kpts_density": 2.0},
+        **{"smearing": "FD 0.1 eV", "spin": "collinear", "energy_eV": -1.0, "nmae_sad": 0.05, "source": name},
+        **changes,
+    }
+    np.savez(
+        folder / f"{name}.npz",
+        **{"numbers": numbers, "positions": rng.uniform(0, 3, (len(numbers), 3)), "cell": cell, "pbc": [True] * 3},
+        **{"density": np.stack([total, 0.1 * total]), "density_sad": total, "n_electrons": electrons},
+        meta=json.dumps(meta),
+    )
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Six random cells, two whole pairs, and half a pair."""
+    for index in range(6):
+        made_up(tmp_path, f"nmc-0-{index:04d}", [3, 28, 8, 8])
+    for index in range(2):
+        made_up(tmp_path, f"pair-0-{index:02d}-Co-full", [3, 3, 27, 8])
+        made_up(tmp_path, f"pair-0-{index:02d}-Co-minus_li", [3, 27, 8])
+    made_up(tmp_path, "pair-0-02-Mn-full", [3, 3, 25, 8])
+    return tmp_path
+
+
+def test_pairs_are_tested_and_cells_at_random_are_learned_from(made: Path, tmp_path: Path) -> None:
+    records = build.build(made, tmp_path / "bundle")
+    split = unpack.unpack(tmp_path / "bundle", tmp_path / "out")
+    assert split == read_split(tmp_path / "out" / "split.json")
+    assert [len(split.part(part)) for part in ("train", "validation", "test")] == [4, 2, 4]
+    assert set(split.test) == {f"pair-0-0{i}-Co-{half}" for i in range(2) for half in ("full", "minus_li")}
+    assert all(key.startswith("nmc-") for key in (*split.train, *split.validation))
+    store = Store(tmp_path / "out" / "store")
+    for record in records:
+        entry = store[record["key"]]
+        with np.load(made / f"{record['key']}.npz") as file:
+            assert np.abs(entry.values - file["density"]).sum() < 2.1e-4 * file["density"][0].sum()
+        assert (entry.baseline is None) == (record["part"] == "train")
+        assert entry.meta["spin"] == "collinear"
+        assert entry.meta["source"] == record["key"]
+
+
+def test_validation_cells_do_not_depend_on_the_order() -> None:
+    names = [f"nmc-0-{index:04d}" for index in range(20)]
+    assert build.divide(names) == build.divide(names[::-1])
+    assert list(build.divide(names).values()).count("validation") == build.VALIDATION
+
+
+def test_mixed_settings_are_refused(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_up(made, "nmc-0-0009", [3, 28, 8, 8], spin="unpolarised")
+    with pytest.raises(SystemExit) as stopped:
+        build.main([str(made), "-o", str(tmp_path / "bundle")])
+    assert stopped.value.code == 2
+    assert "2 different settings" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_folder_without_pairs_is_refused(tmp_path: Path) -> None:
+    made_up(tmp_path, "nmc-0-0000", [3, 28, 8, 8])
+    with pytest.raises(ValueError, match="0 of pairs"):
+        build.build(tmp_path, tmp_path / "bundle")
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Split]:
+    """The committed set as a store, and its split."""
+    folder = tmp_path_factory.mktemp("nmc_set")
+    split = unpack.unpack(unpack.BUNDLE, folder)
+    return Store(folder / "store"), split
+
+
+def test_committed_pairs_differ_by_one_lithium(unpacked: tuple[Store, Split]) -> None:
+    store, split = unpacked
+    full = [key for key in split.test if key.endswith(build.FULL)]
+    assert len(full) >= 3
+    assert any(set(store[key].geometry.numbers.tolist()) == {3, 8, 27} for key in full)
+    for key in full:
+        whole, without = store[key], store[key.removesuffix(build.FULL) + build.WITHOUT]
+        numbers, positions = whole.geometry.numbers.tolist(), whole.geometry.positions.tolist()
+        kept = without.geometry.positions.tolist()
+        gone = [i for i, position in enumerate(positions) if position not in kept]
+        assert [numbers[i] for i in gone] == [3]
+        assert whole.grid.shape == without.grid.shape
+        np.testing.assert_array_equal(whole.geometry.cell, without.geometry.cell)
+        assert whole.electrons - without.electrons == pytest.approx(1.0, abs=2e-3)
+
+
+def test_committed_entries_hold_their_valence_electrons(unpacked: tuple[Store, Split]) -> None:
+    store, split = unpacked
+    assert len(split.train) + len(split.validation) >= 8
+    for key in store:
+        entry = store[key]
+        assert entry.electrons == pytest.approx(sum(VALENCE[z] for z in entry.geometry.numbers.tolist()), rel=1e-4)
+        assert entry.grid.spacing.max() < 0.21
+        assert (entry.baseline is None) == (key in split.train)
+
+
+def test_no_composition_of_metals_is_trained_and_tested(unpacked: tuple[Store, Split]) -> None:
+    store, split = unpacked
+    compositions = [
+        {tuple(sorted(z for z in store[key].geometry.numbers.tolist() if z > 8)) for key in split.part(part)}
+        for part in ("train", "validation", "test")
+    ]
+    assert not (compositions[0] | compositions[1]) & compositions[2]
+
+
+def test_data_card_states_the_committed_files() -> None:
+    header, records = read_index(unpack.BUNDLE)
+    card = CARD.read_text(encoding="utf-8")
+    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 3e6
+    assert header["sha256"] in card
+    assert bundle_report(records, unpack.BUNDLE) in card
