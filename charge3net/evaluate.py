@@ -47,6 +47,7 @@ class MaterialErrors:
         total: errors of the total density over every voxel.
         baseline: the same of the superposition of atoms, where the store has one.
         spin: errors of the magnetisation, where both model and store have it.
+        unsigned_spin: the same up to the global sign of the magnetisation, which no structure fixes.
         elements: atomic number → errors of the total density over the voxels nearest to that element.
         baseline_elements: the same of the superposition of atoms; empty without it.
         parity: counts of (true, predicted), see :mod:`charge3net.analysis.parity`.
@@ -66,6 +67,7 @@ class MaterialErrors:
     parity: dict[int, int]
     seconds: float
     zeta: float | None = None
+    unsigned_spin: ErrorSums | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class Evaluation:
             "absolute_electron_error": Average.of(errors),
             "rmse": Average.of(m.total.rmse for m in self.materials),
             "magnetisation_nmae_percent": Average.of(m.spin.nmae for m in self.materials if m.spin is not None),
+            "unsigned_magnetisation_nmae_percent": Average.of(
+                m.unsigned_spin.nmae for m in self.materials if m.unsigned_spin is not None
+            ),
             "zeta": Average.of(m.zeta for m in self.materials if m.zeta is not None),
         }
         plain = {name: _plain(average) for name, average in averages.items() if average.count}
@@ -196,9 +201,10 @@ def material_errors(entry: StoreEntry, predicted: Density, seconds: float, angul
     parity = Counter[int]()
     for start in range(0, len(target), CHUNK):
         parity.update(parity_counts(target[start : start + CHUNK], prediction[start : start + CHUNK]))
-    spin = None
+    spin, unsigned_spin = None, None
     if entry.channels == 2 and predicted.spin is not None:
         spin = ErrorSums.of(predicted.spin, entry.values[1])
+        unsigned_spin = ErrorSums.unsigned(predicted.spin, entry.values[1])
     return MaterialErrors(
         key=entry.key,
         formula=entry.formula,
@@ -212,6 +218,7 @@ def material_errors(entry: StoreEntry, predicted: Density, seconds: float, angul
         parity=dict(parity),
         seconds=seconds,
         zeta=angular_variation(entry.density()) if angular else None,
+        unsigned_spin=unsigned_spin,
     )
 
 

@@ -35,6 +35,7 @@ COLUMNS = (
     "rmse",
     "max_error",
     "magnetisation_nmae_percent",
+    "unsigned_magnetisation_nmae_percent",
     "zeta",
     "seconds",
 )
@@ -162,6 +163,9 @@ def _row(material: MaterialErrors) -> dict[str, Any]:
         "rmse": total.rmse,
         "max_error": total.largest,
         "magnetisation_nmae_percent": None if material.spin is None else material.spin.nmae,
+        "unsigned_magnetisation_nmae_percent": (
+            None if material.unsigned_spin is None else material.unsigned_spin.nmae
+        ),
         "zeta": material.zeta,
         "seconds": material.seconds,
     }
@@ -185,8 +189,8 @@ def _cell(value: Any) -> str:
 
 def _material(record: dict[str, Any]) -> MaterialErrors:
     """From a line of the log."""
-    for name in ("total", "baseline", "spin"):
-        record[name] = None if record[name] is None else ErrorSums(**record[name])
+    for name in ("total", "baseline", "spin", "unsigned_spin"):
+        record[name] = None if record.get(name) is None else ErrorSums(**record[name])
     for name in ("elements", "baseline_elements"):
         record[name] = {int(z): ErrorSums(**sums) for z, sums in record[name].items()}
     record["parity"] = {int(i): n for i, n in record["parity"].items()}

@@ -67,6 +67,15 @@ class ErrorSums:
             largest=float(np.abs(difference).max()),
         )
 
+    @classmethod
+    def unsigned(cls, prediction: Float[ndarray, "..."], target: Float[ndarray, "..."]) -> ErrorSums:
+        """Sums over two magnetisations in e/Å³ up to the global sign: of ± ``prediction`` the one with less error.
+
+        Raises:
+            InputError: if the shapes differ.
+        """
+        return min(cls.of(prediction, target), cls.of(-prediction, target), key=lambda sums: sums.absolute)
+
     def __add__(self, other: ErrorSums) -> ErrorSums:
         return ErrorSums(
             self.voxels + other.voxels,

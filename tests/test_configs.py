@@ -9,7 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from charge3net.cli.train import conf_folder, register_schema, to_config
+from charge3net.cli.settings import conf_folder
+from charge3net.cli.train import register_schema, to_config
 from charge3net.models.registry import build_model
 from charge3net.train.config import TrainConfig
 from charge3net.train.losses import build_loss
@@ -78,7 +79,7 @@ def test_experiment(name: str) -> None:
 
 
 def test_every_published_recipe_is_there() -> None:
-    assert set(PUBLISHED) | {"small", "demo"} == set(EXPERIMENTS)
+    assert set(PUBLISHED) | {"small", "demo", "learning_curves", "angular_dependence", "liquid"} <= set(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -132,14 +133,18 @@ def test_sweep_members_compose(path: Path) -> None:
             composed(f"{name}={value}")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("experiment/demo/*.yaml")))
-def test_members_of_the_demo_differ_in_model_and_learning_rate_only(name: str) -> None:
-    member, base = composed(f"experiment=demo/{name}"), composed("experiment=demo")
-    architecture = member.model.pop("architecture")
-    assert architecture == name.split("_")[0]
-    build_model(architecture, member.model)
-    assert (member.data, member.train, member.loss) == (base.data, base.train, base.loss)
-    assert member.optim.schedule == base.optim.schedule
+@pytest.mark.parametrize("group", ["demo", "learning_curves"])
+def test_members_of_a_comparison_differ_in_model_and_learning_rate_only(group: str) -> None:
+    base = composed(f"experiment={group}")
+    names = sorted(path.stem for path in CONF.glob(f"experiment/{group}/*.yaml"))
+    assert {"charge3net_l0", "charge3net_l4", "painn", "schnet"} <= set(names)
+    for name in names:
+        member = composed(f"experiment={group}/{name}")
+        architecture = member.model.pop("architecture")
+        assert architecture == name.split("_")[0]
+        build_model(architecture, member.model)
+        assert (member.data, member.train, member.loss) == (base.data, base.train, base.loss)
+        assert member.optim.schedule == base.optim.schedule
 
 
 def test_rotation_orders_have_one_representation_size() -> None:

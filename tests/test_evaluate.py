@@ -20,6 +20,7 @@ from charge3net.evaluate import Evaluation, evaluate, material_errors
 from charge3net.evaluation_files import EvaluationLog, read_evaluation, write_evaluation
 from charge3net.evaluation_run import TestSet, caveats_of, comparison_rows, unique_names
 from charge3net.grid import Grid
+from charge3net.metrics import ErrorSums
 from charge3net.models.registry import build_model
 from tests.evaluation_helpers import Scaled, make_store
 
@@ -73,7 +74,17 @@ def test_magnetisation(tmp_path: Path) -> None:
     store, split = make_store(tmp_path / "spin", spin=True)
     (material,) = evaluate(Scaled(store, dict.fromkeys(store.keys(), 0.9)), store, split.test[:1])
     assert material.spin is not None
+    assert material.unsigned_spin is not None
     assert material.spin.nmae == pytest.approx(10.0, rel=1e-4)
+    assert material.unsigned_spin.nmae == pytest.approx(10.0, rel=1e-4)
+
+
+def test_magnetisation_up_to_its_sign() -> None:
+    target = np.array([1.0, -2.0, 0.0, 1.0])
+    found = ErrorSums.unsigned(np.array([-1.0, 1.5, 0.0, 0.5]), target)  # of −m̂: 0, 0.5, 0, 1.5
+    assert found.absolute == pytest.approx(2.0)
+    assert found.nmae == pytest.approx(50.0)
+    assert ErrorSums.of(np.array([-1.0, 1.5, 0.0, 0.5]), target).absolute == pytest.approx(6.0)
 
 
 def test_a_failure_is_reported_and_the_others_are_kept(data: tuple[Store, Split]) -> None:

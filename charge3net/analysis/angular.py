@@ -10,8 +10,8 @@ the distance to the nearest atom has ζ = 0; gradients at right angles to r̂ ev
 
 Source: Koker, Quigley, Taw, Tibbetts, Li, npj Comput. Mater. 10, 161 (2024), the analysis of what higher orders gain,
 and the definition in its published code (github.com/AIforGreatGood/charge3net). There the gradient is a finite
-difference, one-sided at the faces of the cell; here it is periodic (spectral, or central differences). A voxel that
-sits on an atom has no direction and is left out.
+difference, one-sided at the faces of the cell (method ``"published"``); here it is periodic (spectral, or central
+differences). A voxel that sits on an atom has no direction and is left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
 
-GradientMethod = Literal["spectral", "central"]
+GradientMethod = Literal["spectral", "central", "published"]
 
 #: Voxels closer than this to a nucleus (Å) have no direction.
 ON_ATOM = 1e-6
@@ -72,12 +72,31 @@ def gradient_central(values: Float[ndarray, "nx ny nz"], grid: Grid) -> Float[nd
     return _to_cartesian(np.stack(differences), grid)
 
 
+def gradient_published(values: Float[ndarray, "nx ny nz"], grid: Grid) -> Float[ndarray, "3 nx ny nz"]:
+    """∇ρ by finite differences that do not go round the cell, as the published ζ takes them.
+
+    Central differences inside; at the first and last voxel of an axis the one-sided difference to its only neighbour in
+    the cell, first order in the spacing.
+
+    Returns:
+        [3, nx, ny, nz] Cartesian derivative, units of ``values`` per Å.
+
+    Raises:
+        InputError: for an axis with a single voxel.
+    """
+    if min(grid.shape) < 2:
+        raise InputError(f"one-sided differences need two voxels along every axis, found the grid {grid.shape}")
+    values = np.asarray(values, dtype=np.float64)
+    differences = [np.gradient(values, 1.0 / n, axis=axis) for axis, n in enumerate(grid.shape)]
+    return _to_cartesian(np.stack(differences), grid)
+
+
 def _to_cartesian(fractional: Float[ndarray, "3 nx ny nz"], grid: Grid) -> Float[ndarray, "3 nx ny nz"]:
     """∂ρ/∂f_i = Σ_j cell_ij ∂ρ/∂x_j, solved for the Cartesian derivative."""
     return np.einsum("ji,ixyz->jxyz", np.linalg.inv(grid.cell), fractional)
 
 
-_GRADIENTS = {"spectral": gradient_spectral, "central": gradient_central}
+_GRADIENTS = {"spectral": gradient_spectral, "central": gradient_central, "published": gradient_published}
 
 
 def angular_variation(density: Density, cutoff: float | None = None, method: GradientMethod = "spectral") -> float:
@@ -86,13 +105,14 @@ def angular_variation(density: Density, cutoff: float | None = None, method: Gra
     Args:
         density: periodic density with its atoms.
         cutoff: leave out voxels farther than this from every atom, in Å; None takes all.
-        method: ``"spectral"`` (for densities on their own plane-wave grid) or ``"central"`` differences.
+        method: ``"spectral"`` (for densities on their own plane-wave grid), ``"central"`` differences, or
+            ``"published"``: central differences that are one-sided at the faces of the cell.
 
     Returns:
         ζ between 0 and 1; 0 for a constant density, which varies in no direction.
 
     Raises:
-        InputError: for a cutoff that leaves no voxel.
+        InputError: for a cutoff that leaves no voxel, or a grid that the method cannot differentiate.
     """
     grid = density.grid
     gradient = _GRADIENTS[method](density.total, grid).reshape(3, -1)

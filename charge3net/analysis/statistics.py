@@ -86,3 +86,20 @@ def spearman(x: Float[ndarray, "points"], y: Float[ndarray, "points"]) -> RankCo
     half = stats.norm.ppf(0.975) * np.sqrt((1.0 + rho**2 / 2.0) / (n - 3))
     centre = np.arctanh(rho)
     return RankCorrelation(rho, float(np.tanh(centre - half)), float(np.tanh(centre + half)), float(result.pvalue), n)
+
+
+def ratio_of_means(above: Float[ndarray, "materials"], below: Float[ndarray, "materials"]) -> tuple[float, float]:
+    """Σ above / Σ below over materials, and its standard error.
+
+    The error is that of the linearised ratio, r ± √(Σ (a − r b)² / (n (n − 1))) / mean b: Cochran, Sampling Techniques,
+    3rd ed. (1977), section 2.11. NaN for a single material, and both NaN where Σ below is zero.
+    """
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    n = len(below)
+    if n == 0 or below.sum() == 0.0:
+        return float("nan"), float("nan")
+    ratio = float(above.sum() / below.sum())
+    if n == 1:
+        return ratio, float("nan")
+    scatter = float(np.sqrt(np.square(above - ratio * below).sum() / (n * (n - 1.0))))
+    return ratio, scatter / abs(float(below.mean()))

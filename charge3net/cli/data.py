@@ -73,7 +73,9 @@ def _build(args: argparse.Namespace) -> int:
     valence = None if args.valence is None else read_valence(args.valence)
     shuffled = args.shuffled or None
     result = build_store(files, args.output, args.jobs, args.resume, valence, shuffled=shuffled)
+    rate = f"{result.read} files in {result.seconds:.1f} s, {result.read / max(result.seconds, 1e-9):.0f} files/s"
     print(f"{args.output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
+    print(f"read {rate}, {result.jobs} process{'es' if result.jobs > 1 else ''}")
     for key, reason in result.rejected.items():
         print(f"rejected {key}: {reason}", file=sys.stderr)
     return int(result.stored == 0 or (args.strict and bool(result.rejected)))

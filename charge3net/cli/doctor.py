@@ -84,7 +84,7 @@ def _optional(distribution: str, module: str, use: str, extra: str) -> str:
 
 
 def _configs() -> str:
-    from charge3net.cli.train import conf_folder
+    from charge3net.cli.settings import conf_folder
 
     try:
         return str(conf_folder())
@@ -101,9 +101,17 @@ def _devices() -> dict[str, str]:
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)
         devices[f"cuda:{i}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-    if not torch.cuda.is_available():
-        devices["GPU"] = "none that torch can use"
+    devices["GPU"] = _gpu_kernels() if torch.cuda.is_available() else "none that torch can use"
     return devices
+
+
+def _gpu_kernels() -> str:
+    from charge3net.kernels.gpu import status
+
+    found = status()
+    if found["reason"]:
+        return f"read by torch: {found['reason']}"
+    return f"ChargE3Net is read by triton {found['version']}, after a comparison with torch at first use"
 
 
 def _compiler() -> str:

@@ -37,6 +37,7 @@ COMMANDS = {
     "import": Command("import_", "convert released weights to a checkpoint of this package"),
     "plot": Command("plot", "learning curves, slices, isosurfaces"),
     "report": Command("report", "one self-contained HTML page about a set of runs"),
+    "study": Command("study", "the experiments: learning curves, rotation order, ζ, errors, fields, charges, spin"),
     "doctor": Command("doctor", "versions, devices, optional packages: what works here"),
 }
 

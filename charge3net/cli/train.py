@@ -1,26 +1,22 @@
-"""Train a model; the settings are Hydra's. The only module that imports Hydra."""
+"""Train a model; the settings are Hydra's."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charge3net.cli.settings import conf_folder, full_errors, sentence
 from charge3net.errors import InputError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from charge3net.train.config import TrainConfig
-
-#: Lines of Hydra's and OmegaConf's messages that help only their developers.
-_NOISE = ("full_key", "object_type", "reference_type", "Set the environment", "To append", "See https")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,29 +38,24 @@ def run(args: argparse.Namespace) -> int:
     register_schema()
     GlobalHydra.instance().clear()
     command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(_job)
-    with _full_errors() as asked_for, _arguments(["charge3net train", *_overrides_last(args.arguments)]):
+    with full_errors() as asked_for, _arguments(["charge3net train", *_overrides_last(args.arguments)]):
         try:
             command()
         except (HydraException, OmegaConfBaseException) as error:
             if asked_for:
                 raise
-            raise InputError(_sentence(error)) from error
+            raise InputError(sentence(error, _known())) from error
     if _failed:
         raise _failed.pop()
     return 0
 
 
-def conf_folder() -> Path:
-    """Where the configs are: inside the installed package, or beside it in a clone.
+def _known() -> list[str]:
+    """All settings, for hints."""
+    from charge3net.train.config import TrainConfig
+    from charge3net.train.folder import flat
 
-    Raises:
-        InputError: if they are in neither place.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise InputError("the configs are missing (charge3net/conf); install the package again")
+    return list(flat(TrainConfig().as_dict()))
 
 
 def register_schema() -> None:
@@ -146,33 +137,6 @@ def member_name(settings: Any) -> str:
     return ",".join(parts) or str(settings.job.num)
 
 
-def _sentence(error: BaseException) -> str:
-    """One line from a message of Hydra or OmegaConf, with the nearest known setting where a key is misspelt."""
-    from hydra.errors import MissingConfigException
-
-    if isinstance(error, MissingConfigException) and error.options:
-        return f"there is no {error.missing_cfg_file}; choose one of {', '.join(error.options)}"
-    texts = [str(error)]
-    if error.__cause__ is not None and str(error.__cause__) not in texts[0]:
-        texts.append(str(error.__cause__))
-    lines = [line.strip() for text in texts for line in text.splitlines()]
-    kept = [line.rstrip(".:") for line in lines if line and not line.startswith(_NOISE)]
-    hint = _nearest(texts[0])
-    return "; ".join(dict.fromkeys(kept)) + (f"; did you mean {hint}?" if hint else "")
-
-
-def _nearest(message: str) -> str | None:
-    """The known setting that is most like the key that could not be overridden."""
-    from charge3net.train.config import TrainConfig
-    from charge3net.train.folder import flat
-
-    if not message.startswith("Could not override '"):
-        return None
-    key = message.split("'")[1]
-    found = difflib.get_close_matches(key, flat(TrainConfig().as_dict()), n=1)
-    return found[0] if found and found[0] != key else None
-
-
 def _overrides_last(arguments: list[str]) -> list[str]:
     """Options first: Hydra does not take ``a=1 --multirun b=2``, people type it."""
     from hydra._internal.utils import get_args_parser
@@ -180,20 +144,6 @@ def _overrides_last(arguments: list[str]) -> list[str]:
     known, rest = get_args_parser().parse_known_args(arguments)
     overrides = [a for a in arguments if a in known.overrides or (a in rest and not a.startswith("-"))]
     return [a for a in arguments if a not in overrides] + overrides
-
-
-@contextmanager
-def _full_errors() -> Iterator[bool]:
-    """Make Hydra raise its errors instead of printing them; tells whether the user asked for tracebacks."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield before == "1"
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -164,6 +164,71 @@ def isosurfaces(
     return figure
 
 
+@styled
+def error_isosurfaces(
+    errors: Sequence[Density],
+    titles: Sequence[str],
+    levels: Sequence[float],
+    view: tuple[float, float] = (18.0, -62.0),
+) -> Figure:
+    """Where errors sit, side by side: surfaces at ± a level of predicted − true, red and blue, and the atoms.
+
+    Args:
+        errors: predicted − true, e/Å³; of any structures.
+        titles: one for each.
+        levels: e/Å³, one for each; a sign that does not reach it has no surface.
+        view: elevation and azimuth in degrees.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.3 * len(errors), 3.6))
+    for i, (error, title, level) in enumerate(zip(errors, titles, levels, strict=True)):
+        ax = figure.add_axes((i / len(errors), 0.02, 1.0 / len(errors), 0.9), projection="3d", computed_zorder=False)
+        start = quiet_start(replace(error, values=np.abs(error.values)), level)
+        corner = start @ error.grid.cell + error.grid.origin
+        mesh, signs = _signed_mesh(error, level, start)
+        colours = np.where(signs[:, None] > 0, [[0.80, 0.24, 0.20]], [[0.20, 0.40, 0.75]])
+        colours[mesh.lids] = 0.6 * colours[mesh.lids] + 0.4
+        _draw(ax, mesh, colours, error.grid.cell, corner, view, alpha=0.55)
+        _draw_atoms(ax, error, corner)
+        figure.text((i + 0.5) / len(errors), 0.95, title, ha="center", weight="bold", fontsize=9)
+        figure.text((i + 0.5) / len(errors), 0.015, f"± {level:.2g} e/Å³", ha="center", fontsize=9, color="#374151")
+    return figure
+
+
+def _signed_mesh(error: Density, level: float, start: Float[ndarray, "3"]) -> tuple[Mesh, Float[ndarray, "faces"]]:
+    """The surfaces at + level and at − level as one mesh, and which of the two each triangle is of."""
+    meshes, signs = [], []
+    for sign in (1.0, -1.0):
+        field = replace(error, values=sign * np.asarray(error.values, dtype=np.float64))
+        if float(field.total.min()) < level < float(field.total.max()):
+            meshes.append(isosurface_mesh(field, level, start))
+            signs.append(np.full(len(meshes[-1].faces), sign))
+    if not meshes:
+        raise InputError(f"an error that nowhere reaches {level:g} e/Å³ has no isosurface there; take a smaller level")
+    offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    joined = Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.faces + offset for mesh, offset in zip(meshes, offsets, strict=True)]),
+        np.concatenate([mesh.normals for mesh in meshes]),
+        np.concatenate([mesh.lids for mesh in meshes]),
+    )
+    return joined, np.concatenate(signs)
+
+
+def _draw_atoms(ax: Axes3D, density: Density, corner: Float[ndarray, "3"]) -> None:
+    """A ball for each atom of the drawn cell, in ASE's colours."""
+    from ase.data import covalent_radii
+    from ase.data.colors import jmol_colors
+
+    geometry, cell = density.geometry, density.grid.cell
+    inside = ((geometry.positions - corner) @ np.linalg.inv(cell)) % 1.0
+    where = inside @ cell + corner
+    size = 30.0 * covalent_radii[geometry.numbers] * 10.0 / np.linalg.norm(cell, axis=1).max()
+    shades = jmol_colors[geometry.numbers]
+    ax.scatter(*where.T, s=size, c=shades, edgecolors="#111827", linewidths=0.6, depthshade=False, zorder=1.5)
+
+
 def _difference_on(mesh: Mesh, density: Density, reference: Density) -> Float[ndarray, "faces"]:
     """ρ − ρ_reference at the middle of each triangle."""
     middles = mesh.vertices[mesh.faces].mean(axis=1)
@@ -177,6 +242,7 @@ def _draw(
     cell: Float[ndarray, "3 3"],
     corner: Float[ndarray, "3"],
     view: tuple[float, float],
+    alpha: float = 1.0,
 ) -> None:
     """One panel: shaded triangles, the cell's edges behind and in front of them, seen from infinitely far."""
     from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
@@ -185,7 +251,8 @@ def _draw(
     ax.set_proj_type("ortho")
     eye = _eye(view)
     rgb = _shade(colours, mesh.normals, eye)
-    surface = Poly3DCollection(mesh.vertices[mesh.faces], facecolors=rgb, edgecolors=rgb, linewidths=0.2, zorder=2)
+    rims: dict[str, Any] = {"edgecolors": rgb, "linewidths": 0.2} if alpha == 1.0 else {"edgecolors": "none"}
+    surface = Poly3DCollection(mesh.vertices[mesh.faces], facecolors=rgb, alpha=alpha, zorder=2, **rims)
     ax.add_collection3d(surface)
     corners = np.array(list(itertools.product((0, 1), repeat=3)), dtype=float)
     edges = [(a, b) for a, b in itertools.combinations(corners, 2) if np.abs(a - b).sum() == 1]

@@ -57,11 +57,11 @@ def density_slice(
     bottom = max(top * 1e-3, float(maps[0].min()), 1e-3)
     norm = LogNorm(vmin=bottom, vmax=top)
     for ax, values, title in zip(axes, maps, titles, strict=False):
-        image = _map(ax, plane, np.clip(values, bottom, None), "viridis", norm)
+        image = draw_map(ax, plane, np.clip(values, bottom, None), "viridis", norm)
         levels = np.geomspace(bottom, top, 10)[1:-1]
         half = plane.size / 2
         ax.contour(values, levels, extent=(-half, half, -half, half), colors="white", linewidths=0.5, alpha=0.6)
-        _atoms(ax, plane, true)
+        draw_atoms(ax, plane, true)
         ax.set_title(title)
     figure.colorbar(image, ax=list(axes[: len(maps)]), label="ρ (e/Å³)", shrink=0.86, pad=0.015)
     if len(maps) == 2:
@@ -74,13 +74,14 @@ def _difference(ax: Axes, plane: Plane, values: Float[ndarray, "n n"], density: 
     from matplotlib.colors import Normalize
 
     limit = float(np.percentile(np.abs(values), 99.5)) or 1e-6
-    image = _map(ax, plane, values, "RdBu_r", Normalize(-limit, limit))
-    _atoms(ax, plane, density)
+    image = draw_map(ax, plane, values, "RdBu_r", Normalize(-limit, limit))
+    draw_atoms(ax, plane, density)
     ax.set_title(title)
     ax.figure.colorbar(image, ax=ax, label="Δρ (e/Å³)", shrink=0.86, pad=0.03, extend="both")
 
 
-def _map(ax: Axes, plane: Plane, values: Float[ndarray, "n n"], colours: str, norm: Normalize) -> AxesImage:
+def draw_map(ax: Axes, plane: Plane, values: Float[ndarray, "n n"], colours: str, norm: Normalize) -> AxesImage:
+    """Colours of the values on a plane, in Å from its centre."""
     half = plane.size / 2
     image = ax.imshow(
         values, origin="lower", extent=(-half, half, -half, half), cmap=colours, norm=norm, interpolation="bilinear"
@@ -91,7 +92,7 @@ def _map(ax: Axes, plane: Plane, values: Float[ndarray, "n n"], colours: str, no
     return image
 
 
-def _atoms(ax: Axes, plane: Plane, density: Density) -> None:
+def draw_atoms(ax: Axes, plane: Plane, density: Density) -> None:
     """Dots and symbols where atoms lie in the plane."""
     from ase.data import chemical_symbols
     from matplotlib.patheffects import withStroke

@@ -14,8 +14,9 @@ import numpy as np
 from charge3net.density import Density
 from charge3net.evaluation_files import write_whole
 from charge3net.evaluation_run import TestSet
+from charge3net.machine import commit, machine
 from charge3net.report import figures
-from charge3net.report.circumstances import commit, evaluation_command, machine, training_commands
+from charge3net.report.circumstances import evaluation_command, training_commands
 from charge3net.report.findings import Findings, compare, findings, signed
 from charge3net.report.gather import Contender, Subject, data_summary, gather
 from charge3net.report.style import STYLE

@@ -71,7 +71,10 @@ class OptimConfig:
 
 @dataclass
 class LossConfig:
-    """Which loss is minimised: ``l1``, ``mse`` or ``normalised_l1``; see :mod:`charge3net.train.losses`."""
+    """Which loss is minimised: ``l1``, ``mse``, ``normalised_l1`` or ``unsigned_l1``.
+
+    See :mod:`charge3net.train.losses`.
+    """
 
     name: str = "l1"
 

@@ -57,6 +57,27 @@ class L1(Loss):
         return (prediction - target).abs().sum(), target.numel()
 
 
+class UnsignedL1(Loss):
+    """L1 where the sign of a structure's whole magnetisation does not count.
+
+    Without spin–orbit coupling a density (ρ, −m) is as good as (ρ, m), and an SCF loop returns the one that it was
+    started towards. Of each structure's Σ|m̂ − m| and Σ|−m̂ − m| the smaller one is taken.
+    """
+
+    def sums(
+        self,
+        prediction: Float[Tensor, "probes channels"],
+        target: Float[Tensor, "probes channels"],
+        offsets: Int[Tensor, "structures1"],
+    ) -> tuple[Float[Tensor, ""], int]:
+        """Σ|ρ̂ − ρ| + Σ over structures of min over ± of Σ|±m̂ − m|, and how many numbers were compared."""
+        total = (prediction[:, 0] - target[:, 0]).abs().sum()
+        owner, n_structures = _owners(offsets, target.shape[0])
+        signed = [(sign * prediction[:, 1:] - target[:, 1:]).abs().sum(dim=1) for sign in (1.0, -1.0)]
+        same, opposite = (segment_sum(error, owner, n_structures) for error in signed)
+        return total + torch.minimum(same, opposite).sum(), target.numel()
+
+
 class MSE(Loss):
     """Mean of (ρ̂ − ρ)² over probes and channels, e²/Å⁶ (DeepDFT's loss)."""
 
@@ -84,16 +105,20 @@ class NormalisedL1(Loss):
         offsets: Int[Tensor, "structures1"],
     ) -> tuple[Float[Tensor, ""], int]:
         """Sum over structures of their normalised errors, and the number of structures."""
-        n_structures = offsets.shape[0] - 1
-        owner = torch.repeat_interleave(
-            torch.arange(n_structures, device=offsets.device), offsets.diff(), output_size=target.shape[0]
-        )
+        owner, n_structures = _owners(offsets, target.shape[0])
         error = segment_sum((prediction - target).abs().sum(dim=1), owner, n_structures)
         norm = segment_sum(target[:, 0].abs(), owner, n_structures)
         return (error / norm.clamp_min(torch.finfo(norm.dtype).tiny)).sum(), n_structures
 
 
-LOSSES: dict[str, type[Loss]] = {"l1": L1, "mse": MSE, "normalised_l1": NormalisedL1}
+def _owners(offsets: Int[Tensor, "structures1"], n_probes: int) -> tuple[Int[Tensor, "probes"], int]:
+    """[probes] the structure of each probe, and how many structures there are."""
+    n_structures = offsets.shape[0] - 1
+    structures = torch.arange(n_structures, device=offsets.device)
+    return torch.repeat_interleave(structures, offsets.diff(), output_size=n_probes), n_structures
+
+
+LOSSES: dict[str, type[Loss]] = {"l1": L1, "mse": MSE, "normalised_l1": NormalisedL1, "unsigned_l1": UnsignedL1}
 
 
 def build_loss(name: str) -> Loss:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from charge3net.analysis.angular import angular_variation, gradient_central, gradient_spectral
+from charge3net.analysis.angular import angular_variation, gradient_central, gradient_published, gradient_spectral
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -45,6 +45,42 @@ def test_central_gradient_converges_in_second_order() -> None:
         errors.append(np.abs(gradient_central(values, grid) - expected).max())
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.05)
     assert errors[1] / errors[2] == pytest.approx(4.0, rel=0.05)
+
+
+def test_published_gradient_does_not_go_round_the_cell() -> None:
+    """A linear ramp has the same slope everywhere, also at the faces where a periodic difference sees the jump."""
+    grid = Grid(SKEWED, (5, 6, 7))
+    slope = np.array([0.3, -1.1, 0.7])
+    ramp = (grid.points() @ slope).reshape(grid.shape)
+    found = gradient_published(ramp, grid)
+    np.testing.assert_allclose(found, np.broadcast_to(slope[:, None, None, None], found.shape), atol=1e-12)
+    assert np.abs(gradient_central(ramp, grid) - slope[:, None, None, None]).max() > 1.0
+
+
+def test_published_gradient_is_central_inside_and_one_sided_at_the_faces() -> None:
+    """By differences voxel by voxel, in a rectangular cell."""
+    lengths, shape = (3.0, 4.0, 5.0), (4, 5, 6)
+    grid = Grid(np.diag(lengths), shape)
+    values = np.random.default_rng(1).standard_normal(shape)
+    found = gradient_published(values, grid)
+    for axis, (length, n) in enumerate(zip(lengths, shape, strict=True)):
+        line = np.moveaxis(values, axis, 0)
+        expected = np.moveaxis(found[axis], axis, 0)
+        h = length / n
+        np.testing.assert_allclose(expected[0], (line[1] - line[0]) / h)
+        np.testing.assert_allclose(expected[-1], (line[-1] - line[-2]) / h)
+        np.testing.assert_allclose(expected[2], (line[3] - line[1]) / (2 * h))
+
+
+def test_the_methods_agree_where_the_density_is_smooth_and_vanishes_at_the_faces() -> None:
+    grid = Grid(np.eye(3) * 8.0, (64, 64, 64))
+    points = grid.points() - 4.0
+    field = np.exp(-(points[:, 0] ** 2 + 2.0 * points[:, 1] ** 2 + points[:, 2] ** 2) / 1.5)
+    density = _density(field, grid, [[4.0, 4.0, 4.0]])
+    spectral = angular_variation(density)
+    assert 0.02 < spectral < 0.2
+    for method in ("central", "published"):
+        assert angular_variation(density, method=method) == pytest.approx(spectral, abs=2e-3)
 
 
 def _density(field: np.ndarray, grid: Grid, positions: list[list[float]]) -> Density:
@@ -99,6 +135,9 @@ def test_constant_density_and_bad_input() -> None:
     assert angular_variation(density) == 0.0
     with pytest.raises(InputError, match="cutoff"):
         angular_variation(density, cutoff=0.01)
+    thin = Grid(np.eye(3) * 3.0, (6, 6, 1))
+    with pytest.raises(InputError, match="two voxels"):
+        angular_variation(_density(np.arange(36.0), thin, [[0.1, 0.1, 0.1]]), method="published")
 
 
 def test_chunks_give_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from charge3net.analysis.statistics import paired_difference, spearman
+from charge3net.analysis.statistics import paired_difference, ratio_of_means, spearman
 from charge3net.errors import InputError
 
 
@@ -49,3 +49,17 @@ def test_spearman_interval_covers() -> None:
     results = [spearman(s[:, 0], s[:, 1]) for s in samples]
     covered = np.mean([c is not None and c.low <= true <= c.high for c in results])
     assert 0.91 < covered < 0.985
+
+
+def test_ratio_of_means_by_hand_and_by_resampling() -> None:
+    ratio, error = ratio_of_means(np.array([1.0, 2.0, 6.0]), np.array([1.0, 2.0, 3.0]))
+    assert ratio == pytest.approx(1.5)  # residuals −½ −1 3/2: √(3.5 / 6) / 2
+    assert error == pytest.approx(np.sqrt(3.5 / 6) / 2)
+    rng = np.random.default_rng(3)
+    below = rng.lognormal(0.0, 0.5, 60)
+    above = below * rng.normal(2.0, 0.4, 60)
+    draws = rng.integers(0, 60, (4000, 60))
+    resampled = above[draws].sum(axis=1) / below[draws].sum(axis=1)
+    assert ratio_of_means(above, below)[1] == pytest.approx(resampled.std(), rel=0.1)
+    assert np.isnan(ratio_of_means(above[:1], below[:1])[1])
+    assert np.isnan(ratio_of_means(np.ones(3), np.zeros(3))[0])

@@ -18,6 +18,7 @@ OFFSETS = torch.tensor([0, 2, 5])
     ("name", "expected"),
     [
         ("l1", (1 + 0 + 1 + 3 + 1) / 5),
+        ("unsigned_l1", (1 + 0 + 1 + 3 + 1) / 5),
         ("mse", (1 + 0 + 1 + 9 + 1) / 5),
         ("normalised_l1", (1 / 4 + 5 / 4) / 2),
     ],
@@ -29,13 +30,26 @@ def test_value(name: str, expected: float) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     # errors are 1, 2, 2 and 0; the normalised loss divides both channels by Σ|ρ| = 6 of the total density
-    [("l1", 5 / 4), ("mse", (1 + 4 + 4) / 4), ("normalised_l1", 5 / 6)],
+    [("l1", 5 / 4), ("unsigned_l1", 5 / 4), ("mse", (1 + 4 + 4) / 4), ("normalised_l1", 5 / 6)],
 )
 def test_two_channels(name: str, expected: float) -> None:
     prediction = torch.tensor([[3.0, 2.0], [2.0, 0.0]])
     target = torch.tensor([[2.0, 0.0], [4.0, 0.0]])
     value = float(build_loss(name)(prediction, target, torch.tensor([0, 2])))
     assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_sign_of_a_whole_magnetisation_is_free() -> None:
+    # structure 0 (probes 0, 1): Σ|m̂ − m| = 4 + 1, with −m̂ 0 + 1; structure 1 (probe 2): 1, with −m̂ 5
+    prediction = torch.tensor([[1.0, 2.0], [1.0, 0.5], [0.0, 3.0]])
+    target = torch.tensor([[1.0, -2.0], [1.5, 0.5], [0.0, 2.0]])
+    loss, offsets = build_loss("unsigned_l1"), torch.tensor([0, 2, 3])
+    assert float(loss(prediction, target, offsets)) == pytest.approx((0.5 + 1.0 + 1.0) / 6)
+    flipped = target * torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    assert float(loss(prediction, flipped, offsets)) == pytest.approx((0.5 + 1.0 + 1.0) / 6)
+    # the sign of one atom within a structure does count
+    swapped = target * torch.tensor([[1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    assert float(loss(prediction, swapped, offsets)) == pytest.approx((0.5 + 0.0 + 1.0) / 6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -62,5 +76,5 @@ def test_structure_without_density_stays_finite() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(InputError, match=r"loss\.name is 'huber'; choose one of l1, mse, normalised_l1"):
+    with pytest.raises(InputError, match=r"loss\.name is 'huber'; choose one of l1, mse, normalised_l1, unsigned_l1"):
         build_loss("huber")

@@ -1,0 +1,65 @@
+"""Hydra's settings on the command line: where the configs are, and its errors in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from charge3net.errors import InputError
+
+#: Lines of Hydra's and OmegaConf's messages that help only their developers.
+_NOISE = ("full_key", "object_type", "reference_type", "Set the environment", "To append", "See https")
+
+
+def conf_folder() -> Path:
+    """Where the configs are: inside the installed package, or beside it in a clone.
+
+    Raises:
+        InputError: if they are in neither place.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise InputError("the configs are missing (charge3net/conf); install the package again")
+
+
+def sentence(error: BaseException, known: Iterable[str]) -> str:
+    """One line from a message of Hydra or OmegaConf, with the nearest of the known settings where a key is misspelt."""
+    from hydra.errors import MissingConfigException
+
+    if isinstance(error, MissingConfigException) and error.options:
+        return f"there is no {error.missing_cfg_file}; choose one of {', '.join(error.options)}"
+    texts = [str(error)]
+    if error.__cause__ is not None and str(error.__cause__) not in texts[0]:
+        texts.append(str(error.__cause__))
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    kept = [line.rstrip(".:") for line in lines if line and not line.startswith(_NOISE)]
+    hint = _nearest(texts[0], known)
+    return "; ".join(dict.fromkeys(kept)) + (f"; did you mean {hint}?" if hint else "")
+
+
+def _nearest(message: str, known: Iterable[str]) -> str | None:
+    """The known setting that is most like the key that could not be overridden."""
+    if not message.startswith("Could not override '"):
+        return None
+    key = message.split("'")[1]
+    found = difflib.get_close_matches(key, list(known), n=1)
+    return found[0] if found and found[0] != key else None
+
+
+@contextmanager
+def full_errors() -> Iterator[bool]:
+    """Make Hydra raise its errors instead of printing them; tells whether the user asked for tracebacks."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield before == "1"
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before

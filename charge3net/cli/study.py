@@ -1,0 +1,114 @@
+"""Run an experiment over real densities: JSON, figures, and its part of one page.
+
+charge3net study learning_curves store=bench/store split=bench/molecules/split.json
+charge3net study angular_dependence --show          the settings, without running
+charge3net study page                               draw all figures and the page again from the results
+
+Settings are Hydra's: conf/study/NAME.yaml, changed by key=value. What is finished stays in --work, so the same command
+goes on with an interrupted study. docs/studies.md describes each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from charge3net.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``charge3net study``."""
+    from charge3net.studies import STUDIES
+
+    parser.add_argument("name", choices=(*STUDIES, "page"), metavar="NAME", help=", ".join((*STUDIES, "page")))
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from conf/study/NAME")
+    parser.add_argument(
+        "-o", "--results", default="results", metavar="DIR", help="default: results; the page is DIR.md"
+    )
+    parser.add_argument("--work", metavar="DIR", help="runs, evaluations, … (default: runs/study/NAME)")
+    parser.add_argument("--show", action="store_true", help="print the settings and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one study, write its record, and the page."""
+    from dataclasses import asdict
+
+    from charge3net.studies import find_study
+    from charge3net.studies.record import Record, write_page, write_record
+
+    if args.name == "page":
+        return _page(Path(args.results))
+    study, started = find_study(args.name), datetime.now(UTC)
+    module = study.module()
+    composed = _compose(study.name, module.Config, args.overrides)
+    if args.show:
+        print(_yaml(composed), end="")
+        return 0
+    config = _to_object(composed)
+    work = Path(args.work or f"runs/study/{study.name}")
+    work.mkdir(parents=True, exist_ok=True)
+    result = module.run(config, work)
+    command = shlex.join(["charge3net", "study", args.name, *args.overrides])
+    folder = write_record(Record.of(study, command, asdict(config), result, started), args.results)
+    print(f"{folder}\n{write_page(args.results)}")
+    return 0
+
+
+def _page(results: Path) -> int:
+    """Figures and page from the results that are there."""
+    from charge3net.studies import STUDIES
+    from charge3net.studies.record import RESULT, draw, read_record, write_page
+
+    for name in STUDIES:
+        path = results / name / RESULT
+        if path.is_file():
+            draw(read_record(path), path.parent)
+    print(write_page(results))
+    return 0
+
+
+def _compose(name: str, schema: type, overrides: list[str]) -> Any:
+    """Settings of ``conf/study/NAME.yaml`` with the user's changes, checked against the study's dataclass."""
+    from dataclasses import fields
+
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from charge3net.cli.settings import conf_folder, full_errors, sentence
+
+    known = [field.name for field in fields(schema)]
+    ConfigStore.instance().store(name=f"{name}_schema", group="study", package="_global_", node=schema)
+    GlobalHydra.instance().clear()
+    with full_errors() as asked_for, initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        try:
+            return compose(f"study/{name}", overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            if asked_for:
+                raise
+            raise InputError(sentence(error, known)) from error
+
+
+def _to_object(composed: Any) -> Any:
+    """The study's dataclass.
+
+    Raises:
+        InputError: naming a setting that must be given and is not.
+    """
+    from omegaconf import OmegaConf
+
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise InputError(f"{missing[0]} is not given; add {missing[0]}=…")
+    return OmegaConf.to_object(composed)
+
+
+def _yaml(composed: Any) -> str:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(composed)

@@ -1,0 +1,203 @@
+"""Figures of where an error sits: over structures, elements, shells about the atoms, values of the density."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.plot.style import GREY, colour, plain_log_ticks, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GRID = "#e5e7eb"
+
+#: Groups with more elements than this have a row of their own.
+_FEW = 10
+
+#: Ratio of the largest to the smallest bar beyond which bars stand on a logarithmic axis.
+_LOGARITHMIC = 10.0
+
+
+@styled
+def error_histograms(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """How many structures have which ε_mae, a row a group; beside it the superposition of atoms and ε_mad.
+
+    Args:
+        groups: name → structures with ``nmae``, ``baseline`` and ``mad`` (ε_mad of functionals) in %, None if unknown.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    known = {
+        name: {key: np.array([one[key] for one in rows if one[key] is not None]) for key in ("nmae", "baseline", "mad")}
+        for name, rows in groups.items()
+    }
+    values = np.concatenate([v for series in known.values() for v in series.values()])
+    bins = np.geomspace(values.min() * 0.9, values.max() * 1.1, 34).tolist()
+    figure = Figure(figsize=(6.6, 1.5 * len(groups) + 0.9), layout="constrained")
+    axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    styles = {
+        "baseline": (GREY, 0.4, "superposition of atoms"),
+        "mad": (colour(5), 0.85, "ε$_{mad}$ between functionals"),
+        "nmae": (colour(0), 0.75, "ε$_{mae}$ of the model"),
+    }
+    for ax, (name, series) in zip(axes, known.items(), strict=True):
+        for key, (shade, alpha, text) in styles.items():
+            if len(series[key]):
+                label = text if ax is axes[0] else None
+                ax.hist(series[key], bins, color=shade, alpha=alpha, label=label)
+                ax.axvline(series[key].mean(), color=shade, linewidth=1.4, linestyle=(0, (4, 2)))
+        ax.set(xscale="log", ylabel="structures")
+        ax.set_title(name, loc="left")
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+    plain_log_ticks(axes[-1], "x")
+    axes[-1].set_xlabel("% of the electrons (dashed: means)")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def element_errors(groups: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure:
+    """Error in the Bader volumes of each element, most accurate first, with standard errors over structures.
+
+    Args:
+        groups: name → atomic number → ``mean``, ``standard_error``, ``baseline`` in %, ``structures``.
+    """
+    from matplotlib.figure import Figure
+
+    large = [name for name, elements in groups.items() if len(elements) > _FEW]
+    small = [name for name in groups if name not in large]
+    most = max([len(groups[name]) for name in large] + [sum(len(groups[name]) + 1 for name in small)])
+    rows = len(large) + bool(small)
+    figure = Figure(figsize=(max(5.5, 0.34 * most + 1.6), 2.7 * rows + 0.3), layout="constrained")
+    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    panels = {name: part.add_subplot() for name, part in zip(large, parts, strict=False)}
+    if small:
+        widths = [len(groups[name]) + 0.6 for name in small]
+        axes = parts[-1].subplots(1, len(small), width_ratios=widths, squeeze=False)[0]
+        panels |= dict(zip(small, axes, strict=True))
+    for name in groups:
+        _elements(panels[name], groups[name])
+        panels[name].set_title(name, loc="left")
+    for name in [*large, *small[:1]]:
+        panels[name].set_ylabel("error (%)")
+    figure.legend(*panels[next(iter(groups))].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _elements(ax: Axes, elements: Mapping[str, Mapping[str, Any]]) -> None:
+    from ase.data import chemical_symbols
+
+    order = sorted(elements, key=lambda z: elements[z]["mean"])
+    place = np.arange(len(order))
+    baseline = _numbers([elements[z]["baseline"] for z in order])
+    if np.isfinite(baseline).any():
+        ax.bar(place, baseline, width=0.82, color="#d1d5db", label="superposition of atoms")
+    errors = _numbers([elements[z]["standard_error"] for z in order])
+    means = _numbers([elements[z]["mean"] for z in order])
+    ax.bar(place, means, width=0.5, color=colour(0), label="model")
+    ax.errorbar(place, means, yerr=errors, fmt="none", ecolor="black", elinewidth=1.1, capsize=2)
+    ax.set_xticks(place, [f"{chemical_symbols[int(z)]}\n{elements[z]['structures']}" for z in order])
+    ax.tick_params(axis="x", length=0)
+    ax.grid(True, axis="y", color=_GRID, linewidth=0.8)
+    ax.margins(x=0.02, y=0.12)
+    if means.max() > _LOGARITHMIC * means.min():
+        ax.set_yscale("log")
+        plain_log_ticks(ax, "y")
+
+
+@styled
+def distance_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Error against the distance to the nearest atom: relative to the electrons there, and as a share of the whole.
+
+    Args:
+        groups: name → ``edges`` (Å) and lists over shells: ``relative``, ``relative_error`` (%), ``share``,
+            ``share_error``, ``electrons`` (fractions).
+    """
+    figure, axes = _columns(groups, width=3.7)
+    for column, (name, profile) in enumerate(groups.items()):
+        edges = np.array(profile["edges"])
+        middle = (edges[1:] + edges[:-1]) / 2.0
+        top, bottom = axes[:, column]
+        _shares(top, edges, profile, colour(column))
+        _band(bottom, middle, profile["relative"], profile["relative_error"], colour(column), "model")
+        if profile.get("baseline") is not None:
+            bottom.plot(middle, _numbers(profile["baseline"]), color=GREY, linewidth=1.3, label="superposition")
+        bottom.set(yscale="log", xlabel="distance to the nearest atom (Å)")
+        top.set_title(name)
+        last = np.flatnonzero(np.isfinite(_numbers(profile["relative"])))
+        bottom.set_xlim(0.0, edges[last[-1] + 1])
+    return _labelled(figure, axes, "share per 0.1 Å (%)", "error / density there (%)")
+
+
+@styled
+def density_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Error against the value of the true density, and how much of the cell has which density, true and predicted.
+
+    Args:
+        groups: name → ``edges`` (e/Å³) and lists over bins: ``volume``, ``predicted`` (fractions of the cell) and those
+            of :func:`distance_profiles`.
+    """
+    figure, axes = _columns(groups, width=3.7, rows=3)
+    for column, (name, profile) in enumerate(groups.items()):
+        edges = np.array(profile["edges"])
+        middle = np.sqrt(edges[1:] * edges[:-1])
+        volume, top, bottom = axes[:, column]
+        volume.stairs(100.0 * np.array(profile["volume"]), edges, color="black", label="true", linewidth=1.5)
+        predicted = 100.0 * np.array(profile["predicted"])
+        volume.stairs(predicted, edges, color=colour(column), label="predicted", linewidth=1.5, linestyle="--")
+        _shares(top, edges, profile, colour(column))
+        _band(bottom, middle, profile["relative"], profile["relative_error"], colour(column), "model")
+        volume.set(xscale="log", yscale="log", title=name)
+        bottom.set(yscale="log", xlabel="true density (e/Å³)")
+        used = np.flatnonzero(np.array(profile["volume"]) + np.array(profile["predicted"]))
+        bottom.set_xlim(edges[used[0]], edges[used[-1] + 1])
+    axes[0, 0].set_ylabel("part of the cell (%)")
+    axes[0, 0].legend(loc="best")
+    return _labelled(figure, axes[1:], "share per bin (%)", "error / density there (%)")
+
+
+def _columns(groups: Mapping[str, Any], width: float, rows: int = 2) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(width * len(groups), 4.5) * 0.82 + 0.4, 2.4 * rows + 0.5), layout="constrained")
+    return figure, figure.subplots(rows, len(groups), squeeze=False, sharex="col", sharey="row")
+
+
+def _labelled(figure: Figure, axes: Any, top: str, bottom: str) -> Figure:
+    axes[0, 0].set_ylabel(top)
+    axes[1, 0].set_ylabel(bottom)
+    axes[0, 0].legend(loc="best")
+    axes[1, 0].legend(loc="best")
+    for ax in axes.ravel():
+        ax.grid(True, color=_GRID, linewidth=0.8)
+    return figure
+
+
+def _shares(ax: Axes, edges: Float[ndarray, "parts1"], profile: Mapping[str, Any], shade: str) -> None:
+    """Share of the error in each part as steps with error bars, above the share of the electrons."""
+    share, error = (100.0 * np.nan_to_num(_numbers(profile[name])) for name in ("share", "share_error"))
+    ax.stairs(100.0 * np.array(profile["electrons"]), edges, fill=True, color="#d1d5db", label="electrons")
+    ax.stairs(share, edges, color=shade, linewidth=1.7, label="error")
+    middle = (edges[1:] + edges[:-1]) / 2.0
+    seen = share > 0.2
+    ax.errorbar(middle[seen], share[seen], yerr=error[seen], fmt="none", ecolor=shade, elinewidth=1.0)
+
+
+def _band(
+    ax: Axes, x: Float[ndarray, "parts"], values: Sequence[float | None], errors: Sequence[float | None], shade: str,
+    label: str,
+) -> None:  # fmt: skip
+    mean, error = _numbers(values), np.nan_to_num(_numbers(errors))
+    ax.plot(x, mean, color=shade, label=label)
+    ax.fill_between(x, np.maximum(mean - error, 1e-3), mean + error, color=shade, alpha=0.25, linewidth=0)
+
+
+def _numbers(values: Sequence[float | None]) -> Float[ndarray, "parts"]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,93 @@
+"""How something grows with size, on logarithmic axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.analysis.power_law import PowerLaw
+from charge3net.plot.style import colour, marker, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """One series.
+
+    Attributes:
+        label: in the legend.
+        x: [sizes].
+        y: [sizes] median over repeats.
+        low, high: [sizes] smallest and largest of the repeats.
+        fit: drawn as a line over the sizes from ``fit_from`` on; None: no line.
+        fit_from: x of the smallest size that was fitted, or below.
+        look: (number of the colour, number of the marker).
+    """
+
+    label: str
+    x: Float[ndarray, "sizes"]
+    y: Float[ndarray, "sizes"]
+    low: Float[ndarray, "sizes"]
+    high: Float[ndarray, "sizes"]
+    fit: PowerLaw | None
+    fit_from: float
+    look: tuple[int, int]
+
+
+@styled
+def growth(panels: Mapping[str, Sequence[Growth]], x_label: str) -> Figure:
+    """Panels side by side, one legend; points are medians with bars from the smallest to the largest repeat.
+
+    Args:
+        panels: label of the y axis → series; the legend is that of the first panel's series.
+        x_label: of all x axes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.1 * len(panels) + 2.0, 3.9), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (y_label, several) in zip(axes, panels.items(), strict=True):
+        for one in several:
+            _draw(ax, one)
+        ax.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
+        _ticks(ax)
+        ax.grid(True, which="major", color="#e5e7eb", linewidth=0.8)
+    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    return figure
+
+
+def _ticks(ax: Axes) -> None:
+    """1, 3, 10, 30, … in plain numbers: 1, 2, 5 do not fit beside each other over three decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}".replace(",", "\u2009")))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _draw(ax: Axes, one: Growth) -> None:
+    shade, shape = colour(one.look[0]), marker(one.look[1])
+    bars = np.stack([one.y - one.low, one.high - one.y])
+    ax.errorbar(
+        one.x,
+        one.y,
+        yerr=bars,
+        fmt=shape,
+        color=shade,
+        markersize=5,
+        capsize=2.5,
+        elinewidth=1.0,
+        label=one.label,
+    )
+    if one.fit is not None:
+        ends = np.array([one.x[one.x >= one.fit_from].min(), one.x.max()])
+        ax.plot(ends, one.fit.at(ends), color=shade, linewidth=1.2, alpha=0.7)

@@ -1,0 +1,70 @@
+"""Other commands of this package, as a study's first steps: each in a process of its own."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from charge3net.runs import Run
+
+
+def charge3net_command(arguments: Sequence[str]) -> None:
+    """Run ``charge3net ARGUMENTS``; its output goes where this one's goes.
+
+    Raises:
+        InputError: if it fails; what failed stands above.
+        KeyboardInterrupt: if it was interrupted.
+    """
+    print(f"charge3net {shlex.join(arguments)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "charge3net.cli.main", *arguments], check=False)
+    if done.returncode == 130:
+        raise KeyboardInterrupt("; the same command goes on")
+    if done.returncode:
+        raise InputError(f"charge3net {arguments[0]} ended with status {done.returncode}; what is wrong stands above")
+
+
+def sweep(overrides: Sequence[str], output: str, *, store: str, split: str, launcher: Sequence[str]) -> None:
+    """Train the members of a sweep (``charge3net train --multirun``) into folders in ``output``; finished ones stay.
+
+    Args:
+        overrides: what is trained: ``experiment=…``, ``model.lmax=0,1,2``, ….
+        output: folder of the runs.
+        store, split: the densities.
+        launcher: ``["launcher=joblib", "hydra.launcher.n_jobs=2"]``, ….
+    """
+    data = [f"data.store={store}", f"data.split={split}", f"output={output}", "resume=true"]
+    charge3net_command(["train", "--multirun", *overrides, *data, *launcher])
+
+
+def evaluate(models: Sequence[str], output: str, *, store: str, split: str, part: str = "test") -> None:
+    """Errors on every voxel of a part of the split (``charge3net evaluate``), a folder each; finished ones stay."""
+    charge3net_command(
+        ["evaluate", "--model", *models, "--data", store, "--split", split, "--part", part, "-o", output]
+    )
+
+
+def finished_runs(folder: Path, orders: Sequence[int], seeds: Sequence[int]) -> dict[tuple[int, int], Run]:
+    """(L, seed) → finished run in a folder, in the order asked for, whatever else is there.
+
+    Raises:
+        InputError: if one is missing.
+    """
+    from charge3net.runs import find_runs
+
+    found = {
+        (int(member.config["model"]["lmax"]), int(member.config["seed"])): member
+        for member in find_runs(folder)
+        if member.summary
+    }
+    wanted = [(order, seed) for order in orders for seed in seeds]
+    missing = [place for place in wanted if place not in found]
+    if missing:
+        raise InputError(f"{folder} holds no finished run with L = {missing[0][0]}, seed {missing[0][1]}; run it again")
+    return {place: found[place] for place in wanted}

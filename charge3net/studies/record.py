@@ -1,0 +1,143 @@
+"""Results of studies on disk: one JSON and its figures per study, one page for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from charge3net.errors import InputError
+from charge3net.evaluation_files import write_whole
+from charge3net.machine import commit, machine
+from charge3net.studies import STUDIES, Study
+
+RESULT = "result.json"
+
+#: Version of these files.
+FORMAT_VERSION = 1
+
+_PACKAGES = ("charge3net", "torch", "e3nn", "numpy", "pymatgen-core", "ase", "lightning")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a study found, and how.
+
+    Attributes:
+        study: its name.
+        command: what was typed.
+        config: its settings.
+        result: plain JSON values, different for every study.
+        started: time (UTC).
+        seconds: how long the command took; of an interrupted study, its last command.
+        commit: of the code; None outside a clone.
+        machine: processor, cores, memory, system, GPU.
+        versions: of the packages that matter.
+    """
+
+    study: str
+    command: str
+    config: dict[str, Any]
+    result: dict[str, Any]
+    started: str
+    seconds: float
+    commit: str | None
+    machine: dict[str, str]
+    versions: dict[str, str]
+
+    @classmethod
+    def of(
+        cls, study: Study, command: str, config: Mapping[str, Any], result: dict[str, Any], started: datetime
+    ) -> Record:
+        """A record of what has just been run."""
+        seconds = (datetime.now(UTC) - started).total_seconds()
+        start = started.isoformat(timespec="seconds")
+        return cls(study.name, command, dict(config), result, start, seconds, commit(), machine(), _versions())
+
+
+def write_record(record: Record, results: str | Path) -> Path:
+    """Write ``RESULTS/STUDY/result.json`` and the figures beside it, each whole or not at all; returns the folder."""
+    folder = Path(results) / record.study
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / RESULT, json.dumps({"format_version": FORMAT_VERSION, **asdict(record)}, indent=1) + "\n")
+    draw(record, folder)
+    return folder
+
+
+def read_record(path: str | Path) -> Record:
+    """A record of ``result.json``.
+
+    Raises:
+        InputError: if the file is damaged or of another version.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        if values.pop("format_version") != FORMAT_VERSION:
+            raise InputError(f"{path} was written by another version of this package; run the study again")
+        return Record(**values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not the result of a study ({error}); run the study again") from error
+
+
+def draw(record: Record, folder: Path) -> None:
+    """Draw the figures of a record into its folder; figures that it no longer has are removed."""
+    from charge3net.plot import save_figure
+
+    figures = STUDIES[record.study].module().figures(record.result)
+    for old in folder.glob("*.png"):
+        if old.stem not in figures:
+            old.unlink()
+    for name, figure in figures.items():
+        save_figure(figure, folder / f"{name}.png")
+
+
+def write_page(results: str | Path) -> Path:
+    """Write the page of all results, ``RESULTS.md`` beside the folder; returns its path.
+
+    Raises:
+        InputError: if the folder holds no result.
+    """
+    results = Path(results)
+    found = [results / name / RESULT for name in STUDIES if (results / name / RESULT).is_file()]
+    if not found:
+        raise InputError(f"{results} holds no result of a study; run one: charge3net study --help")
+    lines = ["# Results", "", f"Made by `charge3net study`, which says how to run them again; {len(found)} of them."]
+    for path in found:
+        lines += ["", *_section(read_record(path), path.parent)]
+    page = results.with_suffix(".md")
+    write_whole(page, "\n".join(lines) + "\n")
+    return page
+
+
+def _section(record: Record, folder: Path) -> Sequence[str]:
+    """Heading, the study's own text, and the circumstances."""
+    study = STUDIES[record.study]
+    names = sorted(path.stem for path in folder.glob("*.png"))
+    pictures = {name: f"{folder.parent.name}/{folder.name}/{name}.png" for name in names}
+    facts = record.machine
+    where = f"{facts.get('processor', '')}, {facts.get('cores', '?')} cores" + (
+        f", {facts['GPU']}" if "GPU" in facts else ""
+    )
+    head = (record.commit or "no clone")[:10] + ("+" if (record.commit or "").endswith("changes") else "")
+    return [
+        f"## {study.title}",
+        "",
+        study.module().section(record.result, pictures).strip(),
+        "",
+        f"<sub>`{record.command}` · {record.started[:10]} · commit {head} · {where} · "
+        f"torch {record.versions.get('torch')} · [result.json]({folder.parent.name}/{folder.name}/{RESULT})</sub>",
+    ]
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
