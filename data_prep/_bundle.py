@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ from data_prep._codec import decode, encode
 
 INDEX = "index.jsonl"
 BINARY = "densities.bin"
+VALUES = ("density", "baseline", "magnetisation")
+"""Fields of a record that say where values lie."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,21 @@ def write_bundle(
     return records
 
 
-def append_to_bundle(bundle: Path, sources: Iterable[Source]) -> list[dict[str, Any]]:
-    """Add entries to a bundle; those that it has keep their bytes and their place. Returns all records.
+def change_bundle(bundle: Path, sources: Iterable[Source], drop: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Take entries out of a bundle and add others; those that stay keep their bytes. Returns all records.
 
     Raises:
-        InputError: for a damaged bundle.
+        InputError: for a damaged bundle, or when an entry to be taken out has no density in it.
     """
     header, old = read_index(bundle)
+    blobs = (bundle / BINARY).read_bytes()
+    missing = set(drop) - {record["key"] for record in old if "density" in record}
+    if missing:
+        raise InputError(f"{bundle} holds no density named {min(missing)}")
     with _new_binary(bundle) as binary:
-        binary.write((bundle / BINARY).read_bytes())
+        kept = [_moved(binary, record, blobs) for record in old if "density" in record and record["key"] not in drop]
         new = [_packed(binary, source) for source in sources]
-        packed = [record for record in old if "density" in record]
-        records = packed + new + [record for record in old if "density" not in record]
+        records = kept + new + [record for record in old if "density" not in record]
         _finish(bundle, binary, header, records)
     return records
 
@@ -170,8 +175,7 @@ def bundle_report(records: Sequence[Mapping[str, Any]], bundle: Path) -> str:
             "| " + " | ".join(map(str, (part, len(chosen), len(formulas), atoms, voxels, superposition))) + " |"
         )
     size = sum(path.stat().st_size for path in bundle.iterdir())
-    names = ("density", "baseline", "magnetisation")
-    worst = max(record[name]["error"] for record in records for name in names if record.get(name))
+    worst = max(record[name]["error"] for record in records for name in VALUES if record.get(name))
     return "\n".join([*lines, f"{size / 1e6:.2f} MB; rounding changes a density by at most {100 * worst:.4f} % ε_mae"])
 
 
@@ -193,6 +197,18 @@ def _packed(binary: IO[bytes], source: Source) -> dict[str, Any]:
             record["magnetisation"] = _append(binary, values, norm=float(np.abs(total).sum(dtype=np.float64)))
         meta = json.loads(str(file["meta"]))
     record["meta"] = {key: meta[key] for key in source.meta if key in meta}
+    return record
+
+
+def _moved(binary: IO[bytes], record: Mapping[str, Any], blobs: bytes) -> dict[str, Any]:
+    """Copy what a record has in ``blobs`` to the end of the binary."""
+    record = dict(record)
+    for name in VALUES:
+        if record.get(name):
+            where = dict(record[name])
+            blob = blobs[where["offset"] : where["offset"] + where["bytes"]]
+            record[name] = where | {"offset": binary.tell()}
+            binary.write(blob)
     return record
 
 

@@ -2,12 +2,13 @@
 
     python data_prep/benchmark_set/build.py --crystals DIR… --molecules DIR… --liquids DIR… [-o BUNDLE]
     python data_prep/benchmark_set/build.py --again DIR -o BUNDLE
-    python data_prep/benchmark_set/build.py --add-liquids DIR… [-o BUNDLE]
+    python data_prep/benchmark_set/build.py --extend [--crystals DIR…] [--liquids DIR…] [--drop KEY…] [-o BUNDLE]
 
 The second form takes the entries and parts of the committed bundle and the densities that
-``open_dft/generate.py benchmark_set -o DIR`` computed anew. The third adds configurations of the liquid to the training
-part of a bundle and leaves everything else as it is. Molecules that the demo set holds are not stored again, the index
-refers to them.
+``open_dft/generate.py benchmark_set -o DIR`` computed anew. The third takes entries out of a bundle and adds those that
+it lacks: a crystal goes where its formula is, new formulas are divided as in the first form, configurations of the
+liquid are trained on. What stays keeps its part and its bytes. Molecules that the demo set holds are not stored again,
+the index refers to them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.geometry import Geometry
-from data_prep._bundle import BINARY, Source, append_to_bundle, file_hash, read_index, write_bundle
+from data_prep._bundle import BINARY, VALUES, Source, change_bundle, file_hash, read_index, write_bundle
 from data_prep.benchmark_set.divide import divide_crystals, divide_liquids, divide_molecules
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
@@ -85,17 +86,30 @@ def build_again(folder: Path, bundle: Path, committed: Path = BUNDLE) -> list[di
     return _write(sources, demo, bundle)
 
 
-def add_liquids(folders: Sequence[Path], bundle: Path) -> list[dict[str, Any]]:
-    """Add the configurations that the bundle lacks to its training part; returns all records.
+def extend(folders: Mapping[str, Sequence[Path]], drop: Sequence[str], bundle: Path) -> list[dict[str, Any]]:
+    """Take entries out of a bundle and add the crystals and liquids that it lacks; returns all records.
 
     Raises:
-        ValueError: when there is none.
+        ValueError: when nothing would change, or for an entry that is not there.
     """
-    known = {record["key"] for record in read_index(bundle)[1]}
-    paths = sorted(path for folder in folders for path in folder.glob("*.npz") if path.stem not in known)
-    if not paths:
-        raise ValueError(f"{', '.join(map(str, folders))} hold no configuration that {bundle} lacks")
-    return append_to_bundle(bundle, [_source(path, "liquids", "train", False) for path in paths])
+    records = read_index(bundle)[1]
+    kept = [record for record in records if record["key"] not in drop]
+    taken = {record["key"] for record in records}
+    new = {
+        kind: {p.stem: p for folder in folders[kind] for p in sorted(folder.glob("*.npz")) if p.stem not in taken}
+        for kind in ("crystals", "liquids")
+    }
+    if not drop and not any(new.values()):
+        raise ValueError(f"the folders hold nothing that {bundle} lacks")
+    known = {record["formula"]: record["part"] for record in kept if record["kind"] == "crystals"}
+    elements = {r["formula"]: frozenset(r["numbers"]) for r in kept if r["kind"] == "crystals"}
+    geometries = {key: _geometry(path) for key, path in new["crystals"].items()}
+    formulas = {key: geometry.formula for key, geometry in geometries.items()}
+    elements |= {formulas[key]: frozenset(geometry.numbers.tolist()) for key, geometry in geometries.items()}
+    parts = divide_crystals(formulas, elements, known)
+    sources = [_source(path, "crystals", parts[key], _has_superposition(path)) for key, path in new["crystals"].items()]
+    sources += [_source(path, "liquids", "train", False) for path in new["liquids"].values()]
+    return change_bundle(bundle, sources, drop)
 
 
 def _write(sources: Sequence[Source], demo: Mapping[str, Mapping[str, Any]], bundle: Path) -> list[dict[str, Any]]:
@@ -159,17 +173,21 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for kind in KINDS:
-        parser.add_argument(f"--{kind}", type=Path, nargs="+", metavar="DIR")
+        parser.add_argument(f"--{kind}", type=Path, nargs="+", default=[], metavar="DIR")
     parser.add_argument("--again", type=Path, metavar="DIR")
-    parser.add_argument("--add-liquids", type=Path, nargs="+", metavar="DIR")
+    parser.add_argument("--extend", action="store_true")
+    parser.add_argument("--drop", nargs="+", default=[], metavar="KEY")
     parser.add_argument("-o", "--out", type=Path, default=BUNDLE, help="folder of the bundle")
     options = parser.parse_args(arguments)
     folders = {kind: getattr(options, kind) for kind in KINDS}
-    if [all(folders.values()), options.again is not None, options.add_liquids is not None].count(True) != 1:
-        parser.error("give --crystals, --molecules and --liquids, or --again, or --add-liquids")
+    whole = all(folders.values()) and not options.extend
+    if [whole, options.again is not None, options.extend].count(True) != 1 or (options.drop and not options.extend):
+        parser.error("give --crystals, --molecules and --liquids, or --again, or --extend (with --drop)")
+    if options.extend and folders["molecules"]:
+        parser.error("--extend adds crystals and liquids; molecules stand in the demo set")
     try:
-        if options.add_liquids is not None:
-            records = add_liquids(options.add_liquids, options.out)
+        if options.extend:
+            records = extend(folders, options.drop, options.out)
         elif options.again is not None:
             records = build_again(options.again, options.out)
         else:
@@ -179,8 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(report(records))
     packed = [record for record in records if "from" not in record]
     size = sum(path.stat().st_size for path in options.out.iterdir())
-    names = ("density", "baseline", "magnetisation")
-    worst = max(record[name]["error"] for record in packed for name in names if record.get(name))
+    worst = max(record[name]["error"] for record in packed for name in VALUES if record.get(name))
     print(f"{len(records)} entries, {len(packed)} of them packed here in {size / 1e6:.2f} MB")
     print(f"rounding changes a density by at most {100 * worst:.4f} % ε_mae")
     return 0

@@ -15,21 +15,26 @@ LIQUIDS = {"test": 20, "validation": 10}
 SEEN = 2
 
 
-def divide_crystals(formulas: Mapping[str, str], elements: Mapping[str, frozenset[int]]) -> dict[str, str]:
+def divide_crystals(
+    formulas: Mapping[str, str], elements: Mapping[str, frozenset[int]], known: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Part of each crystal, key → part.
 
     Args:
         formulas: key → reduced formula; a formula is never divided.
         elements: formula → its elements; each element of a held-out formula stands in SEEN training formulas.
+        known: formula → its part, where that is settled; the fractions are those of the other crystals.
     """
+    known = known or {}
     members: dict[str, list[str]] = {}
     for key, formula in sorted(formulas.items()):
         members.setdefault(formula, []).append(key)
-    seen = Counter(element for formula in members for element in elements[formula])
-    part_of = dict.fromkeys(members, "train")
-    order = iter(hash_order(list(members), SEED))
+    part_of = {**dict.fromkeys(members, "train"), **known}
+    seen = Counter(element for formula, part in part_of.items() if part == "train" for element in elements[formula])
+    order = iter(hash_order([formula for formula in members if formula not in known], SEED))
+    size = sum(formula not in known for formula in formulas.values())
     for part, fraction in CRYSTALS.items():
-        room = round(fraction * len(formulas))
+        room = round(fraction * size)
         for formula in order:
             if room < 1:
                 break

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from crystals import MOMENTS, moments
+from crystals import LEAST_VOLUME, MOMENTS, moments
 
 FUNCTIONALS = ("PBE", "LDA", "revPBE", "RPBE")  # what GPAW has without libxc
 MOST_ATOMS = {"crystals": 6, "molecules": 9, "liquids": 40}
-LEAST_VOLUME = 4.0  # Å³ per atom; a few crystals of the set are squeezed to less
 LIQUID_EVERY = 16  # crystals and molecules before each configuration of the liquid
 
 

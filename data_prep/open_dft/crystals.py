@@ -20,6 +20,7 @@ MOST_ATOMS = 8
 SWAPS = 3  # substitutions of each prototype
 STRAIN = 0.015  # standard deviation of the components of the strain tensor
 RATTLE = 0.06  # Å, standard deviation of every atom along each axis
+LEAST_VOLUME = 4.0  # Å³ per atom; only atoms pressed into each other have less
 CLOSEST = 0.66  # smallest distance of two atoms, in sums of their atomic radii
 KPTS_DENSITY = 2.0  # Å, k-points per Å⁻¹
 KPTS_DENSITY_METAL = 3.0  # the same where all elements are metals
@@ -112,7 +113,9 @@ def _oxides() -> Iterator[tuple[str, Structure, str]]:
 
 
 def _spacious(structure: Structure) -> bool:
-    """No two atoms, images included, are closer than CLOSEST times the sum of their radii."""
+    """Every atom has its LEAST_VOLUME, and no two, images included, are closer than CLOSEST times their radii's sum."""
+    if structure.volume < LEAST_VOLUME * len(structure):
+        return False
     radii = np.array([Element(str(site.specie)).atomic_radius for site in structure], dtype=np.float64)
     distances = structure.distance_matrix + np.diag(np.full(len(structure), min(structure.lattice.abc)))
     return bool((distances > CLOSEST * (radii[:, None] + radii[None, :])).all())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from charge3net.data.splits import PARTS, Split, read_split
-from charge3net.data.store import Store
+from charge3net.data.store import Store, StoreEntry
 from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
 from data_prep._bundle import Source, add_to_store, read_index, write_bundle
@@ -190,29 +190,57 @@ def test_entries_computed_again_keep_their_part(
         assert after["meta"]["energy_eV"] == before["meta"]["energy_eV"]
 
 
-def test_added_liquids_are_trained_on_and_change_nothing_else(
+def as_generated(folder: Path, name: str, entry: StoreEntry, smearing: float, numbers: list[int] | None = None) -> None:
+    """An npz as the generator writes it, with the density of an entry of the store."""
+    geometry = {name: getattr(entry.geometry, name) for name in ("numbers", "positions", "cell", "pbc")}
+    geometry |= {} if numbers is None else {"numbers": np.array(numbers)}
+    meta = json.dumps({**entry.meta, "smearing": f"FD {smearing} eV"})
+    baseline = {} if entry.baseline is None else {"density_sad": entry.baseline}
+    folder.mkdir(exist_ok=True)
+    fields = {**geometry, "density": entry.values[0], "n_electrons": entry.electrons, "meta": meta, **baseline}
+    np.savez(folder / f"{name}.npz", **fields)
+
+
+def test_an_extended_set_keeps_what_stays(
     unpacked: tuple[Store, dict[str, Split]], records: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    shutil.copytree(unpack.BUNDLE, tmp_path / "bundle")
-    entry = unpacked[0][next(record["key"] for record in records if record["kind"] == "liquids")]
-    geometry = {name: getattr(entry.geometry, name) for name in ("numbers", "positions", "cell", "pbc")}
-    meta = json.dumps({**entry.meta, "smearing": "FD 0.05 eV"})
-    fields = {**geometry, "density": entry.values[0], "n_electrons": entry.electrons, "meta": meta}
-    (tmp_path / "new").mkdir()
-    np.savez(tmp_path / "new" / "ec4-made-up.npz", **fields)
-    made = build.add_liquids([tmp_path / "new"], tmp_path / "bundle")
-    assert [record for record in made if record["key"] != "ec4-made-up"] == records
-    before, after = ((folder / "densities.bin").read_bytes() for folder in (unpack.BUNDLE, tmp_path / "bundle"))
-    assert after.startswith(before)
-    new = next(record for record in made if record["key"] == "ec4-made-up")
-    assert (new["kind"], new["part"]) == ("liquids", "train")
+    store, splits = unpacked
+    bundle = tmp_path / "bundle"
+    shutil.copytree(unpack.BUNDLE, bundle)
+    crystals = [record for record in records if record["kind"] == "crystals" and "magnetisation" not in record]
+    tested = next(record for record in crystals if record["part"] == "test")
+    dropped, other = [record["key"] for record in crystals if record["part"] == "train"][:2]
+    as_generated(tmp_path / "liquids", "ec4-made-up", store[splits["liquids"].train[0]], 0.05)
+    folder = tmp_path / "crystals"
+    as_generated(folder, "known-formula", store[tested["key"]], 0.1)
+    as_generated(folder, other, store[other], 0.1)  # in the set already
+    salt = store["hand-NaCl"]
+    for metal in (3, 11, 19, 37, 55):  # formulas that the set lacks; gold is in two other training formulas
+        as_generated(folder, f"gold-{metal}", salt, 0.1, numbers=[metal, 79])
+    made = build.extend({"crystals": [folder], "liquids": [tmp_path / "liquids"]}, [dropped], bundle)
+
+    part_of = {record["key"]: record["part"] for record in made}
+    assert dropped not in part_of
+    assert part_of["known-formula"] == "test"
+    assert part_of["ec4-made-up"] == "train"
+    assert sum(part_of[f"gold-{metal}"] == "test" for metal in (3, 11, 19, 37, 55)) == 1  # a fifth
+    assert {record["key"]: record["part"] for record in records} == {
+        key: part for key, part in part_of.items() if key != "known-formula" and "gold" not in key and "made" not in key
+    } | {dropped: "train"}
     with StoreWriter(tmp_path / "store") as writer:
-        add_to_store(writer, tmp_path / "bundle", [new], {})
-    found = Store(tmp_path / "store")["ec4-made-up"]
-    assert found.geometry.positions.tolist() == entry.geometry.positions.tolist()
-    assert np.abs(found.values - entry.values).sum() <= 2.1e-4 * np.abs(entry.values).sum()
-    with pytest.raises(ValueError, match="no configuration"):
-        build.add_liquids([tmp_path / "new"], tmp_path / "bundle")
+        add_to_store(writer, bundle, [record for record in made if "from" not in record], {})
+    extended = Store(tmp_path / "store")
+    for key in extended:
+        if key in store:
+            np.testing.assert_array_equal(extended[key].values, store[key].values)
+    liquid = store[splits["liquids"].train[0]]
+    found = extended["ec4-made-up"]
+    assert found.geometry.positions.tolist() == liquid.geometry.positions.tolist()
+    assert np.abs(found.values - liquid.values).sum() <= 2.1e-4 * np.abs(liquid.values).sum()
+    with pytest.raises(ValueError, match="nothing that"):
+        build.extend({"crystals": [folder], "liquids": []}, [], bundle)
+    with pytest.raises(InputError, match="no density named nobody"):
+        build.extend({"crystals": [], "liquids": []}, ["nobody"], bundle)
 
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="no GPAW environment; `make gpaw` builds it")
@@ -279,7 +307,9 @@ def test_liquids_are_tested_where_there_is_a_baseline() -> None:
     [
         ([], "give --crystals"),
         (["--again", "nowhere", "-o", "x"], "lacks"),
-        (["--again", "a", "--add-liquids", "b"], "give --crystals"),
+        (["--again", "a", "--extend"], "give --crystals"),
+        (["--again", "a", "--drop", "b"], "give --crystals"),
+        (["--extend", "--molecules", "a"], "molecules stand in the demo set"),
     ],
 )
 def test_wrong_usage_is_one_sentence(
