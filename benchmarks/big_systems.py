@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.cold_start import full_size_model, predict
-from benchmarks.machine import ROOT, machine, write_result
+from benchmarks.record import ROOT, circumstances, write_result
 from benchmarks.structures import structures
 from charge3net.checkpoint import load_model
 from charge3net.geometry import Geometry
@@ -118,7 +118,7 @@ def main() -> None:
         whole = _whole_command(model, Path(scratch)) if args.full else None
     print(f"exponent {exponent(results):.3f}")
     protocol = {"sizes": list(args.sizes), "spacing": args.spacing, "threads": 1}
-    result = {"protocol": protocol, "machine": machine(["torch", "e3nn", "numpy"]), "exponent": exponent(results)}
+    result = {"protocol": protocol, "machine": circumstances(["torch", "e3nn", "numpy"]), "exponent": exponent(results)}
     if args.out is not None:
         write_result(args.out, {**result, "results": results, "whole_command": whole})
 

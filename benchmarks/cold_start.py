@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import ROOT, machine, write_result
+from benchmarks.record import ROOT, circumstances, write_result
 from benchmarks.structures import structures
 from charge3net.checkpoint import ModelCard, save_model
 from charge3net.models.charge3net import ChargE3Net
@@ -84,9 +84,9 @@ def main() -> None:
     for name, median in medians.items():
         print(f"{name:<8}" + "".join(f"{key} {value:8.2f}   " for key, value in median.items()))
     protocol = {"rounds": args.rounds, "threads": args.threads, "shape": shape[1:]}
-    result = {"protocol": protocol, "machine": machine(["torch", "e3nn", "numpy"]), "medians": medians, "runs": runs}
+    facts = {"protocol": protocol, "machine": circumstances(["torch", "e3nn", "numpy"])}
     if args.out is not None:
-        write_result(args.out, result)
+        write_result(args.out, facts | {"medians": medians, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from benchmarks.machine import machine, write_result
 from benchmarks.read_grid import amplified
+from benchmarks.record import circumstances, write_result
 from benchmarks.structures import structures
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
@@ -172,7 +172,7 @@ def main() -> int:
                 f"{one['ratio']:6.1f}×  errors {errors['torch']:.1e} {errors['triton']:.1e}  +{one['added_mb']:.0f} MB",
                 flush=True,
             )
-    facts = machine(("torch", "triton", "e3nn", "numpy")) | {"gpu": torch.cuda.get_device_name()}
+    facts = circumstances(("torch", "triton", "e3nn", "numpy")) | {"gpu": torch.cuda.get_device_name()}
     write_result(args.out, {"protocol": asdict(protocol), "machine": facts, "cases": results})
     return 0
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from benchmarks.machine import machine, write_result
+from benchmarks.record import circumstances, write_result
 from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
@@ -171,8 +171,8 @@ def main() -> None:
                     rows.append(row)
     print(table(rows))
     if options.out:
-        result = {"machine": machine(["numpy", "pymatgen-core", "ase"]), "kernels": status(), "threads": threads()}
-        write_result(options.out, result | {"points": options.points, "rounds": options.rounds, "rows": rows})
+        facts = {"machine": circumstances(["numpy", "pymatgen-core", "ase"]), "kernels": status(), "threads": threads()}
+        write_result(options.out, facts | {"points": options.points, "rounds": options.rounds, "rows": rows})
 
 
 if __name__ == "__main__":

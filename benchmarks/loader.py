@@ -24,7 +24,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import charge3net.graph.build as graph_build
-from benchmarks.machine import anonymous_mb, machine, write_result
+from benchmarks.record import anonymous_mb, circumstances, write_result
 from charge3net.data.build import build_store, find_files
 from charge3net.data.dataset import ProbeDataset
 from charge3net.data.index import INDEX
@@ -130,7 +130,7 @@ def main() -> None:
     if options.out:
         settings = {k: getattr(options, k) for k in ("batch_size", "probes", "cutoff", "batches")}
         names = [str(one) for one in options.data]
-        result = {"data": names, "settings": settings, "machine": machine(["torch", "numpy", "pymatgen-core"])}
+        result = {"data": names, "settings": settings, "machine": circumstances(["torch", "numpy", "pymatgen-core"])}
         write_result(options.out, result | {"rows": rows})
 
 

@@ -28,7 +28,7 @@ from numpy import ndarray
 
 from benchmarks.literal import LiteralChargE3Net
 from benchmarks.literal_deepdft import LiteralPaiNN, LiteralSchNet
-from benchmarks.machine import held_mb, machine, peak_mb, write_result
+from benchmarks.record import circumstances, held_mb, peak_mb, write_result
 from benchmarks.structures import structures
 from charge3net.compat import load_published
 from charge3net.geometry import Geometry
@@ -209,7 +209,7 @@ def main() -> None:
                     flush=True,
                 )
     if not args.smoke:
-        facts = {"protocol": asdict(protocol), "machine": machine(("torch", "e3nn", "numpy"))}
+        facts = {"protocol": asdict(protocol), "machine": circumstances(("torch", "e3nn", "numpy"))}
         write_result(args.out, {**facts, "cases": results})
 
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from benchmarks.machine import anonymous_mb, machine, write_result
+from benchmarks.record import anonymous_mb, circumstances, write_result
 from charge3net.data.store import Store, StoreWriter
 from charge3net.density import Density
 from charge3net.geometry import Geometry
@@ -289,8 +289,8 @@ def main() -> None:
         rows = race(ways, draws)
     if options.out:
         settings = {k: getattr(options, k) for k in ("entries", "compressed", "points", "probes", "reads")}
-        result = {"settings": settings, "machine": machine(["numpy", "h5py", "zarr"]), "rows": rows, "skipped": skipped}
-        write_result(options.out, result)
+        facts = {"settings": settings, "machine": circumstances(["numpy", "h5py", "zarr"])}
+        write_result(options.out, facts | {"rows": rows, "skipped": skipped})
 
 
 if __name__ == "__main__":

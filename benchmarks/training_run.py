@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import machine, write_result
+from benchmarks.record import circumstances, write_result
 from charge3net.data.datamodule import DensityDataModule
 from charge3net.kernels import status
 from charge3net.models.charge3net import ChargE3Net
@@ -145,7 +145,7 @@ def main() -> None:
             rows[name] = measure(Path(scratch, name), model, options, Path(scratch, f"{name}-runs"))
     if options.out is not None:
         protocol = {"steps": options.steps, "batch_size": BATCH_SIZE, "probes": PROBES, "model": model}
-        facts = {"protocol": protocol, "machine": machine(("torch", "e3nn", "lightning")), "kernels": status()}
+        facts = {"protocol": protocol, "machine": circumstances(("torch", "e3nn", "lightning")), "kernels": status()}
         write_result(options.out, {**facts, "sets": rows})
 
 

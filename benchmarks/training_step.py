@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.literal import LiteralChargE3Net
-from benchmarks.machine import held_mb, machine, peak_mb, write_result
 from benchmarks.read_grid import amplified, imported
+from benchmarks.record import circumstances, held_mb, peak_mb, write_result
 from benchmarks.structures import structures
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
@@ -209,7 +209,7 @@ def main() -> None:
         protocol = {
             name: getattr(options, name) for name in ("lmax", "mul", "probes", "threads", "rounds", "published")
         }
-        facts = {"protocol": protocol, "machine": machine(("torch", "e3nn")), "kernels": status()}
+        facts = {"protocol": protocol, "machine": circumstances(("torch", "e3nn")), "kernels": status()}
         write_result(options.out, {**facts, "batches": results})
 
 

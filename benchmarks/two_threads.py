@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import machine, write_result
 from benchmarks.read_grid import CASES, Contest, Protocol, imported, published
+from benchmarks.record import circumstances, write_result
 from benchmarks.structures import structures
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="seconds instead of minutes; writes nothing")
     args = parser.parse_args()
     protocol = Protocol(1, 10, (8, 8, 8)) if args.smoke else Protocol(args.rounds)
-    facts = {"protocol": asdict(protocol), "machine": machine(("torch", "e3nn", "numpy"))}
+    facts = {"protocol": asdict(protocol), "machine": circumstances(("torch", "e3nn", "numpy"))}
     results: dict[str, dict[str, Any]] = {}
     with torch.no_grad():
         for case in ["L1"] if args.smoke else args.cases:

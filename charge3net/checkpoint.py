@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from charge3net.compat import DEEPDFT_WEIGHTS, load_published
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
-from charge3net.version import __version__
 
 #: Raised when the layout of the card changes; a change comes with an upgrader below.
 FORMAT_VERSION = 1
@@ -77,6 +75,8 @@ class ModelCard:
         training: Mapping[str, Any] | None = None,
     ) -> ModelCard:
         """The card of a model; the versions are those that are installed. Values must be plain JSON values."""
+        from charge3net.machine import installed_versions  # reading a checkpoint does not need it
+
         return cls(
             architecture=model.architecture,
             hyperparameters=model.hyperparameters(),
@@ -88,17 +88,6 @@ class ModelCard:
             training=dict(training or {}),
             versions=installed_versions(),
         )
-
-
-def installed_versions() -> dict[str, str]:
-    """Package → version of what decides the numbers."""
-    found = {"charge3net": __version__}
-    for package in ("torch", "e3nn", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def save_model(folder: str | Path, model: DensityModel, card: ModelCard) -> None:

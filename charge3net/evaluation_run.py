@@ -20,6 +20,7 @@ from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.evaluate import Evaluation, evaluate
 from charge3net.evaluation_files import EvaluationLog, write_evaluation
+from charge3net.machine import installed_versions
 from charge3net.models.base import DensityModel
 
 if TYPE_CHECKING:
@@ -216,8 +217,6 @@ def _data_facts(test: TestSet, store_hash: str) -> dict[str, Any]:
 
 
 def _circumstances(device: torch.device) -> dict[str, Any]:
-    from charge3net.checkpoint import installed_versions
-
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": installed_versions(),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import charge3net
+from charge3net.version import __version__
 
 
 def processor_name() -> str:
@@ -36,17 +38,47 @@ def machine() -> dict[str, str]:
     return facts
 
 
+def installed_version(package: str) -> str | None:
+    """Version of a package, by the name under which it is installed; None if it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def installed_versions(packages: Sequence[str] = ("torch", "e3nn", "numpy")) -> dict[str, str]:
+    """Package → version of this one and of those of ``packages`` that are there; the default decides the numbers."""
+    found = {name: installed_version(name) for name in packages}
+    return {"charge3net": __version__, **{name: number for name, number in found.items() if number is not None}}
+
+
 def commit() -> str | None:
     """The commit of the clone that this package runs from, "+ changes" where the tree differs; None outside a clone."""
-    folder = Path(charge3net.__file__).resolve().parents[1]
-    if not (folder / ".git").exists():
+    found = clone_state()
+    if found is None:
+        return None
+    head, changed = found
+    return head + (" + changes" if changed else "")
+
+
+def clone_state(below: str = ".") -> tuple[str, bool] | None:
+    """The commit of the clone that this package runs from, and whether its files below a folder differ from it.
+
+    Args:
+        below: the folder, from the top of the clone; files that git does not track do not count.
+
+    Returns:
+        None outside a clone.
+    """
+    top = Path(__file__).resolve().parents[1]
+    if not (top / ".git").exists():
         return None
     try:
-        head = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        head = _git(top, "rev-parse", "HEAD")
+        changed = _git(top, "status", "--porcelain", "--untracked-files=no", below)
     except (OSError, subprocess.SubprocessError):
         return None
-    return head + (" + changes" if changed else "")
+    return head, bool(changed)
 
 
 def _git(folder: Path, *arguments: str) -> str:

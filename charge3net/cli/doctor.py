@@ -11,10 +11,10 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from charge3net.errors import InputError
+from charge3net.machine import installed_version
 from charge3net.version import __version__
 
 NEEDED = ("torch", "e3nn", "numpy", "pymatgen-core", "ase", "spglib", "safetensors", "jaxtyping")
@@ -59,18 +59,11 @@ def examine() -> dict[str, dict[str, str]]:
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
             "configs": _configs(),
         },
-        "needed": {name: _version(name) or "MISSING" for name in (*NEEDED, *TRAINING)},
+        "needed": {name: installed_version(name) or "MISSING" for name in (*NEEDED, *TRAINING)},
         "devices": _devices(),
         "optional": {name: _optional(name, module, use, extra) for name, module, use, extra in OPTIONAL}
         | {"C++ compiler": _compiler()},
     }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _optional(distribution: str, module: str, use: str, extra: str) -> str:
@@ -79,7 +72,7 @@ def _optional(distribution: str, module: str, use: str, extra: str) -> str:
     except ModuleNotFoundError:
         there = False
     if there:
-        return f"{_version(distribution) or 'found'} ({use})"
+        return f"{installed_version(distribution) or 'found'} ({use})"
     return f"not installed ({use}: pip install 'charge3net[{extra}]')"
 
 

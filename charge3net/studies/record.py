@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from charge3net.errors import InputError
 from charge3net.evaluation_files import write_whole
-from charge3net.machine import commit, machine
+from charge3net.machine import commit, installed_versions, machine
 from charge3net.studies import STUDIES, Study
 
 RESULT = "result.json"
@@ -20,7 +19,7 @@ RESULT = "result.json"
 #: Version of these files.
 FORMAT_VERSION = 1
 
-_PACKAGES = ("charge3net", "torch", "e3nn", "numpy", "pymatgen-core", "ase", "lightning")
+_PACKAGES = ("torch", "e3nn", "numpy", "pymatgen-core", "ase", "lightning")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ class Record:
         """A record of what has just been run."""
         seconds = (datetime.now(UTC) - started).total_seconds()
         start = started.isoformat(timespec="seconds")
-        return cls(study.name, command, dict(config), result, start, seconds, commit(), machine(), _versions())
+        versions = installed_versions(_PACKAGES)
+        return cls(study.name, command, dict(config), result, start, seconds, commit(), machine(), versions)
 
 
 def write_record(record: Record, results: str | Path) -> Path:
@@ -131,13 +131,3 @@ def _section(record: Record, folder: Path) -> Sequence[str]:
         f"<sub>`{record.command}` · {record.started[:10]} · commit {head} · {where} · "
         f"torch {record.versions.get('torch')} · [result.json]({folder.parent.name}/{folder.name}/{RESULT})</sub>",
     ]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -5,33 +5,26 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from charge3net.machine import processor_name
+from charge3net.machine import clone_state, installed_version, processor_name
 
 ROOT = Path(__file__).parent.parent
 
 
-def machine(packages: Sequence[str]) -> dict[str, Any]:
+def circumstances(packages: Sequence[str]) -> dict[str, Any]:
     """Commit, processor, load and versions; a package that is not installed is None."""
-    versions: dict[str, str | None] = {}
-    for name in packages:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
+    commit, changed = clone_state("charge3net") or ("", False)
     return {
-        "commit": _git("rev-parse", "--short", "HEAD"),
-        "uncommitted": bool(_git("status", "--porcelain", "--untracked-files=no", "charge3net")),
+        "commit": commit[:7],
+        "uncommitted": changed,
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {name: installed_version(name) for name in packages},
     }
 
 
@@ -66,8 +59,3 @@ def _status(field: str) -> float:
         if line.startswith(field):
             return int(line.split()[1]) / 1024
     return float("nan")
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
