@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from charge3net.data.store import Store
     from charge3net.predict import Predictor
-    from charge3net.runs import Run
 
 __all__ = ["Config", "Group", "figures", "run", "section"]
 
@@ -178,10 +177,11 @@ def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[s
     from charge3net.data.splits import read_split
     from charge3net.evaluation_run import fingerprint, label
     from charge3net.runs import read_runs
+    from charge3net.studies.trained import run_record
 
     run = read_runs([Path(path)])[0]
-    data = run.config["data"]
-    trained = read_split(data["split"])
+    split = run.config["data"]["split"]
+    trained = read_split(split)
     seen = sorted({*trained.train, *trained.validation} & set(keys))
     if seen:
         raise InputError(f"{path} was trained or chosen on {seen[0]!r} and {len(seen) - 1} more of the test structures")
@@ -189,23 +189,11 @@ def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[s
     return {
         "path": _short(path),
         "name": label(model.architecture, model.hyperparameters()),
+        **run_record(run),
         "parameters": sum(p.numel() for p in model.parameters()),
         "weights": fingerprint(model),
-        "seed": run.config["seed"],
-        "trained_with": {"split": _short(data["split"]), "split_hash": trained.hash, "materials": len(trained.train)},
-        "batch": [data["batch_size"], data["probes"]],
-        "steps": run.summary.get("step"),
-        "seconds": run.summary.get("seconds"),
-        "loss": run.config["loss"]["name"],
-        "last_losses": last_losses(run),
+        "trained_with": {"split": _short(split), "split_hash": trained.hash, "materials": len(trained.train)},
     }
-
-
-def last_losses(run: Run, count: int = 10) -> float | None:
-    """Mean of the last training losses that a run logged."""
-    losses = run.metrics.get("train/loss", np.zeros(0))
-    known = losses[np.isfinite(losses)][-count:]
-    return float(f"{known.mean():.4g}") if len(known) else None
 
 
 def _short(path: str) -> str:

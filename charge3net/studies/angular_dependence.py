@@ -72,7 +72,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
-    from charge3net.studies.commands import finished_runs, sweep
+    from charge3net.studies.commands import sweep
+    from charge3net.studies.trained import finished_runs, run_record
 
     if not config.low < config.high or len(config.seeds) < 1:
         raise InputError(f"two rotation orders, low < high, are compared; found low={config.low}, high={config.high}")
@@ -100,7 +101,10 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         "orders": [config.low, config.high],
         "distance": config.distance,
         "min_volume": config.min_volume,
-        "runs": [_record(member) for member in trained.values()],
+        "runs": [
+            {"order": order, "mul": member.config["model"]["mul"], **run_record(member)}
+            for (order, _), member in trained.items()
+        ],
         "materials": materials,
         "groups": groups(materials),
         "fitted": fitted,
@@ -175,19 +179,6 @@ def _volume_per_atom(store: Store, key: str) -> float:
     """Å³; of a molecule, of its box."""
     geometry = store[key].geometry
     return float(abs(np.linalg.det(geometry.cell)) / len(geometry))
-
-
-def _record(member: Run) -> dict[str, Any]:
-    return {
-        "order": member.config["model"]["lmax"],
-        "seed": member.config["seed"],
-        "mul": member.config["model"]["mul"],
-        "steps": member.summary["step"],
-        "batch": [member.config["data"]["batch_size"], member.config["data"]["probes"]],
-        "best_step": member.summary["best"]["step"],
-        "parameters": member.summary["parameters"],
-        "seconds": member.summary["seconds"],
-    }
 
 
 def _materials(

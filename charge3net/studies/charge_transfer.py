@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charge3net.errors import InputError
-from charge3net.studies.anatomy import last_losses
 from charge3net.studies.charge_transfer_text import section
-from charge3net.studies.commands import finished_runs, sweep
+from charge3net.studies.commands import sweep
 from charge3net.studies.kept import kept
+from charge3net.studies.trained import finished_runs, run_record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,7 +94,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         },
         "radius": config.radius,
         "valence": {str(z): valence[z] for z in occurring},
-        "runs": [_record(member) for member in runs],
+        "runs": [{"name": _run_name(member), **run_record(member)} for member in runs],
         "pairs": pairs,
         "models": sum_up(pairs, {f"L={lmax}": [f"L={lmax} seed {s}" for s in config.seeds] for lmax in config.lmax}),
     }
@@ -174,20 +174,6 @@ def _pair(
         return {"name": name, **compare(halves, predictions, valence, config.radius)}
 
     return kept(folder / weights / f"{name}.json", compared)
-
-
-def _record(member: Run) -> dict[str, Any]:
-    """What is kept of a run."""
-    return {
-        "name": _run_name(member),
-        "steps": member.summary["step"],
-        "batch": [member.config["data"]["batch_size"], member.config["data"]["probes"]],
-        "parameters": member.summary["parameters"],
-        "seconds": member.summary["seconds"],
-        "validation_nmae_percent": member.summary["best"].get("val/emae"),
-        "loss": member.config["loss"]["name"],
-        "last_losses": last_losses(member),
-    }
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Figure]:

@@ -6,13 +6,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from charge3net.errors import InputError
-
-if TYPE_CHECKING:
-    from charge3net.runs import Run
 
 
 def charge3net_command(arguments: Sequence[str]) -> None:
@@ -48,23 +43,3 @@ def evaluate(models: Sequence[str], output: str, *, store: str, split: str, part
     charge3net_command(
         ["evaluate", "--model", *models, "--data", store, "--split", split, "--part", part, "-o", output]
     )
-
-
-def finished_runs(folder: Path, orders: Sequence[int], seeds: Sequence[int]) -> dict[tuple[int, int], Run]:
-    """(L, seed) → finished run in a folder, in the order asked for, whatever else is there.
-
-    Raises:
-        InputError: if one is missing.
-    """
-    from charge3net.runs import find_runs
-
-    found = {
-        (int(member.config["model"]["lmax"]), int(member.config["seed"])): member
-        for member in find_runs(folder)
-        if member.summary
-    }
-    wanted = [(order, seed) for order in orders for seed in seeds]
-    missing = [place for place in wanted if place not in found]
-    if missing:
-        raise InputError(f"{folder} holds no finished run with L = {missing[0][0]}, seed {missing[0][1]}; run it again")
-    return {place: found[place] for place in wanted}

@@ -61,7 +61,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
-    from charge3net.evaluation_run import TestSet, evaluate_checkpoint
+    from charge3net.evaluation_run import TestSet, evaluate_checkpoint, label
+    from charge3net.studies.trained import run_record
 
     if len(set(config.sizes)) < 3 or not config.networks:
         raise InputError(f"learning curves need a network and three training sizes, found sizes={config.sizes}")
@@ -75,7 +76,12 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         for member in trained
     ]
     runs = [
-        _record(member, [m.total.nmae for m in evaluation.materials])
+        {
+            "model": label(member.card.architecture, member.card.hyperparameters),
+            "size": member.config["data"]["train_size"],
+            **run_record(member),
+            "nmae_percent": [round(m.total.nmae, 4) for m in evaluation.materials],
+        }
         for member, evaluation in zip(trained, evaluations, strict=True)
     ]
     formulas = [m.formula for m in evaluations[0].materials]
@@ -132,23 +138,6 @@ def _members(config: Config, folder: Path) -> list[Run]:
         if not member.summary:
             raise InputError(f"{member.path} is not finished; run the study again")
     return found
-
-
-def _record(member: Run, errors: Sequence[float]) -> dict[str, Any]:
-    """What is kept of a run."""
-    from charge3net.evaluation_run import label
-
-    return {
-        "model": label(member.card.architecture, member.card.hyperparameters),
-        "size": member.config["data"]["train_size"],
-        "seed": member.config["seed"],
-        "steps": member.summary["step"],
-        "batch": [member.config["data"]["batch_size"], member.config["data"]["probes"]],
-        "best_step": member.summary["best"]["step"],
-        "parameters": member.summary["parameters"],
-        "seconds": member.summary["seconds"],
-        "nmae_percent": [round(error, 4) for error in errors],
-    }
 
 
 def _compared(runs: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:

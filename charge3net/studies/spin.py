@@ -29,6 +29,7 @@ from charge3net.studies.spin_cases import (
     variant_name,
 )
 from charge3net.studies.spin_text import section
+from charge3net.studies.trained import finished_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,15 +88,11 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
 def _variant(config: Config, work: Path, loss: str, lmax: int, seeds: Sequence[int]) -> dict[str, Any]:
     """Train one rotation order with one loss, all seeds."""
-    from charge3net.runs import read_runs
-
     folder = work / loss / f"l{lmax}"
     what = ["experiment=spin", f"loss={loss}", f"model.lmax={lmax}", *config.overrides]
     members = f"seed={','.join(map(str, seeds))}"
     sweep([*what, members], str(folder), store=config.store, split=config.split, launcher=config.launcher)
-    runs = read_runs(sorted(path.parent for path in folder.glob("*/summary.json")))
-    by_seed = {one.config["seed"]: one for one in runs}
-    runs = [by_seed[seed] for seed in seeds]
+    runs = list(finished_runs(folder, [lmax], seeds).values())
     summaries = [one.summary for one in runs]
     return {
         "lmax": lmax,
