@@ -17,6 +17,7 @@ from charge3net.data.store import StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.metrics import ErrorSums
+from charge3net.studies.rounding import significant
 
 
 def dissect(entry: StoreEntry, prediction: Density, valence: Mapping[int, int]) -> dict[str, Any]:
@@ -40,10 +41,10 @@ def dissect(entry: StoreEntry, prediction: Density, valence: Mapping[int, int]) 
         "formula": Symbols(entry.geometry.numbers).get_chemical_formula(),
         "atoms": len(entry.geometry),
         "voxels": len(entry.grid),
-        "nmae": _digits(ErrorSums.of(total, reference.total).nmae, 6),
-        "baseline": None if baseline is None else _digits(ErrorSums.of(baseline, reference.total).nmae, 6),
+        "nmae": significant(ErrorSums.of(total, reference.total).nmae, 6),
+        "baseline": None if baseline is None else significant(ErrorSums.of(baseline, reference.total).nmae, 6),
         "elements": _by_element(volumes, reference, total, baseline),
-        "astray": _digits(volumes.astray(reference.total)),
+        "astray": significant(volumes.astray(reference.total)),
         "distance": _by_distance(reference, total, baseline),
         "density": _by_density(reference, prediction),
     }
@@ -75,15 +76,15 @@ def _by_element(
         str(int(z)): {
             "atoms": int((numbers == z).sum()),
             "without_maximum": int((numbers[lost] == z).sum()),
-            "reference": _digits(held[numbers == z].sum()),
-            "error": _digits(wrong[numbers == z].sum()),
-            "baseline": None if off is None else _digits(off[numbers == z].sum()),
+            "reference": significant(held[numbers == z].sum()),
+            "error": significant(wrong[numbers == z].sum()),
+            "baseline": None if off is None else significant(off[numbers == z].sum()),
         }
         for z in np.unique(numbers)
     }
 
 
-def _by_distance(reference: Density, total: ndarray, baseline: ndarray | None) -> dict[str, list[float] | None]:
+def _by_distance(reference: Density, total: ndarray, baseline: ndarray | None) -> dict[str, list[float | None] | None]:
     """Electrons and error in each shell."""
     distances = distances_to_atoms(reference)
     parts = by_distance(reference, total, distances)
@@ -91,7 +92,7 @@ def _by_distance(reference: Density, total: ndarray, baseline: ndarray | None) -
     return {"reference": _list(parts.reference), "error": _list(parts.error), "baseline": off}
 
 
-def _by_density(reference: Density, prediction: Density) -> dict[str, list[float]]:
+def _by_density(reference: Density, prediction: Density) -> dict[str, list[float | None]]:
     """Volume, electrons and error in each bin of the true density, and the volume of the predicted one."""
     parts = by_density(reference, prediction.total)
     return {
@@ -102,10 +103,5 @@ def _by_density(reference: Density, prediction: Density) -> dict[str, list[float
     }
 
 
-def _list(values: Float[ndarray, "parts"]) -> list[float]:
-    return [_digits(value) for value in values]
-
-
-def _digits(value: float, digits: int = 5) -> float:
-    """Rounded to this many digits: results are read by people and kept in git."""
-    return float(f"{float(value):.{digits}g}")
+def _list(values: Float[ndarray, "parts"]) -> list[float | None]:
+    return [significant(value) for value in values]

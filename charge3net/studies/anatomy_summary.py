@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from charge3net.analysis.shells import DENSITY_EDGES, SHELL
 from charge3net.analysis.statistics import paired_difference, ratio_of_means
-from charge3net.metrics import Average
+from charge3net.studies.rounding import averaged, significant
 
 #: Shells and bins that hold less than this fraction of the electrons of a group are left out of ratios.
 LEAST = 1e-6
@@ -45,7 +45,7 @@ def sum_up(found: Sequence[Mapping[str, Any]], spread: Mapping[str, float]) -> d
         "elements": _elements(found),
         "distance": _distance(found),
         "density": _density(found),
-        "astray": _number(max(one["astray"] / sum(one["distance"]["reference"]) for one in found)),
+        "astray": significant(max(one["astray"] / sum(one["distance"]["reference"]) for one in found)),
     }
 
 
@@ -54,24 +54,24 @@ def _summary(structures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     errors = np.array([one["nmae"] for one in structures])
     seeds = np.mean([one["nmae_of_seeds"] for one in structures], axis=0)
     summary: dict[str, Any] = {
-        "nmae": _average(errors),
-        "median": _number(np.median(errors)),
-        "seeds": [_number(value) for value in seeds],
-        "seed_spread": _number(seeds.std(ddof=1)) if len(seeds) > 1 else None,
+        "nmae": averaged(errors),
+        "median": significant(np.median(errors)),
+        "seeds": [significant(value) for value in seeds],
+        "seed_spread": significant(seeds.std(ddof=1)) if len(seeds) > 1 else None,
     }
     baseline = np.array([np.nan if one["baseline"] is None else one["baseline"] for one in structures])
     if not np.isnan(baseline).any():
         ratio, error = ratio_of_means(baseline, errors)
-        summary |= {"baseline": _average(baseline), "ratio": _number(ratio), "ratio_error": _number(error)}
+        summary |= {"baseline": averaged(baseline), "ratio": significant(ratio), "ratio_error": significant(error)}
     known = [one for one in structures if one["mad"] is not None]
     if known:
         mad, own = (np.array([one[name] for one in known]) for name in ("mad", "nmae"))
         pair = paired_difference(own, mad) if len(known) > 1 else None
         summary["spread"] = {
-            "mad": _average(mad),
-            "nmae": _average(own),
+            "mad": averaged(mad),
+            "nmae": averaged(own),
             "below": int((own < mad).sum()),
-            "difference": None if pair is None else [_number(value) for value in (pair.mean, pair.low, pair.high)],
+            "difference": None if pair is None else [significant(value) for value in (pair.mean, pair.low, pair.high)],
         }
     return summary
 
@@ -91,7 +91,7 @@ def _elements(found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
             "structures": len(parts),
             "atoms": sum(part["atoms"] for part in parts),
             "without_maximum": sum(part["without_maximum"] for part in parts),
-            "electrons": _number(held.sum()),
+            "electrons": significant(held.sum()),
         }
     return table
 
@@ -114,9 +114,9 @@ def _density(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     columns = {name: _padded([one["density"][name] for one in found], bins) for name in found[0]["density"]}
     volume = float(columns["volume"].sum())
     return {
-        "edges": [_number(edge, 6) for edge in DENSITY_EDGES],
-        "volume": [_number(v / volume) for v in columns["volume"].sum(axis=0)],
-        "predicted": [_number(v / volume) for v in columns["predicted"].sum(axis=0)],
+        "edges": [significant(edge, 6) for edge in DENSITY_EDGES],
+        "volume": [significant(v / volume) for v in columns["volume"].sum(axis=0)],
+        "predicted": [significant(v / volume) for v in columns["predicted"].sum(axis=0)],
         **_profile(columns["reference"], columns["error"]),
     }
 
@@ -126,9 +126,9 @@ def _profile(held: Float[ndarray, "structures parts"], wrong: Float[ndarray, "st
     shares = [ratio_of_means(column, wrong.sum(axis=1)) for column in wrong.T]
     relative = _relative(held, wrong)
     return {
-        "electrons": [_number(value) for value in held.sum(axis=0) / held.sum()],
-        "share": [_number(value) for value, _ in shares],
-        "share_error": [_number(error) for _, error in shares],
+        "electrons": [significant(value) for value in held.sum(axis=0) / held.sum()],
+        "share": [significant(value) for value, _ in shares],
+        "share_error": [significant(error) for _, error in shares],
         "relative": [row["mean"] for row in relative],
         "relative_error": [row["standard_error"] for row in relative],
     }
@@ -147,22 +147,8 @@ def _relative(
 
 def _percent(wrong: Sequence[float] | ndarray, held: Float[ndarray, "structures"]) -> dict[str, float | None]:
     ratio, error = ratio_of_means(100.0 * np.asarray(wrong, dtype=np.float64), held)
-    return {"mean": _number(ratio), "standard_error": _number(error)}
+    return {"mean": significant(ratio), "standard_error": significant(error)}
 
 
 def _padded(rows: Sequence[Sequence[float]], length: int) -> Float[ndarray, "structures parts"]:
     return np.array([[*row, *[0.0] * (length - len(row))] for row in rows])
-
-
-def _average(values: Float[ndarray, "structures"]) -> dict[str, Any]:
-    average = Average.of(values)
-    return {
-        "mean": _number(average.mean),
-        "standard_error": _number(average.standard_error),
-        "count": average.count,
-    }
-
-
-def _number(value: float, digits: int = 5) -> float | None:
-    """Rounded, None for NaN: JSON has none."""
-    return None if np.isnan(value) else float(f"{float(value):.{digits}g}")

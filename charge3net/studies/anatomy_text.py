@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from charge3net.studies.text import plus_minus
+from charge3net.studies.text import plus_minus, table
 
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """Its part of the page in Markdown; ``pictures``: name of a figure → its file."""
     groups = result["groups"]
+    head = ("", "structures", "ε_mae, mean ± s.e. (%)", "between seeds", "median", "superposition of atoms", "ratio")
     lines = [
         "How large the error of every test structure is, and where in it the error sits: around which element, how "
         "far "
@@ -21,9 +22,7 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         "",
         *(_models(name, group) for name, group in groups.items()),
         "",
-        "| | structures | ε_mae, mean ± s.e. (%) | between seeds | median | superposition of atoms | ratio |",
-        "|---|---|---|---|---|---|---|",
-        *(_row(name, group) for name, group in groups.items()),
+        *table(head, (_row(name, group) for name, group in groups.items())),
         "",
         *_spread(result),
         *(_worse(name, group) for name, group in groups.items() if (group["summary"].get("ratio") or 1.0) < 1.0),
@@ -70,17 +69,15 @@ def _models(name: str, group: Mapping[str, Any]) -> str:
     )
 
 
-def _row(name: str, group: Mapping[str, Any]) -> str:
+def _row(name: str, group: Mapping[str, Any]) -> list[str]:
     summary = group["summary"]
     spread = "–" if summary["seed_spread"] is None else f"± {summary['seed_spread']:.2f}"
     baseline, ratio = "–", "–"
     if "baseline" in summary:
         baseline = plus_minus(summary["baseline"])
         ratio = f"{summary['ratio']:.1f} ± {summary['ratio_error'] or 0.0:.1f}"
-    return (
-        f"| {name.replace('_', ' ')} | {summary['nmae']['count']} | {plus_minus(summary['nmae'])} | {spread} | "
-        f"{summary['median']:.2f} | {baseline} | {ratio} |"
-    )
+    errors = [plus_minus(summary["nmae"]), spread, f"{summary['median']:.2f}"]
+    return [name.replace("_", " "), str(summary["nmae"]["count"]), *errors, baseline, ratio]
 
 
 def _spread(result: Mapping[str, Any]) -> list[str]:
@@ -88,23 +85,24 @@ def _spread(result: Mapping[str, Any]) -> list[str]:
     names = ", ".join(result["functionals"]["functionals"])
     if not any("spread" in group["summary"] for group in result["groups"].values()):
         return [_verdict(result["groups"]), ""]
-    lines = [
+    head = ("", "structures", "ε_mae (%)", "ε_mad (%)", "ε_mae − ε_mad", "model closer than functionals are")
+    rows = []
+    for name, group in result["groups"].items():
+        found = group["summary"].get("spread")
+        if found is not None:
+            count, errors = found["mad"]["count"], [plus_minus(found["nmae"]), plus_minus(found["mad"])]
+            closer = f"{found['below']} of {count}"
+            rows.append([name.replace("_", " "), str(count), *errors, _difference(found), closer])
+    return [
         f"The spread between functionals, ε_mad over {names}, on those of the test structures for which it was "
         f"computed; "
         "both columns are of the same structures, the difference has its 95 % interval:",
         "",
-        "| | structures | ε_mae (%) | ε_mad (%) | ε_mae − ε_mad | model closer than functionals are |",
-        "|---|---|---|---|---|---|",
+        *table(head, rows),
+        "",
+        _verdict(result["groups"]),
+        "",
     ]
-    for name, group in result["groups"].items():
-        found = group["summary"].get("spread")
-        if found is not None:
-            lines.append(
-                f"| {name.replace('_', ' ')} | {found['mad']['count']} | {plus_minus(found['nmae'])} | "
-                f"{plus_minus(found['mad'])} | "
-                f"{_difference(found)} | {found['below']} of {found['mad']['count']} |"
-            )
-    return [*lines, "", _verdict(result["groups"]), ""]
 
 
 def _verdict(groups: Mapping[str, Any]) -> str:
@@ -177,8 +175,7 @@ def _elements(groups: Mapping[str, Any]) -> str:
 
 def _element(group: Mapping[str, Any], z: str) -> str:
     row = group["elements"][z]
-    error = "" if row["standard_error"] is None else f" ± {row['standard_error']:.2f}"
-    return f"{chemical_symbols[int(z)]} ({row['mean']:.2f}{error} %)"
+    return f"{chemical_symbols[int(z)]} ({plus_minus(row)} %)"
 
 
 def _distances(groups: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.analysis.statistics import spearman
-from charge3net.metrics import Average
+from charge3net.studies.rounding import averaged
 
 #: All kinds together.
 POOLED = "all"
@@ -104,9 +104,7 @@ def noise(gains: Float[ndarray, "seeds materials"]) -> dict[str, float] | None:
 
 def _average(values: Float[ndarray, "materials"]) -> dict[str, float | None]:
     """Mean ± standard error, median."""
-    average = Average.of(values)
-    error = None if np.isnan(average.standard_error) else average.standard_error
-    return {"mean": average.mean, "standard_error": error, "median": float(np.median(values))}
+    return {**averaged(values, digits=9), "median": float(np.median(values))}
 
 
 def _range(values: Float[ndarray, "materials"]) -> dict[str, float]:

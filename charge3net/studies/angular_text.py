@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charge3net.report.findings import signed
-from charge3net.studies.text import plus_minus
+from charge3net.studies.text import plus_minus, table
 
 #: Spearman's ρ between ζ and the gain that was hoped for.
 WANTED = 0.5
@@ -81,11 +81,12 @@ def _errors(groups: Sequence[Mapping[str, Any]], orders: Sequence[int]) -> str:
         f"ε(L={high})",
         "medians",
         "superposition of atoms",
+        f"L={high} better on",
     ]
-    lines = ["| " + " | ".join([*head, f"L={high} better on"]) + " |", "|---" * (len(head) + 1) + "|"]
+    rows = []
     for group in groups:
         zeta, atoms = group["zeta"], group["superposition"]
-        cells = [
+        row = [
             group["name"],
             str(group["count"]),
             f"{zeta['mean']:.2f} ({zeta['low']:.2f} … {zeta['high']:.2f})",
@@ -95,8 +96,8 @@ def _errors(groups: Sequence[Mapping[str, Any]], orders: Sequence[int]) -> str:
             "" if atoms is None else plus_minus(atoms),
             f"{group['helped']}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n\nε_mae in %, mean over materials ± standard error, averaged over seeds."
+        rows.append(row)
+    return "\n".join(table(head, rows)) + "\n\nε_mae in %, mean over materials ± standard error, averaged over seeds."
 
 
 def _rho(found: Mapping[str, float] | None) -> str:
@@ -108,11 +109,8 @@ def _rho(found: Mapping[str, float] | None) -> str:
 def _correlations(groups: Sequence[Mapping[str, Any]]) -> str:
     """Spearman's ρ per kind and together, and whether what was wanted is reached."""
     head = ["materials", "ζ and gain", "ζ and relative gain", "published ζ and gain"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for group in groups:
-        cells = [_rho(group[name]) for name in ("gain", "relative_gain", "gain_published_zeta")]
-        lines.append("| " + " | ".join([group["name"], *cells]) + " |")
-    table = "\n".join(lines)
+    names = ("gain", "relative_gain", "gain_published_zeta")
+    lines = table(head, ([group["name"], *(_rho(group[name]) for name in names)] for group in groups))
     reached = _over(groups, "gain")
     relative = _over(groups, "relative_gain")
     text = f"Spearman's ρ with its 95 % interval. Wanted: ρ(ζ, gain) > {WANTED:g}."
@@ -126,7 +124,7 @@ def _correlations(groups: Sequence[Mapping[str, Any]]) -> str:
         text += f" Negative beyond chance: {_joined(opposite)}."
     if not settled:
         text += " Nowhere is the interval above zero."
-    return f"{table}\n\n{text}"
+    return "\n".join([*lines, "", text])
 
 
 def _over(groups: Sequence[Mapping[str, Any]], name: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from ase.data import chemical_symbols
 from jaxtyping import Float
 from numpy import ndarray
@@ -23,6 +22,7 @@ from charge3net.data.store import StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.metrics import ErrorSums
+from charge3net.studies.rounding import significant
 
 #: Name of the superposition of atoms among the methods.
 ATOMS = "superposition of atoms"
@@ -67,11 +67,11 @@ def compare(
         rows[name] = {
             "changes": _list(found[0]),
             "removed": round(found[1], 4),
-            "error": _number(transfer_error(found[0], target[0])),
-            "near_error": _number(transfer_error(found[0][inside], target[0][inside])),
-            "density_error": _number(difference_error(pair, true)),
-            "near_density_error": _number(difference_error(pair, true, near)),
-            "nmae": [_number(ErrorSums.of(d.total, t.total).nmae) for d, t in zip(densities, true, strict=True)],
+            "error": significant(transfer_error(found[0], target[0])),
+            "near_error": significant(transfer_error(found[0][inside], target[0][inside])),
+            "density_error": significant(difference_error(pair, true)),
+            "near_density_error": significant(difference_error(pair, true, near)),
+            "nmae": [significant(ErrorSums.of(d.total, t.total).nmae) for d, t in zip(densities, true, strict=True)],
             "electrons": [round(density.electrons(), 3) for density in densities],
         }
     return {
@@ -81,7 +81,7 @@ def compare(
         "distances": _list(removal.distances),
         "near_atoms": int((removal.distances <= radius).sum()),
         "target": {"changes": _list(target[0]), "removed": round(target[1], 4)},
-        "density_change": _number(ErrorSums.of(true[1].total, true[0].total).nmae),
+        "density_change": significant(ErrorSums.of(true[1].total, true[0].total).nmae),
         "charges": [_list(v.integrate(d.total)) for v, d in zip(volumes, true, strict=True)],
         "without_maximum": [
             chemical_symbols[int(half.geometry.numbers[i])]
@@ -102,9 +102,5 @@ def _changes(
 
 
 def _list(values: Float[ndarray, "atoms"]) -> list[float]:
+    """Electrons or Å, to 10⁻⁴."""
     return [round(float(value), 4) for value in values]
-
-
-def _number(value: float) -> float | None:
-    """Rounded, None for NaN: JSON has none."""
-    return None if np.isnan(value) else round(float(value), 3)

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from charge3net.metrics import Average
 from charge3net.studies.charge_transfer_pair import ATOMS
+from charge3net.studies.rounding import averaged
 
 #: Columns of errors of a method, each a percentage.
 ERRORS = ("error", "near_error", "density_error", "near_density_error")
@@ -42,10 +42,10 @@ def _model(pairs: Sequence[Mapping[str, Any]], runs: Sequence[str]) -> dict[str,
     return {
         "runs": list(runs),
         "pairs": [pair["name"] for pair in pairs],
-        **{name: _average(values) for name, values in errors.items()},
+        **{name: averaged(np.mean(values, axis=1)) for name, values in errors.items()},
         "of_pairs": {name: [float(np.mean(values)) for values in columns] for name, columns in errors.items()},
         "seed_spread": {name: _seed_spread(columns) for name, columns in errors.items()},
-        "nmae": _average(nmae),
+        "nmae": averaged(np.mean(nmae, axis=1)),
         "electrons_off": round(float(np.abs(off).mean()), 5),
         "totals": {kind: _totals(pairs, target, found, kind) for kind in KINDS},
     }
@@ -70,12 +70,6 @@ def _of_kind(numbers: ndarray, kind: str) -> Bool[ndarray, "atoms"]:
     if kind == "transition metals":
         return (numbers >= 21) & (numbers <= 30)
     return numbers == {"oxygen": 8, "lithium": 3}[kind]
-
-
-def _average(values: Sequence[Sequence[float]]) -> dict[str, Any]:
-    average = Average.of(np.mean(values, axis=1))
-    error = None if np.isnan(average.standard_error) else round(average.standard_error, 4)
-    return {"mean": round(average.mean, 4), "standard_error": error, "count": average.count}
 
 
 def _seed_spread(values: Sequence[Sequence[float]]) -> float | None:

@@ -9,21 +9,19 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from charge3net.analysis.statistics import paired_difference
+from charge3net.report.findings import signed
 from charge3net.studies.charge_transfer_pair import ATOMS
-from charge3net.studies.text import plus_minus
+from charge3net.studies.text import plus_minus, table
 
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """Its part of the page in Markdown; ``pictures``: name of a figure → its file."""
-    radius = result["radius"]
+    near = f"within {result['radius']:g} Å (%)"
+    head = ["", "ε_Δq, all atoms (%)", near, "ε_Δρ, cell (%)", near, "mean error of Δq (e)", "ε_mae of the cells (%)"]
     lines = [
         _what(result),
         "",
-        f"| | ε_Δq, all atoms (%) | within {radius:g} Å (%) | ε_Δρ, cell (%) | within {radius:g} Å (%) | mean "
-        f"error of Δq (e) | "
-        "ε_mae of the cells (%) |",
-        "|---|---|---|---|---|---|---|",
-        *(_row(name, model) for name, model in result["models"].items()),
+        *table(head, (_row(name, model) for name, model in result["models"].items())),
         "",
         "Means over the pairs ± standard error (in brackets: standard deviation between seeds). ε_Δq = Σ|Δq̂ − Δq| "
         "/ Σ|Δq| over the "
@@ -72,16 +70,13 @@ def _what(result: Mapping[str, Any]) -> str:
     )
 
 
-def _row(name: str, model: Mapping[str, Any]) -> str:
+def _row(name: str, model: Mapping[str, Any]) -> list[str]:
     def cell(key: str) -> str:
         spread = model["seed_spread"][key]
         return plus_minus(model[key], 1) + ("" if spread is None else f" ({spread:.1f})")
 
-    return (
-        f"| {name} | {cell('error')} | {cell('near_error')} | {cell('density_error')} | "
-        f"{cell('near_density_error')} | "
-        f"{model['electrons_off']:.4f} | {plus_minus(model['nmae'], 2)} |"
-    )
+    errors = map(cell, ("error", "near_error", "density_error", "near_density_error"))
+    return [name, *errors, f"{model['electrons_off']:.4f}", plus_minus(model["nmae"], 2)]
 
 
 def _totals(result: Mapping[str, Any]) -> str:
@@ -94,13 +89,13 @@ def _totals(result: Mapping[str, Any]) -> str:
             of_kind = sums.setdefault(kind, {"DFT": float(np.mean(values["dft"]))})
             of_kind[name] = float(np.mean(values["predicted"]))
     rows = "; ".join(
-        f"{kind} " + ", ".join(f"{who} {value:+.2f}" for who, value in found.items()) for kind, found in sums.items()
+        f"{kind} " + ", ".join(f"{who} {signed(value)}" for who, value in found.items()) for kind, found in sums.items()
     )
     return (
         f"The lithium atom has {taken.mean():.2f} of its one electron in its own Bader volume (DFT, mean over "
         f"pairs). What it had "
         f"given away is missing afterwards. ΣΔq in electrons, mean over pairs: {rows}."
-    ).replace("-", "−")
+    )
 
 
 def _comparison(models: Mapping[str, Mapping[str, Any]]) -> str:
@@ -112,11 +107,9 @@ def _comparison(models: Mapping[str, Mapping[str, Any]]) -> str:
             continue
         own, other = (np.array(models[name]["of_pairs"]["error"]) for name in (first, second))
         pair = paired_difference(own, other)
-        interval = f"{pair.low:+.0f} … {pair.high:+.0f}".replace("-", "−")
+        interval = f"{signed(pair.low, 0)} … {signed(pair.high, 0)}"
         sentences.append(
-            f"{first} minus {second}: {pair.mean:+.0f} % ({interval}), smaller on {pair.wins} of {pair.count}.".replace(
-                " -", " −"
-            )
+            f"{first} minus {second}: {signed(pair.mean, 0)} % ({interval}), smaller on {pair.wins} of {pair.count}."
         )
     if not sentences:
         return "Too few pairs or models for a comparison in pairs."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from charge3net.analysis.statistics import paired_difference
 from charge3net.metrics import Average
 from charge3net.plot.fields import ErrorCurve
 from charge3net.studies.fields_structure import LONG_WAVES
+from charge3net.studies.text import plus_minus, table
 
 _ORDERS = {"density": "ρ", "gradient": "∇ρ", "hessian": "∇∇ρ"}
 
@@ -105,15 +107,15 @@ def _table(result: Mapping[str, Any]) -> list[str]:
         f"long waves: {model}": ("errors_of_long_waves", "model"),
         "long waves: superposition": ("errors_of_long_waves", "superposition"),
     }
-    rows = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    rows = []
     for name, (key, factor, decimals) in _ROWS.items():
         cells = [
             _average([factor * one[how][who][key] for one in result["structures"] if who in one[how]], decimals)
             for how, who in columns.values()
         ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
+        rows.append([name, *cells])
     return [
-        *rows,
+        *table(["", *columns], rows),
         "",
         "*From its values on the grid*: derivatives of the waves that the grid holds of the model, as for DFT. "
         f"*Long waves*: both densities without their waves beyond {100 * LONG_WAVES:.0f} % of the grid's limit. "
@@ -161,10 +163,7 @@ def _where_the_error_is(result: Mapping[str, Any]) -> str:
 
 def _average(values: Sequence[float], decimals: int) -> str:
     found = Average.of(values)
-    if found.count == 0:
-        return "—"
-    error = "" if np.isnan(found.standard_error) else f" ± {found.standard_error:.{decimals}f}"
-    return f"{found.mean:.{decimals}f}{error}"
+    return plus_minus(asdict(found), decimals) if found.count else "—"
 
 
 def _reference(result: Mapping[str, Any]) -> list[str]:
@@ -205,14 +204,14 @@ def _differences(result: Mapping[str, Any]) -> list[str]:
 
 def _each(result: Mapping[str, Any]) -> list[str]:
     """A line per structure, folded."""
-    lines = ["<details><summary>Every structure</summary>", ""]
-    lines += ["| structure | atoms | points | ρ % | ∇ρ % | ∇∇ρ % | sign λ₂ % | IRI % | s |", "|---" * 9 + "|"]
+    head = ("structure", "atoms", "points", "ρ %", "∇ρ %", "∇∇ρ %", "sign λ₂ %", "IRI %", "s")
+    rows = []
     for one in result["structures"]:
         errors = one["errors"]["model"]
         numbers = [100 * errors[name] for name in ("density", "gradient", "hessian", "sign", "iri")]
-        cells = " | ".join(f"{number:.1f}" for number in numbers)
-        lines.append(f"| {one['key']} | {one['atoms']} | {one['points']} | {cells} | {one['seconds']:.0f} |")
-    return [*lines, "", "</details>"]
+        cells = [f"{number:.1f}" for number in numbers]
+        rows.append([one["key"], str(one["atoms"]), str(one["points"]), *cells, f"{one['seconds']:.0f}"])
+    return ["<details><summary>Every structure</summary>", "", *table(head, rows), "", "</details>"]
 
 
 def _over(result: Mapping[str, Any], group: str, *names: str) -> list[list[Any]]:

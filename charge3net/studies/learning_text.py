@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from charge3net.report.findings import signed
+from charge3net.studies.text import table
 
 _CURVES = (
     "Left: test error against the number of training materials; bars: standard error; lines: fitted power laws. "
@@ -61,7 +62,7 @@ def _table(result: dict[str, Any]) -> list[str]:
     """Mean ± standard error at each size, and the exponent."""
     sizes = sorted({size for curve in result["curves"] for size in curve["sizes"]})
     head = ["model", "parameters", *[f"n = {size}" for size in sizes], "exponent b", "b of the seeds"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    rows = []
     for curve in result["curves"]:
         parameters = next(run["parameters"] for run in result["runs"] if run["model"] == curve["model"])
         cells = [curve["model"], f"{parameters:,}".replace(",", " ")]
@@ -70,7 +71,7 @@ def _table(result: dict[str, Any]) -> list[str]:
         exponent = curve["exponent"]
         interval = f"({exponent['material_low']:.3f} … {exponent['material_high']:.3f})"
         cells += [f"{exponent['value']:.3f} {interval}", ", ".join(f"{b:.3f}" for b in exponent["seeds"])]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     atoms = [value for value in result["data"]["superposition_nmae_percent"] if value is not None]
     note = (
         "ε_mae in %, mean over test materials and seeds ± standard error (spread over materials and between seeds, "
@@ -82,7 +83,7 @@ def _table(result: dict[str, Any]) -> list[str]:
             f" The superposition of atoms has {np.mean(atoms):.2f} %: {np.mean(atoms) / best[0]:.1f} times the lowest "
             f"error here ({best[1]}, {best[0]:.2f} %)."
         )
-    return ["\n".join(lines), note]
+    return ["\n".join(table(head, rows)), note]
 
 
 def combined_error(curve: Mapping[str, Any]) -> np.ndarray:

@@ -16,6 +16,7 @@ from charge3net.errors import InputError
 from charge3net.evaluation_run import label
 from charge3net.studies.kept import kept
 from charge3net.studies.scaling_systems import CRYSTALS, DISPLACED, Measurement, measure, unit_cell
+from charge3net.studies.text import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,11 +191,8 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
 
 
 def _table(result: Mapping[str, Any]) -> list[str]:
-    lines = [
-        "| model | crystal | atoms | time exponent | repeats alone | encoding | reading | memory exponent "
-        "| ms/atom ¹ | MB ¹ |",
-        "|---" * 10 + "|",
-    ]
+    head = ("model", "crystal", "atoms", "time exponent", "repeats alone", "encoding", "reading", "memory exponent")
+    shown = []
     for fit in result["fits"]:
         rows = [row for row in result["measurements"] if all(row[k] == fit[k] for k in ("architecture", "crystal"))]
         most = max(row["atoms"] for row in rows)
@@ -204,12 +202,10 @@ def _table(result: Mapping[str, Any]) -> list[str]:
         time, *laws = (_interval(fit[name]) for name in ("seconds", "encoding", "reading", "megabytes"))
         alone = f"{min(fit['single']):.2f} … {max(fit['single']):.2f}"
         least = min(row["atoms"] for row in rows if row["atoms"] >= result["fit_from"])
-        lines.append(
-            f"| {_NAMES[fit['architecture']]} | {fit['crystal']} | {least} … {most} | {time} | {alone} | "
-            f"{' | '.join(laws)} | "
-            f"{1e3 * seconds / most:.2f} | {megabytes:.0f} |"
-        )
-    return [*lines, "", "¹ of the largest structure, median"]
+        sizes = [f"{1e3 * seconds / most:.2f}", f"{megabytes:.0f}"]
+        who = [_NAMES[fit["architecture"]], fit["crystal"], f"{least} … {most}"]
+        shown.append([*who, time, alone, *laws, *sizes])
+    return [*table((*head, "ms/atom ¹", "MB ¹"), shown), "", "¹ of the largest structure, median"]
 
 
 def _interval(law: Mapping[str, Any] | None) -> str:

@@ -14,7 +14,8 @@ from charge3net.analysis.moments import alignment, cell_moments, sphere_moments
 from charge3net.data.store import Store, StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.metrics import Average, ErrorSums
+from charge3net.metrics import ErrorSums
+from charge3net.studies.rounding import averaged
 
 if TYPE_CHECKING:
     from charge3net.evaluate import PredictsDensity
@@ -147,12 +148,11 @@ def average(
     per_structure = list(over_seeds(kept, name).values())
     if not per_structure:
         return None
-    found = Average.of(per_structure)
+    found = averaged(per_structure)
     return {
-        "mean": round(found.mean, 4),
-        "standard_error": None if found.count < 2 else round(found.standard_error, 4),
+        "structures": found.pop("count"),
+        **found,
         "seeds": [round(float(np.mean([c[name] for c in cases if c[name] is not None])), 4) for cases in kept],
-        "structures": found.count,
     }
 
 

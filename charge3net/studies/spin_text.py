@@ -16,6 +16,7 @@ from charge3net.studies.spin_cases import (
     chosen,
     variant_name,
 )
+from charge3net.studies.text import table
 
 
 def section(result: dict[str, Any], pictures: Mapping[str, str]) -> str:
@@ -56,16 +57,13 @@ def _what(result: dict[str, Any]) -> str:
 
 
 def _table(result: dict[str, Any]) -> str:
-    lines = [
-        "| model | structures | ε_mae total | superposition | ε_mae of m | parallel | antiparallel |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = ("model", "structures", "ε_mae total", "superposition", "ε_mae of m", "parallel", "antiparallel")
+    names = ("total", "baseline", "unsigned", "unsigned parallel", "unsigned antiparallel")
+    rows = []
     for variant, row in zip(result["variants"], result["averages"], strict=True):
         for group, title in WITH_TRAINED.items():
-            names = ("total", "baseline", "unsigned", "unsigned parallel", "unsigned antiparallel")
-            cells = [_cell(row[group][name]) for name in names]
-            lines.append("| " + " | ".join([variant_name(variant), title, *cells]) + " |")
-    return "\n".join(lines) + (
+            rows.append([variant_name(variant), title, *(_cell(row[group][name]) for name in names)])
+    return "\n".join(table(head, rows)) + (
         "\n\nIn %, mean over structures (of the mean over seeds) ± standard error over structures; in brackets the "
         "number of structures." + _verdict(result)
     )
@@ -179,18 +177,19 @@ def _alike(result: dict[str, Any]) -> str:
     cases = [case for case in best["cases"][0] if case["group"] == "alike"]
     if not cases:
         return ""
-    rows = ["| structure | DFT | predicted | ε_mae of m |", "|---|---|---|---|"]
+    rows = []
     for case in sorted(cases, key=lambda case: case["key"]):
         true, predicted = (" ".join(f"{m:+.2f}" for m in moments[:2]) for moments in case["atoms"])
         error = "" if case["unsigned"] is None else f"{case['unsigned']:.0f} %"
-        rows.append(f"| {case['key']} | {true} | {predicted} | {error} |")
+        rows.append([case["key"], true, predicted, error])
+    lines = table(("structure", "DFT", "predicted", "ε_mae of m"), rows)
     return (
         "**What no such network can tell.** In an antiferromagnet whose two sublattices are alike, the operation that "
         "exchanges them turns m into −m but leaves the structure, and with it everything that an equivariant network "
         "computes from it, unchanged: the predicted m has the symmetry of the structure and is equal on both. Nearly "
         "so after a small distortion, because the network is continuous. These crystals were therefore neither trained "
         "on nor counted above; moments of their two metal atoms in μ_B, "
-        f"{variant_name(best)}, seed {best['seeds'][0]}:\n\n" + "\n".join(rows) + "\n\nA moment there is what was "
+        f"{variant_name(best)}, seed {best['seeds'][0]}:\n\n" + "\n".join(lines) + "\n\nA moment there is what was "
         "learned from other crystals, with one sign for both sites. To predict such states the pattern "
         "of signs must be part of the input; this model has no place for it."
     )
