@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from charge3net.plot.slices import draw_symbols
 from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def _map(ax: Axes, one: FieldSlice, who: str, name: str, levels: Float[ndarray, 
     ax.contourf(places, places, rest, levels=[-np.inf, one.floor], colors=_NOTHING, zorder=2.5)
     ax.set(aspect="equal", facecolor=_NOTHING)
     ax.scatter(one.places[:, 0], one.places[:, 1], s=10, color="white", edgecolors="black", linewidths=0.7, zorder=3)
-    _symbols(ax, one)
+    inside = (np.abs(one.places) < 0.46 * one.size).all(axis=1)  # room for the symbol
+    draw_symbols(ax, one.numbers[inside], one.places[inside])
     for spine in ax.spines.values():
         spine.set_visible(False)
     return shown
@@ -131,23 +133,6 @@ def _norm(name: str, levels: Float[ndarray, "levels"]) -> Normalize:
 
     kind = LogNorm if name == "density" else Normalize
     return kind(levels[0], levels[-1])
-
-
-def _symbols(ax: Axes, one: FieldSlice) -> None:
-    from ase.data import chemical_symbols
-    from matplotlib.patheffects import withStroke
-
-    stroke = [withStroke(linewidth=2.0, foreground="white")]
-    for z, (x, y) in zip(one.numbers, one.places, strict=True):
-        if max(abs(x), abs(y)) < 0.46 * one.size:
-            ax.annotate(
-                chemical_symbols[int(z)],
-                (x, y),
-                xytext=(3, 3),
-                textcoords="offset points",
-                fontsize=8,
-                path_effects=stroke,
-            )
 
 
 @styled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from charge3net.density import Density
@@ -94,13 +94,18 @@ def draw_map(ax: Axes, plane: Plane, values: Float[ndarray, "n n"], colours: str
 
 def draw_atoms(ax: Axes, plane: Plane, density: Density) -> None:
     """Dots and symbols where atoms lie in the plane."""
-    from ase.data import chemical_symbols
-    from matplotlib.patheffects import withStroke
-
     numbers, places = plane.atoms_in(density.geometry)
     inside = (np.abs(places) < 0.47 * plane.size).all(axis=1)  # room for the symbol
     numbers, places = numbers[inside], places[inside]
     ax.scatter(places[:, 0], places[:, 1], s=9, color="white", edgecolors="black", linewidths=0.7, zorder=3)
+    draw_symbols(ax, numbers, places)
+
+
+def draw_symbols(ax: Axes, numbers: Int[ndarray, "atoms"], places: Float[ndarray, "atoms 2"]) -> None:
+    """Symbols of the elements (by atomic number) right above dots at ``places``, Å from the centre of the window."""
+    from ase.data import chemical_symbols
+    from matplotlib.patheffects import withStroke
+
     stroke = [withStroke(linewidth=2.0, foreground="white")]
     for z, (x, y) in zip(numbers, places, strict=True):
         ax.annotate(
