@@ -13,14 +13,15 @@ from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 
 from charge3net.graph.types import AtomState
-from charge3net.kernels.read_charge3net import (
-    _ATOMS_AT_ONCE,
-    _copies,
-    _layers,
-    _matrix,
-    _mix,
-    _scaled_senders,
-    _weights_of,
+from charge3net.kernels.charge3net_parts import (
+    angles,
+    channel_counts,
+    message_bounds,
+    mixing,
+    probe_layers,
+    radial_functions,
+    scalar_matrix,
+    scaled_senders,
 )
 from charge3net.kernels.spline import fit
 from charge3net.models.charge3net import ChargE3Net
@@ -75,11 +76,11 @@ class Weights:
 def pack(model: ChargE3Net, device: torch.device) -> Weights | None:
     """The packed weights; None when no table of the radial functions is fine enough."""
     model = copy.deepcopy(model).cpu()
-    layers, copies = _layers(model), _copies(model)
-    tables = fit([_weights_of(layer.radial, model.basis) for layer in layers], model.cutoff)
+    layers, copies = probe_layers(model), channel_counts(model)
+    tables = fit([radial_functions(layer.radial, model.basis) for layer in layers], model.cutoff)
     if tables is None:
         return None
-    bounds = np.cumsum([0, *(sum(of_layer) for of_layer in zip(*copies, strict=True))])
+    bounds = message_bounds(copies)
     used, orders = [0] * len(layers), []
     for l, of_order in enumerate(copies):
         functions, columns = [], []
@@ -93,17 +94,16 @@ def pack(model: ChargE3Net, device: torch.device) -> Weights | None:
     def moved(matrix: np.ndarray) -> Tensor:
         return torch.from_numpy(matrix).to(device, torch.float32)
 
-    mixes = [_mix(layer, t) for t, layer in enumerate(layers)]
+    mixes = [mixing(layer, t) for t, layer in enumerate(layers)]
     messages = [mix[:n] for mix, n in zip(mixes, np.diff(bounds), strict=True)]
-    angles = [0.1 * _matrix(layer.angle_mix) for layer in layers]
     return Weights(
         orders=orders,
         steps=tables.steps,
         error=tables.error,
         bounds=[int(bound) for bound in bounds],
-        mix=[moved(np.concatenate(pair, axis=1)) for pair in zip(messages, angles, strict=True)],
+        mix=[moved(np.concatenate(pair, axis=1)) for pair in zip(messages, map(angles, layers), strict=True)],
         own=[moved(mix[n:]) for mix, n in zip(mixes[1:], np.diff(bounds)[1:], strict=True)],
-        readout=moved(SILU_NORM * _matrix(model.readout)),
+        readout=moved(SILU_NORM * scalar_matrix(model.readout)),
     )
 
 
@@ -127,9 +127,7 @@ def pack_senders(
     packed = [
         torch.zeros(len(order.table), n_atoms, 2 * order.l + 1, order.width, device=device) for order in weights.orders
     ]
-    for start in range(0, n_atoms, _ATOMS_AT_ONCE):
-        some = slice(start, min(start + _ATOMS_AT_ONCE, n_atoms))
-        sent = _scaled_senders(model, [flat[some] for flat in state.layers])
+    for some, sent in scaled_senders(model, state):
         for order, target, values in zip(weights.orders, packed, sent, strict=True):
             values = values * torch.tensor(_norms(order.l), dtype=values.dtype, device=device)
             values = torch.nn.functional.pad(values, (0, 0, 0, len(target) * order.width - order.channels))

@@ -8,16 +8,24 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
-from torch import Tensor
 
 from charge3net.graph.types import AtomState
+from charge3net.kernels.charge3net_parts import (
+    angles,
+    channel_counts,
+    message_bounds,
+    mixing,
+    probe_layers,
+    radial_functions,
+    scalar_matrix,
+    scaled_senders,
+)
 from charge3net.kernels.packing import EdgeForm, Layout, Packed, aligned, blocks
-from charge3net.kernels.spline import Functions, fit
+from charge3net.kernels.spline import fit
 from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.nn.convolution import ON_ATOM, Convolution
-from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
-from charge3net.nn.irreps import EVEN_SCALAR, SILU_NORM, IrrepsLinear, coupling
+from charge3net.nn.convolution import ON_ATOM
+from charge3net.nn.irreps import SILU_NORM
 
 
 class _Channels(ctypes.Structure):
@@ -50,7 +58,7 @@ class _SlopesNetwork(ctypes.Structure):
 def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
     """The packed weights; None when no table is fine enough.
 
-    A channel is a copy of an order l in one layer. Those of an order stand side by side, layer after layer, in vectors.
+    The channels of an order stand side by side, layer after layer, in vectors.
 
     Args:
         model: a ChargE3Net.
@@ -58,22 +66,22 @@ def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
         order: 0 for the density, 1 for its gradient too.
     """
     assert isinstance(model, ChargE3Net)
-    layers, width = _layers(model), layout.width
-    tables = fit([_weights_of(layer.radial, model.basis) for layer in layers], model.cutoff, slopes=order > 0)
+    layers, width = probe_layers(model), layout.width
+    tables = fit([radial_functions(layer.radial, model.basis) for layer in layers], model.cutoff, slopes=order > 0)
     if tables is None:
         return None
-    copies = _copies(model)
-    bounds = np.cumsum([0, *(sum(of_layer) for of_layer in zip(*copies, strict=True))])
+    copies = channel_counts(model)
+    bounds = message_bounds(copies)
     table, rows = _side_by_side(copies, [table.T for table in tables.coefficients], bounds, width)
-    mixes = [_mix(layer, t) for t, layer in enumerate(layers)]
+    mixes = [mixing(layer, t) for t, layer in enumerate(layers)]
     arrays = {
         "vectors": np.array([-(-sum(of_order) // width) for of_order in copies], dtype=np.int32),
         "table": aligned(table.reshape(-1, width, tables.steps + 3).transpose(0, 2, 1)),
         "bounds": bounds.astype(np.int32),
         "rows": rows.astype(np.int32),
-        "angle": aligned(np.concatenate([0.1 * _matrix(layer.angle_mix)[:, 0] for layer in layers])),
+        "angle": aligned(np.concatenate([angles(layer)[:, 0] for layer in layers])),
         "mix": aligned(np.concatenate([blocks(mix, layout.columns) for mix in mixes])),
-        "readout": aligned(SILU_NORM * _matrix(model.readout).T),
+        "readout": aligned(SILU_NORM * scalar_matrix(model.readout).T),
     }
     network = _SlopesNetwork(model.channels) if order else _Network(model.channels)
     network.sums.edges = EdgeForm(model.lmax, tables.steps, ON_ATOM)
@@ -112,10 +120,6 @@ def _side_by_side(
     return table, rows
 
 
-#: Atoms whose features are packed at once: some 20 kB each on the way.
-_ATOMS_AT_ONCE = 4096
-
-
 class _Senders:
     """What atoms send, per vector of channels [atoms, 2l+1, width]: mixed, and scaled for the sum to be the message."""
 
@@ -124,69 +128,13 @@ class _Senders:
 
     def __call__(self, model: DensityModel, state: AtomState) -> dict[str, ndarray]:
         assert isinstance(model, ChargE3Net)
-        n_atoms, counts = state.atoms.n_atoms, [-(-sum(of_order) // self.width) for of_order in _copies(model)]
+        n_atoms, counts = state.atoms.n_atoms, [-(-sum(of_order) // self.width) for of_order in channel_counts(model)]
         sizes = [count * self.width * n_atoms * (2 * l + 1) for l, count in enumerate(counts)]
         packed = torch.zeros(sum(sizes))  # like what aligned makes
-        for start in range(0, n_atoms, _ATOMS_AT_ONCE):
-            some = slice(start, min(start + _ATOMS_AT_ONCE, n_atoms))
-            sent = _scaled_senders(model, [flat[some] for flat in state.layers])
+        for some, sent in scaled_senders(model, state):
             for l, (part, count) in enumerate(zip(packed.split(sizes), counts, strict=True)):
-                channels = torch.zeros(some.stop - start, count * self.width, 2 * l + 1)
+                channels = torch.zeros(some.stop - some.start, count * self.width, 2 * l + 1)
                 channels[:, : sent[l].shape[1]] = sent[l]
                 target = part.view(count, n_atoms, 2 * l + 1, self.width)
                 target[:, some] = channels.unflatten(1, (count, self.width)).permute(1, 0, 3, 2)
         return {"sums.senders": packed.numpy()}
-
-
-def _scaled_senders(model: ChargE3Net, features: list[Tensor]) -> list[Float[Tensor, "atoms channels m"]]:
-    """Per order, what atoms send in all layers, one after the other."""
-    found = [[features[0].new_zeros(len(features[0]), 0, 2 * l + 1)] for l in range(model.lmax + 1)]
-    with torch.no_grad():
-        for layer, flat in zip(_layers(model), features, strict=True):
-            sent = layer.sent(flat)
-            for _, ir in layer.irreps_sender:
-                if layer.paths[ir]:
-                    found[ir.l].append(sent[ir] * (_to_scalar(ir.l) * layer.num_neighbors**-0.5))
-    return [torch.cat(of_order, dim=1) for of_order in found]
-
-
-def _layers(model: ChargE3Net) -> list[Convolution]:
-    return [layer for layer in model.probe_layers if isinstance(layer, Convolution)]
-
-
-def _copies(model: ChargE3Net) -> list[list[int]]:
-    """[order][layer] number of channels."""
-    return [
-        [sum(mul for mul, ir in layer.irreps_sender if ir.l == l and layer.paths[ir]) for layer in _layers(model)]
-        for l in range(model.lmax + 1)
-    ]
-
-
-def _matrix(linear: IrrepsLinear) -> Float[ndarray, "inputs outputs"]:
-    weight = linear.weights[str(EVEN_SCALAR)].detach().double()
-    return (weight * weight.shape[0] ** -0.5).numpy()
-
-
-def _mix(layer: Convolution, number: int) -> Float[ndarray, "inputs scalars"]:
-    """Messages, then the scalars of the layer before (whose activation constant is put in here)."""
-    if number == 0:
-        return _matrix(layer.message_mix)
-    return np.concatenate([_matrix(layer.message_mix), SILU_NORM * _matrix(layer.self_mix)])
-
-
-def _to_scalar(l: int) -> float:
-    """Factor of Σ_m h_m Y_m in the product of two order-l features into a scalar."""
-    matrix = coupling(l, ((l, 0),), l, torch.float64, torch.device("cpu"))[l**2 :]
-    return float(matrix[0, 0])
-
-
-def _weights_of(network: RadialNet, basis: GaussianBasis) -> Functions:
-    """A layer's weights as functions of the distance, in float64."""
-
-    def weights(lengths: Float[Tensor, "n"]) -> Float[Tensor, "n functions"]:
-        radial = (basis.gaussians(lengths) - basis.mean.double()) * basis.inv_std.double()
-        first, last = network.first.detach().double(), network.last.detach().double()
-        hidden = torch.nn.functional.silu(radial @ first * first.shape[0] ** -0.5)
-        return hidden @ last * (SILU_NORM * last.shape[0] ** -0.5)
-
-    return weights

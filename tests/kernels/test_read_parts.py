@@ -9,8 +9,8 @@ import torch
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.kernels.cell_list import cell_list
+from charge3net.kernels.charge3net_parts import radial_functions
 from charge3net.kernels.order import BLOCK, grid_blocks, grid_subset_blocks, point_blocks
-from charge3net.kernels.read_charge3net import _weights_of
 from charge3net.kernels.spline import TOLERANCE, fit
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 
@@ -31,7 +31,7 @@ def test_tables_are_the_networks(sharpness):
     basis, network = GaussianBasis(20, 4.0), RadialNet(20, 100, 30)
     with torch.no_grad():
         network.first.mul_(sharpness)
-        tables = fit([_weights_of(network, basis)], 4.0)
+        tables = fit([radial_functions(network, basis)], 4.0)
         lengths = torch.rand(4000, dtype=torch.float64) * 4.0
         exact = network.double()(basis.double()(lengths)).numpy()
     found = spline(tables.coefficients[0], tables.steps, lengths.numpy() / 4.0)

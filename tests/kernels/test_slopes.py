@@ -15,8 +15,8 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
 from charge3net.kernels import build, read, spline, torch_only
+from charge3net.kernels.charge3net_parts import radial_functions
 from charge3net.kernels.library import Library, library
-from charge3net.kernels.read_charge3net import _weights_of
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 from tests.kernels.test_read import HARD, sharp_model, usable_variants
@@ -90,10 +90,10 @@ def test_slopes_of_tables_are_those_of_the_networks():
 
     torch.manual_seed(0)
     basis, network = GaussianBasis(20, 4.0), RadialNet(20, 100, 30)
-    coarse, fine = (spline.fit([_weights_of(network, basis)], 4.0, slopes) for slopes in (False, True))
+    coarse, fine = (spline.fit([radial_functions(network, basis)], 4.0, slopes) for slopes in (False, True))
     assert fine.steps > coarse.steps
     lengths = torch.rand(4000, dtype=torch.float64) * 4.0
-    weights = _weights_of(network, basis)
+    weights = radial_functions(network, basis)
     step = 1e-5
     slopes = ((weights(lengths + step) - weights(lengths - step)) / (2 * step)).detach().numpy()
     knots = np.arange(-3, fine.steps + 4) * (4.0 / fine.steps)
