@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from charge3net.io.files import write_whole
 from charge3net.machine import clone_state, installed_version, processor_name
 
 ROOT = Path(__file__).parent.parent
@@ -31,9 +32,7 @@ def circumstances(packages: Sequence[str]) -> dict[str, Any]:
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(result, indent=1) + "\n")
 
 
 def anonymous_mb() -> float:

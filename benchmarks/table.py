@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from charge3net.io.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -203,10 +204,7 @@ def page(results: Path = RESULTS) -> str:
 
 def main() -> None:
     """Write the page, whole or not at all."""
-    target = RESULTS / "README.md"
-    temporary = target.with_suffix(".part")
-    temporary.write_text(page(), encoding="utf-8")
-    os.replace(temporary, target)
+    write_whole(RESULTS / "README.md", page())
 
 
 if __name__ == "__main__":

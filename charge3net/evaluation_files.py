@@ -17,6 +17,7 @@ from typing import Any
 
 from charge3net.errors import InputError
 from charge3net.evaluate import Evaluation, MaterialErrors
+from charge3net.io.files import write_whole
 from charge3net.metrics import ErrorSums
 
 LOG, TABLE, ELEMENTS, SUMMARY = "materials.jsonl", "evaluation.csv", "elements.csv", "evaluation.json"
@@ -141,13 +142,6 @@ def read_evaluation(folder: str | Path) -> Evaluation:
     found = {m.key: m for m in map(_material, map(json.loads, lines))}
     keys = facts.get("keys", list(found))
     return Evaluation(tuple(found[k] for k in keys if k in found), facts.pop("failed"), facts)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def _row(material: MaterialErrors) -> dict[str, Any]:

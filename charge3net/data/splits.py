@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from charge3net.errors import InputError
+from charge3net.io.files import write_whole
 
 PARTS = ("train", "validation", "test")
 
@@ -74,10 +74,8 @@ class Split:
     def save(self, path: str | Path) -> None:
         """Write ``{"train": [names], "validation": [names], "test": [names]}``."""
         path = Path(path)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
 
 def hash_order(names: Sequence[str], seed: int) -> list[str]:

@@ -165,6 +165,16 @@ def atomic_output(path: str | Path) -> Iterator[io.BufferedIOBase]:
         temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file (UTF-8), whole or not at all.
+
+    Raises:
+        InputError: as :func:`atomic_output`.
+    """
+    with atomic_output(path) as stream:
+        stream.write(text.encode())
+
+
 def _decompressed(stream: Any, suffix: str) -> Any:
     if suffix == ".gz":
         return unpack_gzip.open(stream)

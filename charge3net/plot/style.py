@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from charge3net.errors import InputError
+from charge3net.io.files import atomic_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,8 +104,9 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """
     suffix, path = check_figure_name(path), Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     metadata = {"Date": None} if suffix == "svg" else None
-    figure.savefig(part, format=suffix, bbox_inches="tight", facecolor="white", metadata=metadata)
-    os.replace(part, path)
+    with atomic_output(path) as stream:
+        figure.savefig(
+            cast(IO[bytes], stream), format=suffix, bbox_inches="tight", facecolor="white", metadata=metadata
+        )
     return path

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from charge3net.density import Density
-from charge3net.evaluation_files import write_whole
 from charge3net.evaluation_run import TestSet
+from charge3net.io.files import write_whole
 from charge3net.machine import commit, machine
 from charge3net.report import figures
 from charge3net.report.circumstances import evaluation_command, training_commands

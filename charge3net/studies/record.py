@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charge3net.errors import InputError
-from charge3net.evaluation_files import write_whole
+from charge3net.io.files import write_whole
 from charge3net.machine import commit, installed_versions, machine
 from charge3net.studies import STUDIES, Study
 

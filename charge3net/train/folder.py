@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from charge3net.errors import InputError
+from charge3net.io.files import write_whole
 from charge3net.train.config import TrainConfig
 
 CONFIG, METRICS, SUMMARY, RESUME = "config.json", "metrics.csv", "summary.json", "resume.ckpt"
@@ -108,9 +108,7 @@ class RunFolder:
             raise InputError(f"{path} is not readable as JSON; choose another output or remove the folder") from error
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        temporary = self.path / f".{name}.partial"
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
-        os.replace(temporary, self.path / name)
+        write_whole(self.path / name, json.dumps(content, indent=1) + "\n")
 
 
 def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

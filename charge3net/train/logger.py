@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from charge3net.io.files import write_whole
 
 
 class MetricsCsv(Logger):
@@ -68,12 +70,11 @@ class MetricsCsv(Logger):
 
     def _rewrite(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns, restval="")
-            writer.writeheader()
-            writer.writerows(self._rows[step] for step in sorted(self._rows))
-        os.replace(temporary, self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns, restval="")
+        writer.writeheader()
+        writer.writerows(self._rows[step] for step in sorted(self._rows))
+        write_whole(self.path, text.getvalue())
 
 
 def read_metrics(path: str | Path) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ from numpy import ndarray
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.analysis.spread import functional_spread, pair_errors
-from charge3net.evaluation_files import write_whole
+from charge3net.io.files import write_whole
 from data_prep._bundle import BINARY, read_index
 from data_prep._codec import decode
 from data_prep._command import make_command
