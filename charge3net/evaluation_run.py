@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 import warnings
@@ -20,6 +19,7 @@ from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.evaluate import Evaluation, evaluate
 from charge3net.evaluation_files import EvaluationLog, write_evaluation
+from charge3net.identity import fingerprint
 from charge3net.machine import installed_versions
 from charge3net.models.base import DensityModel
 
@@ -127,15 +127,6 @@ def label(architecture: str, hyperparameters: Mapping[str, Any]) -> str:
     """A model's name in tables: "ChargE3Net L=2", "SchNet"."""
     name = _NAMES.get(architecture, architecture)
     return f"{name} L={hyperparameters['lmax']}" if "lmax" in hyperparameters else name
-
-
-def fingerprint(model: DensityModel) -> str:
-    """SHA-256 (hex) of architecture, hyper-parameters and weights."""
-    digest = hashlib.sha256(f"{model.architecture} {sorted(model.hyperparameters().items())}\n".encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def caveats_of(card: ModelCard | None, test: TestSet) -> list[str]:

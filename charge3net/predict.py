@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
+from charge3net.identity import model_record
 from charge3net.kernels import torch_only
 from charge3net.models.base import DensityModel
 from charge3net.placement import close_atoms, place
@@ -81,7 +82,6 @@ class Predictor:
         self.model = model.to(self.device).eval()
         self.card = card
         self.strict_elements, self.kernels = strict_elements, kernels
-        self._model_record: dict[str, Any] = {}
 
     @classmethod
     def from_checkpoint(
@@ -165,7 +165,7 @@ class Predictor:
             values = np.broadcast_to(reader.dtype.type(np.nan), (self.model.channels, *mesh.shape))
         density = Density(geometry, mesh, values)
         scale = _scale_to(density, electrons) if processes.collects else None
-        record = self._record()
+        record = self._record
         name = f"{record['architecture']} model {record['weights_sha256'][:8]}"
         provenance = {
             "title": f"density predicted by charge3net {__version__}, {name}",
@@ -267,20 +267,10 @@ class Predictor:
         except NoSymmetryError as reason:
             return str(reason)
 
+    @cached_property
     def _record(self) -> dict[str, Any]:
-        """What identifies the model: architecture, hyper-parameters and a hash of the weights."""
-        if not self._model_record:
-            digest = hashlib.sha256()
-            for name, tensor in sorted(self.model.state_dict().items()):
-                digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-            self._model_record = {
-                "architecture": self.model.architecture,
-                "hyperparameters": self.model.hyperparameters(),
-                "weights_sha256": digest.hexdigest(),
-                "data": {} if self.card is None else dict(self.card.data),
-            }
-        return self._model_record
+        """Of the model; kept, since hashing large weights takes a moment."""
+        return model_record(self.model, self.card)
 
 
 def _device(device: str | torch.device | None) -> torch.device:

@@ -16,7 +16,8 @@ from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.evaluate import Evaluation
 from charge3net.evaluation_files import SUMMARY, read_evaluation
-from charge3net.evaluation_run import TestSet, fingerprint, label
+from charge3net.evaluation_run import TestSet, label
+from charge3net.identity import fingerprint
 from charge3net.metrics import Average
 from charge3net.runs import Run, find_runs
 

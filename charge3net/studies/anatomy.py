@@ -175,7 +175,8 @@ def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[s
         InputError: if one of the keys is in the training part of the split that it was trained with.
     """
     from charge3net.data.splits import read_split
-    from charge3net.evaluation_run import fingerprint, label
+    from charge3net.evaluation_run import label
+    from charge3net.identity import fingerprint
     from charge3net.runs import read_runs
     from charge3net.studies.trained import run_record
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from charge3net.data.splits import read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
-from charge3net.evaluation_run import TestSet, caveats_of, fingerprint, label
+from charge3net.evaluation_run import TestSet, caveats_of, label
+from charge3net.identity import fingerprint
 from charge3net.studies.fields_structure import CURVATURES, DISTANCES, Protocol
 from charge3net.studies.fields_text import fields_section
 from charge3net.studies.kept import kept
