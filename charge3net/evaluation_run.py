@@ -24,6 +24,8 @@ from charge3net.machine import installed_versions
 from charge3net.models.base import DensityModel
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from charge3net.checkpoint import ModelCard
 
 _NAMES = {"charge3net": "ChargE3Net", "schnet": "SchNet", "painn": "PaiNN"}
@@ -163,14 +165,14 @@ def draw_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
     save_figure(element_bars({z: e.pooled.nmae for z, e in elements.items()}, lines, name), folder / "elements.png")
 
 
-def draw_comparison(evaluations: Sequence[Evaluation], path: str | Path) -> None:
-    """Draw the errors of every material for several models, with the superposition of atoms where there is one."""
-    from charge3net.plot import error_strip, save_figure
+def comparison_figure(evaluations: Sequence[Evaluation]) -> Figure:
+    """The errors of every material for several models, with the superposition of atoms where there is one."""
+    from charge3net.plot import error_strip
 
     rows = {e.facts["name"]: np.array([m.total.nmae for m in e.materials]) for e in evaluations}
     atoms = [m.baseline.nmae for m in evaluations[0].materials if m.baseline is not None]
     reference = "superposition of atoms"
-    save_figure(error_strip({**rows, reference: np.array(atoms)} if atoms else rows, reference), path)
+    return error_strip({**rows, reference: np.array(atoms)} if atoms else rows, reference)
 
 
 def _with_bar(materials: Any, todo: Sequence[str]) -> Any:

@@ -64,14 +64,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(evaluations: Sequence[Any], output: Path, figures: bool) -> None:
     from charge3net.evaluation_files import write_table
-    from charge3net.evaluation_run import comparison_rows, draw_comparison
+    from charge3net.evaluation_run import comparison_figure, comparison_rows
 
     rows = comparison_rows(evaluations)
     print(format_table(rows))
     if len(evaluations) > 1:
         write_table(output / "comparison.csv", rows)
         if figures:
-            draw_comparison(evaluations, output / "comparison.png")
+            from charge3net.plot import save_figure
+
+            save_figure(comparison_figure(evaluations), output / "comparison.png")
     else:
         print(format_elements(evaluations[0]))
     print(f"written to {output}")

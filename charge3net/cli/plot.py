@@ -84,18 +84,13 @@ def _curves(args: argparse.Namespace) -> Figure:
 
 
 def _errors(args: argparse.Namespace) -> Figure:
-    import numpy as np
-
     from charge3net.evaluation_files import read_evaluation
-    from charge3net.plot import error_strip
+    from charge3net.evaluation_run import comparison_figure
 
     evaluations = [read_evaluation(folder) for folder in args.evaluations]
-    rows = {e.facts["name"]: np.array([m.total.nmae for m in e.materials]) for e in evaluations}
-    if len(rows) < len(evaluations):
+    if len({evaluation.facts["name"] for evaluation in evaluations}) < len(evaluations):
         raise InputError("two of these evaluations have the same name; evaluate both models in one command")
-    atoms = np.array([m.baseline.nmae for m in evaluations[0].materials if m.baseline is not None])
-    reference = "superposition of atoms"
-    return error_strip({**rows, reference: atoms} if len(atoms) else rows, reference)
+    return comparison_figure(evaluations)
 
 
 def _read(paths: list[str]) -> list[Density]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from charge3net.errors import InputError
 
@@ -49,6 +50,20 @@ def _nearest(message: str, known: Iterable[str]) -> str | None:
     key = message.split("'")[1]
     found = difflib.get_close_matches(key, list(known), n=1)
     return found[0] if found and found[0] != key else None
+
+
+def to_object(composed: Any) -> Any:
+    """The dataclass of composed settings.
+
+    Raises:
+        InputError: naming a setting that must be given and is not.
+    """
+    from omegaconf import OmegaConf
+
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise InputError(f"{missing[0]} is not given; add {missing[0]}=…")
+    return OmegaConf.to_object(composed)
 
 
 @contextmanager

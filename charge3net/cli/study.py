@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Run one study, write its record, and the page."""
     from dataclasses import asdict
 
+    from charge3net.cli.settings import to_object
     from charge3net.studies import find_study
     from charge3net.studies.record import Record, write_page, write_record
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.show:
         print(_yaml(composed), end="")
         return 0
-    config = _to_object(composed)
+    config = to_object(composed)
     work = Path(args.work or f"runs/study/{study.name}")
     work.mkdir(parents=True, exist_ok=True)
     result = module.run(config, work)
@@ -92,20 +93,6 @@ def _compose(name: str, schema: type, overrides: list[str]) -> Any:
             if asked_for:
                 raise
             raise InputError(sentence(error, known)) from error
-
-
-def _to_object(composed: Any) -> Any:
-    """The study's dataclass.
-
-    Raises:
-        InputError: naming a setting that must be given and is not.
-    """
-    from omegaconf import OmegaConf
-
-    missing = sorted(OmegaConf.missing_keys(composed))
-    if missing:
-        raise InputError(f"{missing[0]} is not given; add {missing[0]}=…")
-    return OmegaConf.to_object(composed)
 
 
 def _yaml(composed: Any) -> str:

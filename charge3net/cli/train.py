@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charge3net.cli.settings import conf_folder, full_errors, sentence
+from charge3net.cli.settings import conf_folder, full_errors, sentence, to_object
 from charge3net.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,12 +73,7 @@ def to_config(composed: DictConfig) -> TrainConfig:
     Raises:
         InputError: naming a setting that must be given and is not.
     """
-    from omegaconf import OmegaConf
-
-    missing = sorted(OmegaConf.missing_keys(composed))
-    if missing:
-        raise InputError(f"{missing[0]} is not given; add {missing[0]}=…")
-    config: Any = OmegaConf.to_object(composed)
+    config: TrainConfig = to_object(composed)
     return config
 
 

@@ -120,26 +120,33 @@ def error_strip(errors: Mapping[str, Float[ndarray, "materials"]], reference: st
     coloured = [name for name in errors if name != reference]
     for row, (name, values) in enumerate(errors.items()):
         shade = GREY if name == reference else colour(coloured.index(name))
-        average = Average.of(values)
-        ax.scatter(values, row + rng.uniform(-0.17, 0.17, len(values)), s=15, color=shade, alpha=0.4, linewidths=0)
-        ax.errorbar(
-            average.mean,
-            row,
-            xerr=0.0 if np.isnan(average.standard_error) else average.standard_error,
-            fmt="D",
-            markersize=6,
-            color=shade,
-            markeredgecolor="white",
-            ecolor="black",
-            elinewidth=1.6,
-            capsize=3,
-        )
+        strip_row(ax, float(row), values, shade, rng)
     ax.set_yticks(range(len(errors)), list(errors))
     ax.set(xscale="log", xlabel="ε$_{mae}$ of a held-out structure (%)", ylim=(len(errors) - 0.5, -0.5))
     plain_log_ticks(ax, "x")
     ax.grid(True, axis="x", which="major", color="#e5e7eb", linewidth=0.8)
     ax.tick_params(axis="y", length=0)
     return figure
+
+
+def strip_row(
+    ax: Axes, place: float, values: Float[ndarray, "materials"], shade: str, rng: np.random.Generator
+) -> None:
+    """A dot a material, scattered about the height ``place``, and mean ± standard error on top."""
+    average = Average.of(values)
+    ax.scatter(values, place + rng.uniform(-0.2, 0.2, len(values)), s=13, color=shade, alpha=0.4, linewidths=0)
+    ax.errorbar(
+        average.mean,
+        place,
+        xerr=0.0 if np.isnan(average.standard_error) else average.standard_error,
+        fmt="D",
+        markersize=5.5,
+        color=shade,
+        markeredgecolor="white",
+        ecolor="black",
+        elinewidth=1.4,
+        capsize=2.5,
+    )
 
 
 @styled

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.density import Density
-from charge3net.metrics import Average
+from charge3net.plot.errors import strip_row
 from charge3net.plot.plane import Plane, sample
 from charge3net.plot.slices import draw_atoms, draw_map
 from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
@@ -57,21 +57,7 @@ def _blocks(ax: Axes, blocks: Mapping[str, Mapping[str, ndarray]], shades: Mappi
         for name, values in block.items():
             place += 1.0
             ticks.append((place, name, False))
-            shade, found = shades.get(name, GREY), Average.of(values)
-            ax.scatter(values, place + rng.uniform(-0.2, 0.2, len(values)), s=13, color=shade, alpha=0.4, linewidths=0)
-            error = 0.0 if np.isnan(found.standard_error) else found.standard_error
-            ax.errorbar(
-                found.mean,
-                place,
-                xerr=error,
-                fmt="D",
-                markersize=5.5,
-                color=shade,
-                markeredgecolor="white",
-                ecolor="black",
-                elinewidth=1.4,
-                capsize=2.5,
-            )
+            strip_row(ax, place, values, shades.get(name, GREY), rng)
         place += 1.2
     ax.set_yticks([tick[0] for tick in ticks], [tick[1] for tick in ticks])
     for text, (_, _, heading) in zip(ax.get_yticklabels(), ticks, strict=True):
