@@ -14,7 +14,7 @@ from crystals import LEAST_VOLUME, MOMENTS, moments
 
 FUNCTIONALS = ("PBE", "LDA", "revPBE", "RPBE")  # what GPAW has without libxc
 MOST_ATOMS = {"crystals": 6, "molecules": 9, "liquids": 40}
-LIQUID_EVERY = 16  # crystals and molecules before each configuration of the liquid
+LIQUID_EVERY = 6  # crystals and molecules before each configuration of the liquid
 
 
 def bundled(folder: Path, count: int) -> list[Atoms]:

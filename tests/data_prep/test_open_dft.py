@@ -212,7 +212,7 @@ def test_functionals_are_taken_for_test_structures_without_magnetic_elements() -
     assert not {s for _, symbols, _ in everything for s in symbols} & {"V", "Cr", "Mn", "Fe", "Co", "Ni"}
     assert all(names == ["PBE", "LDA", "revPBE", "RPBE"] for *_, names in everything)
     assert len({tag for tag, *_ in everything}) == len(everything) > 32
-    assert sum(len(symbols) == 40 for _, symbols, _ in some) == 1
+    assert sum(len(symbols) == 40 for _, symbols, _ in some) == 2
 
 
 @needs_gpaw
