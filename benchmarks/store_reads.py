@@ -7,8 +7,8 @@ from the page cache (``posix_fadvise``; caches of the disk and of a host remain)
 other in random order, each of a material, picked at random, that nothing else touches: cold; and the same voxels once
 more: warm. Medians, and the 90th percentile; growth of anonymous memory over the reads. The files are removed.
 
-Of a shuffled store the voxels are one piece. Rows named *idea* are not what the package does: ``MADV_RANDOM``, and the
-pages announced at once (``MADV_WILLNEED``).
+The package announces the pages that it is going to read (``MADV_WILLNEED``). Of a shuffled store the voxels are one
+piece. Rows named *idea* are not what the package does: pages touched without a word, and ``MADV_RANDOM``.
 
     python -m benchmarks.store_reads [--smoke] [--folder DIR] [--out results/store_reads.json]
 """
@@ -126,7 +126,7 @@ def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[
 
     def package() -> Reader:
         store = Store(folder / "store")
-        return lambda number, index: store[str(number)].values.reshape(-1)[index]
+        return lambda number, index: store[str(number)].probed(index)[0]
 
     def advised(advise: Callable[[mmap.mmap, int, ndarray], None]) -> Callable[[], Reader]:
         def open_shards() -> Reader:
@@ -144,9 +144,8 @@ def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[
 
         return open_shards
 
-    def announce(pages: mmap.mmap, offset: int, index: ndarray) -> None:
-        for page in np.unique((offset + 4 * index) // _PAGE):
-            pages.madvise(mmap.MADV_WILLNEED, int(page) * _PAGE, _PAGE)
+    def touched(pages: mmap.mmap, offset: int, index: ndarray) -> None:
+        """Nothing is said beforehand."""
 
     def at_random(pages: mmap.mmap, offset: int, index: ndarray) -> None:
         first = offset // _PAGE * _PAGE
@@ -159,7 +158,7 @@ def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[
     opened = {
         "store": package,
         "idea: MADV_RANDOM": advised(at_random),
-        "idea: pages announced (MADV_WILLNEED)": advised(announce),
+        "idea: pages not announced": advised(touched),
         "store, all voxels": whole,
     }
     for (name, way), materials in zip(opened.items(), shares(entries, len(opened), reads), strict=True):
@@ -179,7 +178,7 @@ def shuffled_ways(folder: Path, entries: int, points: int, reads: int) -> Iterat
             entry = store[str(number)]
             positions = (int(index[0]) + np.arange(len(index))) % len(entry.grid)
             entry.voxels(positions)  # the points need them
-            return entry.probed[0, positions]
+            return entry.probed(positions)[0]
 
         return read
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from charge3net.data.index import FLOAT, INDEX, checksum, content_line, find_lines, is_shuffled, read_rejected
 from charge3net.data.order import shuffled_voxels, unshuffle
+from charge3net.data.shard import Shard
 from charge3net.data.writer import StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError
@@ -40,8 +41,6 @@ class StoreEntry:
         grid: where the values live.
         stored: [channels, voxels] in e/Å³, float32, read-only view of the file; channel 1, if there, is the
             magnetisation (up − down). In C order, or shuffled (:mod:`charge3net.data.order`).
-        probed: the same, to be read in small pieces: of a shuffled store a map of the file in which the system reads
-            nothing ahead.
         stored_baseline: [1, voxels] superposition of atomic densities on the same grid in e/Å³, or None.
         shuffled: which of the two.
         formula: reduced formula.
@@ -50,17 +49,19 @@ class StoreEntry:
         statistics: ``minimum`` and ``maximum`` of ρ in e/Å³; with a baseline also ``baseline_error``, its ε_mae
             (Σ|ρ − baseline| / Σ|ρ|, not in %).
         meta: free-form JSON: where the density came from.
+        shard, offset: the file that :attr:`stored` is a view of, and its first byte there.
     """
 
     key: str
     geometry: Geometry
     grid: Grid
     stored: Float[ndarray, "channels voxels"]
-    probed: Float[ndarray, "channels voxels"]
     stored_baseline: Float[ndarray, "1 voxels"] | None
     shuffled: bool
     formula: str
     electrons: float
+    shard: Shard
+    offset: int
     electrons_expected: float | None = None
     statistics: dict[str, float] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
@@ -84,6 +85,12 @@ class StoreEntry:
     def voxels(self, positions: Int[ndarray, "positions"]) -> Int[ndarray, "positions"]:
         """Flat index (C order) of the voxels that stand at these positions of :attr:`stored`."""
         return shuffled_voxels(positions, len(self.grid)) if self.shuffled else positions
+
+    def probed(self, positions: Int[ndarray, "positions"]) -> Float[ndarray, "channels positions"]:
+        """Values that stand at these few positions of :attr:`stored`, in e/Å³: a copy; quick on a cold disk, too."""
+        starts = self.offset + FLOAT.itemsize * len(self.grid) * np.arange(self.channels)
+        self.shard.announce(starts[:, None] + FLOAT.itemsize * positions)
+        return self.stored[:, positions]
 
     def _natural(self, stored: ndarray) -> ndarray:
         return unshuffle(stored) if self.shuffled else stored
@@ -114,7 +121,7 @@ class Store:
         self._open_files()
 
     def _open_files(self) -> None:
-        self._shards: dict[tuple[str, bool], ndarray] = {}
+        self._shards: dict[str, Shard] = {}
         with open(self.path / INDEX, "rb") as file:
             self._index = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -159,13 +166,14 @@ class Store:
             ),
             grid=grid,
             stored=self._view(*place, shape),
-            probed=self._view(*place, shape, ahead=not self.shuffled),
             stored_baseline=None
             if baseline_at is None
             else self._view(key, record["shard"], baseline_at, (1, len(grid))),
             shuffled=self.shuffled,
             formula=record["formula"],
             electrons=record["electrons"],
+            shard=self._shards[record["shard"]],
+            offset=record["offset"],
             electrons_expected=record["electrons_expected"],
             statistics=record["statistics"],
             meta=record["meta"],
@@ -211,13 +219,13 @@ class Store:
         start, stop = self._lines[key]
         return json.loads(self._index[start:stop])
 
-    def _view(self, key: str, name: str, offset: int, shape: tuple[int, ...], ahead: bool = True) -> ndarray:
-        shard = self._shards.get((name, ahead))
-        if shard is None:
-            file = self.path / name
-            if not file.is_file() or file.stat().st_size == 0:
-                raise InputError(f"{file} is missing, it holds entry {key!r}; copy the store again as a whole")
-            shard = self._shards[name, ahead] = _map(file, ahead)
+    def _view(self, key: str, name: str, offset: int, shape: tuple[int, ...]) -> ndarray:
+        if name not in self._shards:
+            try:
+                self._shards[name] = Shard(self.path / name)
+            except InputError as error:
+                raise InputError(f"{error}, it holds entry {key!r}; copy the store again as a whole") from None
+        shard = self._shards[name].bytes
         size = int(np.prod(shape)) * FLOAT.itemsize
         if offset + size > len(shard):
             raise InputError(
@@ -225,12 +233,3 @@ class Store:
                 "copy the store again as a whole"
             )
         return shard[offset : offset + size].view(FLOAT).reshape(shape)
-
-
-def _map(path: Path, ahead: bool) -> UInt8[ndarray, "bytes"]:
-    """A file as read-only memory; without ``ahead`` the system reads only the pages that are touched."""
-    with open(path, "rb") as file:
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if not ahead and hasattr(pages, "madvise"):
-        pages.madvise(mmap.MADV_RANDOM)
-    return np.frombuffer(pages, dtype=np.uint8)

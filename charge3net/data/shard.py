@@ -1,0 +1,40 @@
+"""A file of values, mapped into memory, that is told beforehand which of its pages will be read."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from numpy import ndarray
+
+from charge3net.errors import InputError
+
+
+class Shard:
+    """One of a store's files of values, opened for reading.
+
+    Attributes:
+        bytes: [size] of the file, a read-only view.
+
+    Raises:
+        InputError: if there is no such file, or nothing in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file() or path.stat().st_size == 0:
+            raise InputError(f"{path} is missing")
+        with open(path, "rb") as file:
+            self._pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.bytes: UInt8[ndarray, "size"] = np.frombuffer(self._pages, dtype=np.uint8)
+
+    def announce(self, offsets: Int[ndarray, "*offsets"]) -> None:
+        """Tell the system that the pages with these bytes are read next.
+
+        It then asks a cold disk for all of them at once, and for no others: a first touch would make it wait for each,
+        and read ahead what nobody wants. Does nothing where the system takes no advice.
+        """
+        if hasattr(self._pages, "madvise"):
+            for page in np.unique(offsets // mmap.PAGESIZE).tolist():
+                self._pages.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, mmap.PAGESIZE)
