@@ -209,7 +209,7 @@ def _limits(result: dict[str, Any]) -> str:
     return (
         f"*Not shown.* At equal mul L = {low} has {parameters[low]} parameters, all for scalars, and L = {high} "
         f"{parameters[high]}: where ζ is small, more scalars can be worth more than higher orders. These networks are "
-        "small and trained for minutes, not days: the errors of crystals of rarely seen elements are those of too "
+        "trained for minutes, not days: the errors of crystals of rarely seen elements are those of too "
         f"little data, which no rotation order repairs, and they enter the gain. Only L = {low} and L = {high} are "
         "compared. The intervals take test materials as independent; molecules of one formula and configurations of "
         "one liquid are not. Together, the kinds differ in ζ, in size of error and in number: that correlation is "

@@ -1,6 +1,6 @@
 """How far four functionals are apart on test structures of benchmark set v1: a summary of the generator's densities.
 
-    python data_prep/open_dft/generate.py functionals -o DIR --count 36
+    python data_prep/open_dft/generate.py functionals -o DIR --count 42
     python data_prep/benchmark_set/functionals.py DIR [-o data_prep/benchmark_set/functionals.json]
 
 For each structure: ε_mad over the functionals (charge3net.analysis.spread), ε_mae of every two of them relative to the
