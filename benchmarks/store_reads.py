@@ -126,7 +126,7 @@ def store_ways(folder: Path, entries: int, points: int, reads: int) -> Iterator[
 
     def package() -> Reader:
         store = Store(folder / "store")
-        return lambda number, index: store[str(number)].probed(index)[0]
+        return lambda number, index: store[str(number)].probed(index, 1)[0]
 
     def advised(advise: Callable[[mmap.mmap, int, ndarray], None]) -> Callable[[], Reader]:
         def open_shards() -> Reader:
@@ -178,7 +178,7 @@ def shuffled_ways(folder: Path, entries: int, points: int, reads: int) -> Iterat
             entry = store[str(number)]
             positions = (int(index[0]) + np.arange(len(index))) % len(entry.grid)
             entry.voxels(positions)  # the points need them
-            return entry.probed(positions)[0]
+            return entry.probed(positions, 1)[0]
 
         return read
 

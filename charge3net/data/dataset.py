@@ -92,7 +92,7 @@ class StructureDataset(Dataset[DensityBatch]):
         """
         entry, geometry, atoms = self.structure(key)
         probes = build_probe_graph(geometry, entry.grid.points(entry.voxels(positions)), self.cutoff)
-        target = torch.from_numpy(entry.probed(positions)[: self.channels].T.copy())
+        target = torch.from_numpy(entry.probed(positions, self.channels).T.copy())
         return DensityBatch(atoms=atoms, probes=probes, target=target, keys=(key,))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Shard:
         It then asks a cold disk for all of them at once, and for no others: a first touch would make it wait for each,
         and read ahead what nobody wants. Does nothing where the system takes no advice.
         """
-        if hasattr(self._pages, "madvise"):
-            for page in np.unique(offsets // mmap.PAGESIZE).tolist():
-                self._pages.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, mmap.PAGESIZE)
+        if offsets.size and hasattr(self._pages, "madvise"):
+            pages = np.unique(offsets // mmap.PAGESIZE)
+            for run in np.split(pages, np.flatnonzero(np.diff(pages) > 1) + 1):
+                self._pages.madvise(mmap.MADV_WILLNEED, int(run[0]) * mmap.PAGESIZE, len(run) * mmap.PAGESIZE)

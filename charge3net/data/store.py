@@ -86,11 +86,11 @@ class StoreEntry:
         """Flat index (C order) of the voxels that stand at these positions of :attr:`stored`."""
         return shuffled_voxels(positions, len(self.grid)) if self.shuffled else positions
 
-    def probed(self, positions: Int[ndarray, "positions"]) -> Float[ndarray, "channels positions"]:
-        """Values that stand at these few positions of :attr:`stored`, in e/Å³: a copy; quick on a cold disk, too."""
-        starts = self.offset + FLOAT.itemsize * len(self.grid) * np.arange(self.channels)
+    def probed(self, positions: Int[ndarray, "positions"], channels: int) -> Float[ndarray, "channels positions"]:
+        """Values of the first channels at these positions of :attr:`stored`, in e/Å³: a copy, quick on a cold disk."""
+        starts = self.offset + FLOAT.itemsize * len(self.grid) * np.arange(channels)
         self.shard.announce(starts[:, None] + FLOAT.itemsize * positions)
-        return self.stored[:, positions]
+        return self.stored[:channels, positions]
 
     def _natural(self, stored: ndarray) -> ndarray:
         return unshuffle(stored) if self.shuffled else stored

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from crystals import LEAST_VOLUME, MOMENTS, moments
+from crystals import MOMENTS, moments
 
 FUNCTIONALS = ("PBE", "LDA", "revPBE", "RPBE")  # what GPAW has without libxc
 MOST_ATOMS = {"crystals": 6, "molecules": 9, "liquids": 40}
@@ -25,7 +25,7 @@ def bundled(folder: Path, count: int) -> list[Atoms]:
 
 
 def held_out(folder: Path, count: int) -> list[Atoms]:
-    """Test structures of benchmark_set with few atoms, not squeezed and not magnetic, to solve with all FUNCTIONALS.
+    """Test structures of benchmark_set with few atoms, not magnetic, to solve with all FUNCTIONALS.
 
     Crystal and molecule in turn, a configuration of the liquid after every LIQUID_EVERY of them; of each kind one
     structure of each formula first, then the second ones, few atoms before many. The first structures do not change
@@ -36,8 +36,7 @@ def held_out(folder: Path, count: int) -> list[Atoms]:
     for record in sorted(_records(folder / "benchmark_set"), key=_hash):
         if record["part"] == "test":
             atoms = _atoms(demo[record["key"]] if "from" in record else record)
-            spacious = atoms.get_volume() >= LEAST_VOLUME * len(atoms)
-            if spacious and len(atoms) <= MOST_ATOMS[record["kind"]] and not set(atoms.symbols) & set(MOMENTS):
+            if len(atoms) <= MOST_ATOMS[record["kind"]] and not set(atoms.symbols) & set(MOMENTS):
                 atoms.info["settings"]["functionals"] = FUNCTIONALS
                 pools[record["kind"]].append(atoms)
     crystals, molecules, liquids = (_one_of_each_first(pool) for pool in pools.values())
