@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--results", default="results", metavar="DIR", help="default: results; the page is DIR.md"
     )
-    parser.add_argument("--work", metavar="DIR", help="runs, evaluations, … (default: runs/study/NAME)")
+    parser.add_argument("--label", metavar="WORDS", help="keeps a second result of this study beside the first")
+    parser.add_argument("--work", metavar="DIR", help="runs, evaluations, … (default: runs/study/NAME[-LABEL])")
     parser.add_argument("--show", action="store_true", help="print the settings and stop")
 
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from charge3net.cli.settings import to_object
     from charge3net.studies import find_study
-    from charge3net.studies.record import Record, write_page, write_record
+    from charge3net.studies.record import Record, folder_name, write_page, write_record
 
     if args.name == "page":
         return _page(Path(args.results))
@@ -49,24 +50,22 @@ def run(args: argparse.Namespace) -> int:
         print(_yaml(composed), end="")
         return 0
     config = to_object(composed)
-    work = Path(args.work or f"runs/study/{study.name}")
+    work = Path(args.work or f"runs/study/{folder_name(study.name, args.label)}")
     work.mkdir(parents=True, exist_ok=True)
     result = module.run(config, work)
-    command = shlex.join(["charge3net", "study", args.name, *args.overrides])
-    folder = write_record(Record.of(study, command, asdict(config), result, started), args.results)
+    label = [] if args.label is None else ["--label", args.label]
+    command = shlex.join(["charge3net", "study", args.name, *args.overrides, *label])
+    folder = write_record(Record.of(study, command, asdict(config), result, started, args.label), args.results)
     print(f"{folder}\n{write_page(args.results)}")
     return 0
 
 
 def _page(results: Path) -> int:
     """Figures and page from the results that are there."""
-    from charge3net.studies import STUDIES
-    from charge3net.studies.record import RESULT, draw, read_record, write_page
+    from charge3net.studies.record import draw, read_record, results_in, write_page
 
-    for name in STUDIES:
-        path = results / name / RESULT
-        if path.is_file():
-            draw(read_record(path), path.parent)
+    for path in results_in(results):
+        draw(read_record(path), path.parent)
     print(write_page(results))
     return 0
 

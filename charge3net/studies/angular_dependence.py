@@ -97,7 +97,11 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         evaluations = _evaluated(store, split, "train", keys, trained, work / "fitted")
         fitted = _materials(store, learned, evaluations, config, work / "zeta")
     return {
-        "data": {**first.facts["data"], "split": config.split, "train": len(split.train), "left_out": dense},
+        "data": {
+            **first.facts["data"],
+            **{"split": config.split, "train": len(split.train), "left_out": dense},
+            "known_formulas": _known_formulas(store, split),
+        },
         "orders": [config.low, config.high],
         "distance": config.distance,
         "min_volume": config.min_volume,
@@ -173,6 +177,12 @@ def _without_dense(store: Store, split: Split, least: float | None) -> tuple[Spl
     if not all(getattr(rest, part) for part in PARTS):
         raise InputError(f"min_volume={least} leaves a part of the split empty; take a smaller one")
     return rest, dense
+
+
+def _known_formulas(store: Store, split: Split) -> int:
+    """How many of the test materials have a formula that is trained on."""
+    known = {store[key].geometry.formula for key in split.train}
+    return sum(store[key].geometry.formula in known for key in split.test)
 
 
 def _volume_per_atom(store: Store, key: str) -> float:

@@ -53,11 +53,13 @@ def _setting(result: dict[str, Any]) -> str:
     seconds = sum(run["seconds"] for run in runs) / 60.0
     seeds = len({run["seed"] for run in runs})
     parameters = {run["order"]: run["parameters"] for run in runs}
+    kinds = " of all kinds" if len(result["groups"]) > 1 else ""
     text = (
         f"ChargE3Net with L = {low} and L = {high} (mul {runs[0]['mul']}, {parameters[low]} and {parameters[high]} "
-        f"parameters), {seeds} seeds each, trained on {data['train']} materials of all kinds for {runs[0]['steps']} "
+        f"parameters), {seeds} seeds each, trained on {data['train']} materials{kinds} for {runs[0]['steps']} "
         f"steps of {runs[0]['batch'][0]} × {runs[0]['batch'][1]} probes ({seconds:.0f} minutes together, on a shared "
-        f"machine); errors on every voxel of {data['materials']} test materials. Split `{data['split']}` (hash "
+        f"machine); errors on every voxel of {data['materials']} test materials, {data['known_formulas']} of them of a "
+        f"formula that is trained on. Split `{data['split']}` (hash "
         f"{data['split_hash'][:12]} as trained on), store {data['store_hash'][:12]}."
     )
     if data["left_out"]:
@@ -206,12 +208,23 @@ def _extremes(result: dict[str, Any]) -> str:
 def _limits(result: dict[str, Any]) -> str:
     low, high = result["orders"]
     parameters = {run["order"]: run["parameters"] for run in result["runs"]}
-    return (
+    text = (
         f"*Not shown.* At equal mul L = {low} has {parameters[low]} parameters, all for scalars, and L = {high} "
         f"{parameters[high]}: where ζ is small, more scalars can be worth more than higher orders. These networks are "
-        "trained for minutes, not days: the errors of crystals of rarely seen elements are those of too "
-        f"little data, which no rotation order repairs, and they enter the gain. Only L = {low} and L = {high} are "
-        "compared. The intervals take test materials as independent; molecules of one formula and configurations of "
-        "one liquid are not. Together, the kinds differ in ζ, in size of error and in number: that correlation is "
-        "between kinds as well as within."
+        "trained for minutes, not days"
     )
+    if result["data"]["known_formulas"] < result["data"]["materials"]:
+        text += (
+            ": the errors of crystals of rarely seen elements are those of too little data, which no rotation order "
+            "repairs, and they enter the gain"
+        )
+    text += (
+        f". Only L = {low} and L = {high} are compared. The intervals take test materials as independent; those of one "
+        "formula are not."
+    )
+    if len(result["groups"]) > 1:
+        text += (
+            " Together, the kinds differ in ζ, in size of error and in number: that correlation is between kinds as "
+            "well as within."
+        )
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ class Record:
         commit: of the code; None outside a clone.
         machine: processor, cores, memory, system, GPU.
         versions: of the packages that matter.
+        label: tells several results of one study apart.
     """
 
     study: str
@@ -47,21 +49,55 @@ class Record:
     commit: str | None
     machine: dict[str, str]
     versions: dict[str, str]
+    label: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Heading on the page of results."""
+        title = STUDIES[self.study].title
+        return title if self.label is None else f"{title}: {self.label}"
 
     @classmethod
     def of(
-        cls, study: Study, command: str, config: Mapping[str, Any], result: dict[str, Any], started: datetime
+        cls,
+        study: Study,
+        command: str,
+        config: Mapping[str, Any],
+        result: dict[str, Any],
+        started: datetime,
+        label: str | None = None,
     ) -> Record:
         """A record of what has just been run."""
         seconds = (datetime.now(UTC) - started).total_seconds()
         start = started.isoformat(timespec="seconds")
         versions = installed_versions(_PACKAGES)
-        return cls(study.name, command, dict(config), result, start, seconds, commit(), machine(), versions)
+        return cls(study.name, command, dict(config), result, start, seconds, commit(), machine(), versions, label)
+
+
+def folder_name(study: str, label: str | None) -> str:
+    """Of the results of a study: ``STUDY``, or ``STUDY-LABEL`` with underscores for blanks.
+
+    Raises:
+        InputError: for a label with other characters than letters, digits, blanks and underscores.
+    """
+    if label is None:
+        return study
+    if not re.fullmatch(r"\w+( \w+)*", label, re.ASCII):
+        raise InputError(f"the label {label!r} names a folder and a heading: letters, digits and single blanks only")
+    return f"{study}-{label.replace(' ', '_')}"
+
+
+def results_in(folder: str | Path) -> list[Path]:
+    """The ``result.json`` of all studies, in the order of the page; those with labels after the one without."""
+    found = []
+    for name in STUDIES:
+        found += [Path(folder, name, RESULT), *sorted(Path(folder).glob(f"{name}-*/{RESULT}"))]
+    return [path for path in found if path.is_file()]
 
 
 def write_record(record: Record, results: str | Path) -> Path:
-    """Write ``RESULTS/STUDY/result.json`` and the figures beside it, each whole or not at all; returns the folder."""
-    folder = Path(results) / record.study
+    """Write ``RESULTS/STUDY[-LABEL]/result.json`` and the figures beside it, each whole or not; returns the folder."""
+    folder = Path(results) / folder_name(record.study, record.label)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RESULT, json.dumps({"format_version": FORMAT_VERSION, **asdict(record)}, indent=1) + "\n")
     draw(record, folder)
@@ -102,7 +138,7 @@ def write_page(results: str | Path) -> Path:
         InputError: if the folder holds no result.
     """
     results = Path(results)
-    found = [results / name / RESULT for name in STUDIES if (results / name / RESULT).is_file()]
+    found = results_in(results)
     if not found:
         raise InputError(f"{results} holds no result of a study; run one: charge3net study --help")
     lines = ["# Results", "", f"Made by `charge3net study`, which says how to run them again; {len(found)} of them."]
@@ -124,7 +160,7 @@ def _section(record: Record, folder: Path) -> Sequence[str]:
     )
     head = (record.commit or "no clone")[:10] + ("+" if (record.commit or "").endswith("changes") else "")
     return [
-        f"## {study.title}",
+        f"## {record.title}",
         "",
         study.module().section(record.result, pictures).strip(),
         "",

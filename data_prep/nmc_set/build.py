@@ -2,26 +2,23 @@
 
     python data_prep/nmc_set/build.py DIR [-o data_prep/nmc_set/bundle]
 
-DIR is what ``python data_prep/open_dft/generate.py nmc -o DIR --count 25`` and ``… charge_transfer -o DIR --count 18``
+DIR is what ``open_dft/generate.py nmc_unpolarised -o DIR --count 20`` and ``… charge_transfer -o DIR --count 18``
 leave. Cells at random train, VALIDATION of them (the first in an order by hash) validate, pairs are the test part. A
 pair of which one half is missing is left out. All have the superposition of atoms, but for training cells.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
-from charge3net.geometry import Geometry
-from data_prep._bundle import Source, bundle_report, write_bundle
+from data_prep._bundle import bundle_report, write_bundle
 from data_prep._command import make_command
+from data_prep._sources import alike_sources
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 HEADER = {"format": "charge3net-nmc-set", "version": 1}
@@ -52,18 +49,8 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
     counts = {part: list(parts.values()).count(part) for part in ("train", "test")}
     if not all(counts.values()):
         raise ValueError(f"{folder} holds {counts['train']} cells to train on and {counts['test']} of pairs; make more")
-    sources, settings = [], set()
-    for name, part in parts.items():
-        with np.load(folder / f"{name}.npz") as file:
-            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
-            meta = json.loads(str(file["meta"]))
-        settings.add(tuple(meta[key] for key in SETTINGS))
-        fields = {"key": name, "part": part, "formula": geometry.formula}
-        sources.append(Source(folder / f"{name}.npz", fields, part != "train", META))
-    if len(settings) != 1:
-        raise ValueError(f"the files in {folder} were made with {len(settings)} different settings")
-    header = {**HEADER, "settings": dict(zip(SETTINGS, settings.pop(), strict=True))}
-    return write_bundle(bundle, header, sources)
+    sources, settings = alike_sources(folder, parts, META, SETTINGS)
+    return write_bundle(bundle, {**HEADER, "settings": settings}, sources)
 
 
 def main(arguments: list[str] | None = None) -> int:

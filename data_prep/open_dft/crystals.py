@@ -7,6 +7,7 @@ pymatgen's reference lattice scaling with atomic radii.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from pymatgen.core import Element, Lattice, Structure
 
 MOST_ATOMS = 8
 SWAPS = 3  # substitutions of each prototype
+DISTORTED = 32  # compositions of which there are many distorted copies
 STRAIN = 0.015  # standard deviation of the components of the strain tensor
 RATTLE = 0.06  # Å, standard deviation of every atom along each axis
 LEAST_VOLUME = 4.0  # Å³ per atom; only atoms pressed into each other have less
@@ -41,13 +43,34 @@ def crystals(count: int, seed: int) -> list[Atoms]:
     ``info`` holds tag, source, and the settings that differ between structures.
     """
     pool = []
-    for tag, structure, source in (*_prototypes(seed), *_oxides()):
-        rng = np.random.default_rng([seed, *tag.encode()])
-        strained = strain_and_rattle(structure, rng, RATTLE)
-        extra = f"{source}; strained {100 * STRAIN:g} %, rattled {RATTLE} Å"
-        pool += [(f"{tag}-0", structure, source), (f"{tag}-1", strained, extra)]
+    for entry in (*_prototypes(seed), *_oxides()):
+        pool += [_copy(*entry, 0, seed), _copy(*entry, 1, seed)]
     atoms = [_atoms(*entry) for entry in pool if _spacious(entry[1])]
     return sorted(atoms, key=lambda a: (cost(a), a.info["tag"]))[:count]
+
+
+def distorted(count: int, seed: int) -> list[Atoms]:
+    """``count`` crystals of DISTORTED compositions, strained and rattled in ever other ways: the first copy of each is
+    as it is, the second that of :func:`crystals`, and so on, copy by copy.
+
+    The compositions are those without moments whose strained cells cost least. ``info`` as in :func:`crystals`.
+    """
+    entries = {entry[0]: entry for entry in _prototypes(seed)}
+    strained = [_copy(*entry, 1, seed) for entry in entries.values()]
+    atoms = [_atoms(*entry) for entry in strained if _spacious(entry[1])]
+    cheapest = sorted((a for a in atoms if "moments" not in a.info), key=lambda a: (cost(a), a.info["tag"]))[:DISTORTED]
+    chosen = [entries[a.info["tag"].removesuffix("-1")] for a in cheapest]
+    drawn = ((entry, copy) for copy in itertools.count() for entry in chosen)
+    return [_atoms(*_copy(*entry, copy, seed)) for entry, copy in itertools.islice(drawn, count)]
+
+
+def _copy(tag: str, structure: Structure, source: str, copy: int, seed: int) -> tuple[str, Structure, str]:
+    """Tag, structure and source of a copy: 0 as it is, others strained and rattled, each in its own way."""
+    if copy == 0:
+        return f"{tag}-0", structure, source
+    rng = np.random.default_rng([seed, *tag.encode()] if copy == 1 else [seed, copy, *tag.encode()])
+    strained = strain_and_rattle(structure, rng, RATTLE)
+    return f"{tag}-{copy}", strained, f"{source}; strained {100 * STRAIN:g} %, rattled {RATTLE} Å"
 
 
 def strain_and_rattle(structure: Structure, rng: np.random.Generator, rattle: float) -> Structure:

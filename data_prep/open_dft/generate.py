@@ -2,10 +2,11 @@
 
     python data_prep/open_dft/generate.py SET -o DIR [--count N] [--jobs N] [--seed S]
 
-SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, ``ec_liquid``, ``crystals``, ``nmc``, ``nmc_unpolarised``
-(without spin), ``charge_transfer`` (cells like those before and after one lithium atom is taken out), ``magnetic``
-(metals, alloys and oxides with moments), ``benchmark_set`` (the structures of data_prep/benchmark_set once more), or
-``functionals`` (test structures of it, each with four functionals).
+SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, ``ec_liquid``, ``crystals``, ``distorted`` (32 crystals, each
+strained and rattled in many ways), ``nmc``, ``nmc_unpolarised`` (without spin), ``charge_transfer`` (cells like those
+before and after one lithium atom is taken out), ``magnetic`` (metals, alloys and oxides with moments),
+``benchmark_set`` (the structures of data_prep/benchmark_set once more), or ``functionals`` (test structures of it, each
+with four functionals).
 
 It runs in the environment that install_gpaw.sh makes (``make gpaw``) and starts itself there. What is already in DIR
 is kept, so an interrupted run goes on where it stopped; what failed is listed in DIR/failures.json and tried again by
@@ -37,16 +38,16 @@ MOLECULE = {"encut": 500.0, "smearing": 0.01, "kpts_density": 0.0}
 LIQUID = {"encut": 500.0, "smearing": 0.05, "kpts_density": 0.0}
 CRYSTAL = {"encut": 500.0, "smearing": 0.1, "kpts_density": 2.0}
 SETS = {"molecules": MOLECULE, "molecules_chno": MOLECULE, "ec_liquid": LIQUID, "crystals": CRYSTAL, "nmc": CRYSTAL}
-SETS |= {"nmc_unpolarised": CRYSTAL, "charge_transfer": CRYSTAL, "magnetic": CRYSTAL}
+SETS |= {"nmc_unpolarised": CRYSTAL, "charge_transfer": CRYSTAL, "magnetic": CRYSTAL, "distorted": CRYSTAL}
 SETS |= {"benchmark_set": CRYSTAL, "functionals": CRYSTAL}
 
 
 def structures(name: str, count: int, seed: int) -> list[Atoms]:
     """``count`` structures of a set; the first ones do not change when ``count`` grows."""
-    if name == "crystals":
-        from crystals import crystals
+    if name in ("crystals", "distorted"):
+        from crystals import crystals, distorted
 
-        return crystals(count, seed)
+        return (crystals if name == "crystals" else distorted)(count, seed)
     if name in ("nmc", "nmc_unpolarised"):
         from nmc import nmc
 

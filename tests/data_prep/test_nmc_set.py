@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,38 +11,21 @@ from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from data_prep._bundle import bundle_report, read_index
 from data_prep.nmc_set import build, unpack
+from tests.data_prep.made_up import made_up
 
 CARD = Path(build.__file__).with_name("README.md")
 VALENCE = {3: 1, 8: 6, 25: 15, 27: 9, 28: 16}  # of GPAW's PBE setups; Li 1s² is core, Mn 3s² 3p⁶ is not
-
-
-def made_up(folder: Path, name: str, numbers: list[int], **changes: Any) -> None:
-    """An npz as the generator writes it, on a grid of 4³."""
-    rng = np.random.default_rng([*name.encode()])
-    total, cell = rng.uniform(1.0, 2.0, (4, 4, 4)), np.diag([3.0, 3.0, 4.0])
-    electrons = total.sum() * 36.0 / 64
-    meta = {
-        **{"code": "gpaw", "density": "d", "xc": "PBE", "mode": "PW 500 eV", "kpts_density": 2.0},
-        **{"smearing": "FD 0.1 eV", "spin": "collinear", "energy_eV": -1.0, "nmae_sad": 0.05, "source": name},
-        **changes,
-    }
-    np.savez(
-        folder / f"{name}.npz",
-        **{"numbers": numbers, "positions": rng.uniform(0, 3, (len(numbers), 3)), "cell": cell, "pbc": [True] * 3},
-        **{"density": np.stack([total, 0.1 * total]), "density_sad": total, "n_electrons": electrons},
-        meta=json.dumps(meta),
-    )
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """Six random cells, two whole pairs, and half a pair."""
     for index in range(6):
-        made_up(tmp_path, f"nmc-0-{index:04d}", [3, 28, 8, 8])
+        made_up(tmp_path, f"nmc-0-{index:04d}", [3, 28, 8, 8], spin="collinear")
     for index in range(2):
-        made_up(tmp_path, f"pair-0-{index:02d}-Co-full", [3, 3, 27, 8])
-        made_up(tmp_path, f"pair-0-{index:02d}-Co-minus_li", [3, 27, 8])
-    made_up(tmp_path, "pair-0-02-Mn-full", [3, 3, 25, 8])
+        made_up(tmp_path, f"pair-0-{index:02d}-Co-full", [3, 3, 27, 8], spin="collinear")
+        made_up(tmp_path, f"pair-0-{index:02d}-Co-minus_li", [3, 27, 8], spin="collinear")
+    made_up(tmp_path, "pair-0-02-Mn-full", [3, 3, 25, 8], spin="collinear")
     return tmp_path
 
 

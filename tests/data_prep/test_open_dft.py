@@ -144,6 +144,25 @@ def test_crystals_are_strained_rattled_and_sampled_as_said() -> None:
 
 
 @needs_gpaw
+def test_distorted_crystals_begin_with_those_of_the_other_recipe() -> None:
+    script = (
+        "import json\nfrom crystals import crystals, distorted\n"
+        "def plain(made):\n"
+        "    return {a.info['tag']: [a.positions.tolist(), a.cell.tolist(), a.info['settings']] for a in made}\n"
+        "print(json.dumps([plain(crystals(10**6, 0)), plain(distorted(96, 0)), plain(distorted(40, 0))]))\n"
+    )
+    done = run(PYTHON, "-W", "ignore", "-c", script)
+    assert done.returncode == 0, done.stderr
+    crystals, made, fewer = json.loads(done.stdout)
+    assert [tag.rpartition("-")[2] for tag in made] == ["0"] * 32 + ["1"] * 32 + ["2"] * 32
+    assert all(made[tag] == crystals[tag] for tag in list(made)[:64])
+    assert {tag: made[tag] for tag in fewer} == fewer
+    first = {tag[:-2]: np.array(made[tag][0]) for tag in made if tag.endswith("-1")}
+    second = {tag[:-2]: np.array(made[tag][0]) for tag in made if tag.endswith("-2")}
+    assert all(np.abs(first[base] - second[base]).max() > 1e-3 for base in first)
+
+
+@needs_gpaw
 def test_cathodes_are_layered_with_vacancies() -> None:
     script = (
         "import json\nfrom nmc import nmc\n"

@@ -77,6 +77,17 @@ def test_from_trainings_to_the_page(folder: Path, tmp_path: Path, monkeypatch: p
     assert [extreme["key"] for extreme in found["extremes"]] == [ordered[-1]["key"], ordered[0]["key"]]
     text = (tmp_path / "results.md").read_text()
     assert all(f"results/angular_dependence/{name}.png" in text for name in pictures)
+    assert "## Angular dependence\n" in text
+    assert main([*arguments, "--label", "once more"]) == 0
+    assert (
+        json.loads((results.with_name("angular_dependence-once_more") / "result.json").read_text())["result"] == found
+    )
+    text = (tmp_path / "results.md").read_text()
+    assert all(f"results/angular_dependence/{name}.png" in text for name in pictures)
+    assert all(f"results/angular_dependence-once_more/{name}.png" in text for name in pictures)
+    assert "## Angular dependence\n" in text
+    assert "## Angular dependence: once more\n" in text
+    assert main([*arguments, "--label", "a/b"]) == 2
 
 
 def _materials(kinds: str, zeta: list[float], low: list[list[float]], high: list[list[float]]) -> list[dict[str, Any]]:
