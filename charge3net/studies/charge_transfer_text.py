@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         "",
         f"![Totals over metals and oxygen]({pictures['totals']})",
         "",
-        _comparison(result["models"]),
+        _comparison(result["models"], result["pairs"]),
         "",
         _scale(result),
         "",
@@ -55,10 +56,12 @@ def _what(result: Mapping[str, Any]) -> str:
     seeds = {name: len(model["runs"]) for name, model in result["models"].items() if name != ATOMS}
     networks = ", ".join(f"{name} ({count} seed{'s' * (count > 1)})" for name, count in seeds.items())
     removed = sorted({pair["removed"] for pair in pairs})
+    formulas = Counter(pair["formula"] for pair in pairs)
+    named = ", ".join(formula if count == 1 else f"{count} of {formula}" for formula, count in formulas.items())
     return (
         f"{len(pairs)} cathode cells before and after one {'/'.join(removed)} atom is taken out, everything else "
         f"in its place "
-        f"({', '.join(pair['formula'] for pair in pairs)}; test part of `{data['split']}`, "
+        f"({named}; test part of `{data['split']}`, "
         f"{data['split_hash'][:8]}). "
         f"Compositions of their metals are not trained on. ChargE3Net {networks}, each trained for "
         f"{first['steps']} steps "
@@ -98,7 +101,7 @@ def _totals(result: Mapping[str, Any]) -> str:
     )
 
 
-def _comparison(models: Mapping[str, Mapping[str, Any]]) -> str:
+def _comparison(models: Mapping[str, Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]]) -> str:
     """Highest against lowest order, and every order against superposed atoms, pair by pair."""
     names = [name for name in models if name != ATOMS]
     sentences = []
@@ -113,10 +116,13 @@ def _comparison(models: Mapping[str, Mapping[str, Any]]) -> str:
         )
     if not sentences:
         return "Too few pairs or models for a comparison in pairs."
-    return (
+    text = (
         "ε_Δq in pairs, means over seeds (95 % interval over pairs alone; compare the spread between seeds in the "
         "table): " + " ".join(sentences)
     )
+    if len({pair["formula"] for pair in pairs}) < len(pairs):
+        text += " Pairs of one composition are no independent draws: the intervals are rather too narrow."
+    return text
 
 
 def _scale(result: Mapping[str, Any]) -> str:
