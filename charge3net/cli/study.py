@@ -71,7 +71,11 @@ def _page(results: Path) -> int:
 
 
 def _compose(name: str, schema: type, overrides: list[str]) -> Any:
-    """Settings of ``conf/study/NAME.yaml`` with the user's changes, checked against the study's dataclass."""
+    """Settings of ``conf/study/NAME.yaml`` with the user's changes, checked against the study's dataclass.
+
+    Composed in ``conf/study`` alone: seen from ``conf``, settings called like a group there (``launcher``,
+    ``experiment``) could not be changed.
+    """
     from dataclasses import fields
 
     from hydra import compose, initialize_config_dir
@@ -83,11 +87,11 @@ def _compose(name: str, schema: type, overrides: list[str]) -> Any:
     from charge3net.cli.settings import conf_folder, full_errors, sentence
 
     known = [field.name for field in fields(schema)]
-    ConfigStore.instance().store(name=f"{name}_schema", group="study", package="_global_", node=schema)
+    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
     GlobalHydra.instance().clear()
-    with full_errors() as asked_for, initialize_config_dir(str(conf_folder()), version_base="1.3"):
+    with full_errors() as asked_for, initialize_config_dir(str(conf_folder() / "study"), version_base="1.3"):
         try:
-            return compose(f"study/{name}", overrides)
+            return compose(name, overrides)
         except (HydraException, OmegaConfBaseException) as error:
             if asked_for:
                 raise

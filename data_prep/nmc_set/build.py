@@ -2,7 +2,7 @@
 
     python data_prep/nmc_set/build.py DIR [-o data_prep/nmc_set/bundle]
 
-DIR is what ``open_dft/generate.py nmc_unpolarised -o DIR --count 20`` and ``… charge_transfer -o DIR --count 18``
+DIR is what ``open_dft/generate.py nmc_unpolarised -o DIR --count 60`` and ``… charge_transfer -o DIR --count 18``
 leave. Cells at random train, VALIDATION of them (the first in an order by hash) validate, pairs are the test part. A
 pair of which one half is missing is left out. All have the superposition of atoms, but for training cells.
 """

@@ -78,7 +78,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Split]:
 def test_committed_pairs_differ_by_one_lithium(unpacked: tuple[Store, Split]) -> None:
     store, split = unpacked
     full = [key for key in split.test if key.endswith(build.FULL)]
-    assert len(full) >= 3
+    assert len(full) >= 9
     assert any(set(store[key].geometry.numbers.tolist()) == {3, 8, 27} for key in full)
     for key in full:
         whole, without = store[key], store[key.removesuffix(build.FULL) + build.WITHOUT]
@@ -93,7 +93,7 @@ def test_committed_pairs_differ_by_one_lithium(unpacked: tuple[Store, Split]) ->
 
 def test_committed_entries_hold_their_valence_electrons(unpacked: tuple[Store, Split]) -> None:
     store, split = unpacked
-    assert len(split.train) + len(split.validation) >= 8
+    assert len(split.train) + len(split.validation) >= 60
     for key in store:
         entry = store[key]
         assert entry.electrons == pytest.approx(sum(VALENCE[z] for z in entry.geometry.numbers.tolist()), rel=1e-4)
@@ -113,6 +113,6 @@ def test_no_composition_of_metals_is_trained_and_tested(unpacked: tuple[Store, S
 def test_data_card_states_the_committed_files() -> None:
     header, records = read_index(unpack.BUNDLE)
     card = CARD.read_text(encoding="utf-8")
-    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 3e6
+    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 5e6
     assert header["sha256"] in card
     assert bundle_report(records, unpack.BUNDLE) in card

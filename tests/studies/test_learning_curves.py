@@ -205,3 +205,19 @@ def test_learning_curves_need_sizes(densities: tuple[str, str], tmp_path: Path) 
     config = Config(*densities, NETWORKS, [], [2, 3], [0], [])
     with pytest.raises(InputError, match="three training sizes"):
         run(config, tmp_path)
+
+
+@pytest.mark.parametrize("study", ["learning_curves", "angular_dependence", "charge_transfer", "spin"])
+def test_the_launcher_of_a_study_is_named_on_the_command_line(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting of a study may be called like a group of configs (conf/launcher, conf/experiment)."""
+    launcher = 'launcher=["launcher=joblib","hydra.launcher.n_jobs=2"]'
+    needed = ["alike=c"] if study == "spin" else []
+    assert main(["study", study, "store=a", "split=b", *needed, launcher, "--show"]) == 0
+    shown = capsys.readouterr().out
+    assert "launcher:\n- launcher=joblib\n- hydra.launcher.n_jobs=2\n" in shown
+    assert "store: a\n" in shown
+
+
+def test_the_experiment_of_a_study_is_named_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "angular_dependence", "store=a", "split=b", "experiment=small", "--show"]) == 0
+    assert "experiment: small\n" in capsys.readouterr().out
