@@ -1,4 +1,4 @@
-"""The npz files of open_dft on their way into a bundle whose entries share their settings."""
+"""Bundles of npz files of open_dft that share their settings."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from typing import Any
 import numpy as np
 
 from charge3net.geometry import Geometry
-from data_prep._bundle import Source
+from data_prep._bundle import Source, write_bundle
 
 
-def alike_sources(
-    folder: Path, parts: Mapping[str, str], meta: Sequence[str], settings: Sequence[str]
-) -> tuple[list[Source], dict[str, Any]]:
-    """The files NAME.npz of a set, name → part, and the settings that all of them have.
+def write_alike(
+    bundle: Path,
+    header: Mapping[str, Any],
+    folder: Path,
+    parts: Mapping[str, str],
+    *,
+    meta: Sequence[str],
+    settings: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Pack the files NAME.npz of ``parts``, name → part, as :func:`write_bundle` does; returns the records.
 
-    Validation and test entries have the superposition of atoms; ``meta`` as in :class:`Source`.
+    The header gets the ``settings`` that all files have. Validation and test entries have the superposition of atoms;
+    ``meta`` as in :class:`Source`.
 
     Raises:
         ValueError: for files of different settings.
@@ -33,4 +40,5 @@ def alike_sources(
         sources.append(Source(folder / f"{name}.npz", fields, part != "train", meta))
     if len(found) != 1:
         raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
-    return sources, dict(zip(settings, found.pop(), strict=True))
+    shared = dict(zip(settings, found.pop(), strict=True))
+    return write_bundle(bundle, {**header, "settings": shared}, sources)

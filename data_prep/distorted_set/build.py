@@ -16,9 +16,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
-from data_prep._bundle import bundle_report, write_bundle
+from data_prep._bundle import bundle_report
 from data_prep._command import make_command
-from data_prep._sources import alike_sources
+from data_prep._sources import write_alike
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 HEADER = {"format": "charge3net-distorted-set", "version": 1}
@@ -47,8 +47,7 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
     parts = divide([path.stem for path in folder.glob("*.npz")])
     if set(parts.values()) != {"train", "validation", "test"}:
         raise ValueError(f"{folder} holds too few copies; run generate.py distorted with a larger --count")
-    sources, settings = alike_sources(folder, parts, META, SETTINGS)
-    return write_bundle(bundle, {**HEADER, "settings": settings}, sources)
+    return write_alike(bundle, HEADER, folder, parts, meta=META, settings=SETTINGS)
 
 
 def main(arguments: list[str] | None = None) -> int:

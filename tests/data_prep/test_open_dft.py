@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,13 @@ def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     arguments = [str(part) for part in command]
     return subprocess.run(arguments, capture_output=True, text=True, cwd=cwd or FOLDER, env=environment)
+
+
+def printed(script: str) -> Any:
+    """What a Python script prints as JSON in the GPAW environment."""
+    done = run(PYTHON, "-W", "ignore", "-c", script)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @needs_gpaw
@@ -121,9 +129,7 @@ def test_crystals_are_strained_rattled_and_sampled_as_said() -> None:
         "print(json.dumps([[a.info['tag'], a.numbers.tolist(), a.positions.tolist(), a.cell.tolist(),\n"
         "    a.info['settings'], 'moments' in a.info] for a in made]))\n"
     )
-    done = run(PYTHON, "-W", "ignore", "-c", script)
-    assert done.returncode == 0, done.stderr
-    made = {tag: rest for tag, *rest in json.loads(done.stdout)}
+    made = {tag: rest for tag, *rest in printed(script)}
     strains, shifts = [], []
     for tag, (numbers, positions, cell, _, _) in made.items():
         assert 1 <= len(numbers) <= 8
@@ -151,9 +157,7 @@ def test_distorted_crystals_begin_with_those_of_the_other_recipe() -> None:
         "    return {a.info['tag']: [a.positions.tolist(), a.cell.tolist(), a.info['settings']] for a in made}\n"
         "print(json.dumps([plain(crystals(10**6, 0)), plain(distorted(96, 0)), plain(distorted(40, 0))]))\n"
     )
-    done = run(PYTHON, "-W", "ignore", "-c", script)
-    assert done.returncode == 0, done.stderr
-    crystals, made, fewer = json.loads(done.stdout)
+    crystals, made, fewer = printed(script)
     assert [tag.rpartition("-")[2] for tag in made] == ["0"] * 32 + ["1"] * 32 + ["2"] * 32
     assert all(made[tag] == crystals[tag] for tag in list(made)[:64])
     assert {tag: made[tag] for tag in fewer} == fewer
@@ -169,9 +173,7 @@ def test_cathodes_are_layered_with_vacancies() -> None:
         "print(json.dumps([[a.get_chemical_symbols(), a.get_volume(), a.get_all_distances(mic=True).tolist(),\n"
         "    a.info['moments'].tolist()] for a in nmc(20, 0, True)]))\n"
     )
-    done = run(PYTHON, "-W", "ignore", "-c", script)
-    assert done.returncode == 0, done.stderr
-    made = json.loads(done.stdout)
+    made = printed(script)
     assert {symbols.count("Li") for symbols, *_ in made} == {1, 2, 3}
     for symbols, volume, distances, moments in made:
         metals, oxygens = ([i for i, s in enumerate(symbols) if s in kind] for kind in (("Ni", "Mn", "Co"), ("O",)))
@@ -191,9 +193,7 @@ def test_pairs_differ_by_one_lithium_and_share_no_metals_with_the_random_cells()
         "    return [[a.info['tag'], a.get_chemical_symbols(), a.positions.tolist(), a.cell.tolist()] for a in cells]\n"
         "print(json.dumps([of(pairs(12, 0)), of(pairs(5, 0)), of(nmc(40, 0, False)), of(nmc(9, 0, True))]))\n"
     )
-    done = run(PYTHON, "-W", "ignore", "-c", script)
-    assert done.returncode == 0, done.stderr
-    made, fewer, random, first = json.loads(done.stdout)
+    made, fewer, random, first = printed(script)
     assert made[:5] == fewer
     assert random[:9] == first
     taken = set()
@@ -221,9 +221,7 @@ def test_functionals_are_taken_for_test_structures_without_magnetic_elements() -
         "        for a in held_out(Path.cwd().parent, count)]\n"
         "print(json.dumps([of(10**6), of(20)]))\n"
     )
-    done = run(PYTHON, "-W", "ignore", "-c", script)
-    assert done.returncode == 0, done.stderr
-    everything, some = json.loads(done.stdout)
+    everything, some = printed(script)
     assert everything[:20] == some
     index = (ROOT / "data_prep" / "benchmark_set" / "bundle" / "index.jsonl").read_text(encoding="utf-8")
     parts = {record["key"]: record["part"] for record in map(json.loads, index.splitlines()[1:])}
