@@ -44,13 +44,14 @@ def run(args: argparse.Namespace) -> int:
     if args.name == "page":
         return _page(Path(args.results))
     study, started = find_study(args.name), datetime.now(UTC)
+    name = folder_name(study.name, args.label)  # first: a wrong label is told before anything is computed
     module = study.module()
     composed = _compose(study.name, module.Config, args.overrides)
     if args.show:
         print(_yaml(composed), end="")
         return 0
     config = to_object(composed)
-    work = Path(args.work or f"runs/study/{folder_name(study.name, args.label)}")
+    work = Path(args.work or f"runs/study/{name}")
     work.mkdir(parents=True, exist_ok=True)
     result = module.run(config, work)
     label = [] if args.label is None else ["--label", args.label]

@@ -99,7 +99,9 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     return {
         "data": {
             **first.facts["data"],
-            **{"split": config.split, "train": len(split.train), "left_out": dense},
+            "split": config.split,
+            "train": len(split.train),
+            "left_out": dense,
             "known_formulas": _known_formulas(store, split),
         },
         "orders": [config.low, config.high],

@@ -78,11 +78,11 @@ def folder_name(study: str, label: str | None) -> str:
     """Of the results of a study: ``STUDY``, or ``STUDY-LABEL`` with underscores for blanks.
 
     Raises:
-        InputError: for a label with other characters than letters, digits, blanks and underscores.
+        InputError: for a label with other characters than letters, digits and single blanks.
     """
     if label is None:
         return study
-    if not re.fullmatch(r"\w+( \w+)*", label, re.ASCII):
+    if not re.fullmatch("[A-Za-z0-9]+( [A-Za-z0-9]+)*", label):
         raise InputError(f"the label {label!r} names a folder and a heading: letters, digits and single blanks only")
     return f"{study}-{label.replace(' ', '_')}"
 

@@ -46,7 +46,7 @@ def crystals(count: int, seed: int) -> list[Atoms]:
     for entry in (*_prototypes(seed), *_oxides()):
         pool += [_copy(*entry, 0, seed), _copy(*entry, 1, seed)]
     atoms = [_atoms(*entry) for entry in pool if _spacious(entry[1])]
-    return sorted(atoms, key=lambda a: (cost(a), a.info["tag"]))[:count]
+    return _cheapest(atoms, count)
 
 
 def distorted(count: int, seed: int) -> list[Atoms]:
@@ -58,7 +58,7 @@ def distorted(count: int, seed: int) -> list[Atoms]:
     entries = {entry[0]: entry for entry in _prototypes(seed)}
     strained = [_copy(*entry, 1, seed) for entry in entries.values()]
     atoms = [_atoms(*entry) for entry in strained if _spacious(entry[1])]
-    cheapest = sorted((a for a in atoms if "moments" not in a.info), key=lambda a: (cost(a), a.info["tag"]))[:DISTORTED]
+    cheapest = _cheapest([a for a in atoms if "moments" not in a.info], DISTORTED)
     chosen = [entries[a.info["tag"].removesuffix("-1")] for a in cheapest]
     drawn = ((entry, copy) for copy in itertools.count() for entry in chosen)
     return [_atoms(*_copy(*entry, copy, seed)) for entry, copy in itertools.islice(drawn, count)]
@@ -90,6 +90,11 @@ def cost(atoms: Atoms) -> float:
     electrons = sum(min(int(z), 14) for z in atoms.numbers)
     spins = 2 if "moments" in atoms.info else 1
     return float(len(np.unique(mapping)) * electrons * atoms.get_volume() * spins)
+
+
+def _cheapest(atoms: list[Atoms], count: int) -> list[Atoms]:
+    """The ``count`` that cost least, in that order."""
+    return sorted(atoms, key=lambda a: (cost(a), a.info["tag"]))[:count]
 
 
 def _prototypes(seed: int) -> Iterator[tuple[str, Structure, str]]:

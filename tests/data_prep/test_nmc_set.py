@@ -113,6 +113,6 @@ def test_no_composition_of_metals_is_trained_and_tested(unpacked: tuple[Store, S
 def test_data_card_states_the_committed_files() -> None:
     header, records = read_index(unpack.BUNDLE)
     card = CARD.read_text(encoding="utf-8")
-    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 5e6
+    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 3e6
     assert header["sha256"] in card
     assert bundle_report(records, unpack.BUNDLE) in card

@@ -87,7 +87,9 @@ def test_from_trainings_to_the_page(folder: Path, tmp_path: Path, monkeypatch: p
     assert all(f"results/angular_dependence-once_more/{name}.png" in text for name in pictures)
     assert "## Angular dependence\n" in text
     assert "## Angular dependence: once more\n" in text
+    monkeypatch.setattr("charge3net.studies.angular_dependence.run", lambda config, work: pytest.fail("a wrong label"))
     assert main([*arguments, "--label", "a/b"]) == 2
+    assert main([*arguments, "--label", "once_more"]) == 2  # would be the folder of "once more"
 
 
 def _materials(kinds: str, zeta: list[float], low: list[list[float]], high: list[list[float]]) -> list[dict[str, Any]]:
