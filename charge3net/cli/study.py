@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from charge3net.studies.record import Record, folder_name, write_page, write_record
 
     if args.name == "page":
-        return _page(Path(args.results))
+        return _page(args)
     study, started = find_study(args.name), datetime.now(UTC)
     name = folder_name(study.name, args.label)  # first: a wrong label is told before anything is computed
     module = study.module()
@@ -61,13 +61,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _page(results: Path) -> int:
-    """Figures and page from the results that are there."""
+def _page(args: argparse.Namespace) -> int:
+    """Figures and page from the results that are there.
+
+    Raises:
+        InputError: for anything but ``--results``, which would change nothing.
+    """
     from charge3net.studies.record import draw, read_record, results_in, write_page
 
-    for path in results_in(results):
+    options = {"--label": args.label, "--work": args.work, "--show": args.show}
+    unused = [*args.overrides, *(option for option, value in options.items() if value)]
+    if unused:
+        raise InputError(
+            f"charge3net study page draws every result in --results again and computes nothing; it has no use for "
+            f"{', '.join(unused)}"
+        )
+    for path in results_in(args.results):
         draw(read_record(path), path.parent)
-    print(write_page(results))
+    print(write_page(args.results))
     return 0
 
 

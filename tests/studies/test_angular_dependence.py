@@ -90,6 +90,14 @@ def test_from_trainings_to_the_page(folder: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("charge3net.studies.angular_dependence.run", lambda config, work: pytest.fail("a wrong label"))
     assert main([*arguments, "--label", "a/b"]) == 2
     assert main([*arguments, "--label", "once_more"]) == 2  # would be the folder of "once more"
+    again, out = ["study", "page"], ["-o", str(tmp_path / "results")]
+    (results / "gain.png").unlink()
+    for useless in (["seeds=[0]"], ["--label", "once more"], ["--show"]):
+        assert main([*again, *useless, *out]) == 2
+    assert not (results / "gain.png").exists()
+    assert main([*again, *out]) == 0
+    assert (results / "gain.png").exists()
+    assert (tmp_path / "results.md").read_text() == text
 
 
 def _materials(kinds: str, zeta: list[float], low: list[list[float]], high: list[list[float]]) -> list[dict[str, Any]]:
