@@ -43,6 +43,7 @@ class Config:
             without the chance of new compositions.
         experiment: of conf/experiment, trained at both rotation orders.
         low, high: rotation orders L that are compared.
+        rates: L → learning rate.
         seeds: of weights and order of the data.
         min_volume: materials with less volume per atom, Å³, are left out of every part; null keeps all.
         distance: voxels farther than this (Å) from every atom do not count in ζ; null: all count.
@@ -56,6 +57,7 @@ class Config:
     experiment: str
     low: int
     high: int
+    rates: dict[int, float]
     seeds: list[int]
     min_volume: float | None = None
     distance: float | None = None
@@ -72,7 +74,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
-    from charge3net.studies.commands import sweep
+    from charge3net.studies.commands import sweep_orders
     from charge3net.studies.trained import finished_runs, run_record
 
     if not config.low < config.high or len(config.seeds) < 1:
@@ -82,12 +84,11 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     learned = _kinds_of_training(config)
     split, dense = _without_dense(store, whole, config.min_volume)
     split.save(work / "split.json")
-    varied = [f"experiment={config.experiment}", f"model.lmax=choice({config.low},{config.high})"]
-    varied.append(f"seed=choice({','.join(map(str, config.seeds))})")  # in the folders' names also if it is one
-    path = str(work / "split.json")
-    settings = [*varied, *config.overrides]
-    sweep(settings, str(work / "runs"), store=config.store, split=path, launcher=config.launcher)
-    trained = finished_runs(work / "runs", (config.low, config.high), config.seeds)
+    settings = [f"experiment={config.experiment}", *config.overrides]
+    orders, path = (config.low, config.high), str(work / "split.json")
+    members = (orders, config.rates, config.seeds)
+    sweep_orders(settings, str(work / "runs"), *members, store=config.store, split=path, launcher=config.launcher)
+    trained = finished_runs(work / "runs", orders, config.seeds)
     evaluations = _evaluated(store, split, "test", split.test, trained, work / "evaluations")
     materials = _materials(store, kinds, evaluations, config, work / "zeta")
     first = next(iter(evaluations.values()))

@@ -52,15 +52,15 @@ def _setting(result: dict[str, Any]) -> str:
     low, high = result["orders"]
     seconds = sum(run["seconds"] for run in runs) / 60.0
     seeds = len({run["seed"] for run in runs})
-    parameters = {run["order"]: run["parameters"] for run in runs}
+    parameters, rates = ({run["order"]: run[name] for run in runs} for name in ("parameters", "lr"))
     kinds = " of all kinds" if len(result["groups"]) > 1 else ""
     text = (
         f"ChargE3Net with L = {low} and L = {high} (mul {runs[0]['mul']}, {parameters[low]} and {parameters[high]} "
         f"parameters), {seeds} seeds each, trained on {data['train']} materials{kinds} for {runs[0]['steps']} "
-        f"steps of {runs[0]['batch'][0]} × {runs[0]['batch'][1]} probes ({seconds:.0f} minutes together, on a shared "
-        f"machine); errors on every voxel of {data['materials']} test materials, {data['known_formulas']} of them of a "
-        f"formula that is trained on. Split `{data['split']}` (hash "
-        f"{data['split_hash'][:12]} as trained on), store {data['store_hash'][:12]}."
+        f"steps of {runs[0]['batch'][0]} × {runs[0]['batch'][1]} probes at learning rates of {rates[low]:g} and "
+        f"{rates[high]:g} ({seconds:.0f} minutes together, on a shared machine); errors on every voxel of "
+        f"{data['materials']} test materials, {data['known_formulas']} of them of a formula that is trained on. Split "
+        f"`{data['split']}` (hash {data['split_hash'][:12]} as trained on), store {data['store_hash'][:12]}."
     )
     if data["left_out"]:
         names = ", ".join(f"`{key}`" for key in data["left_out"])

@@ -16,7 +16,7 @@ import numpy as np
 
 from charge3net.errors import InputError
 from charge3net.studies.charge_transfer_text import section
-from charge3net.studies.commands import sweep
+from charge3net.studies.commands import sweep_orders
 from charge3net.studies.kept import kept
 from charge3net.studies.trained import finished_runs, run_record
 
@@ -41,6 +41,7 @@ class Config:
             cathode cells, and whose formula is not that of a pair, are trained on as well.
         before, after: how the keys of the two halves of a pair end.
         lmax: rotation orders.
+        rates: L → learning rate.
         seeds: of the weights and of the order of the data.
         radius: atoms and voxels within this of the vacancy are near it, Å.
         overrides: further settings of every training, e.g. ``train.max_steps=3000``.
@@ -54,6 +55,7 @@ class Config:
     before: str
     after: str
     lmax: list[int]
+    rates: dict[int, float]
     seeds: list[int]
     radius: float
     overrides: list[str] = field(default_factory=list)
@@ -132,11 +134,9 @@ def gather(config: Config, folder: Path) -> Path:
 
 
 def _train(config: Config, training: Path, output: Path) -> None:
-
-    varied = [f"model.lmax={','.join(map(str, config.lmax))}", f"seed={','.join(map(str, config.seeds))}"]
-    settings = [f"experiment={_EXPERIMENT}", *varied, *config.overrides]
+    settings, members = [f"experiment={_EXPERIMENT}", *config.overrides], (config.lmax, config.rates, config.seeds)
     paths = {"store": str(training / "store"), "split": str(training / "split.json")}
-    sweep(settings, str(output), **paths, launcher=config.launcher)
+    sweep_orders(settings, str(output), *members, **paths, launcher=config.launcher)
 
 
 def _run_name(member: Run) -> str:

@@ -54,7 +54,10 @@ def _what(result: Mapping[str, Any]) -> str:
     minutes = [run["seconds"] / 60.0 for run in runs]
     near = [pair["near_atoms"] for pair in pairs]
     seeds = {name: len(model["runs"]) for name, model in result["models"].items() if name != ATOMS}
-    networks = ", ".join(f"{name} ({count} seed{'s' * (count > 1)})" for name, count in seeds.items())
+    rates = {run["name"].split()[0]: run["lr"] for run in runs}
+    networks = ", ".join(
+        f"{name} ({count} seed{'s' * (count > 1)}, learning rate {rates[name]:g})" for name, count in seeds.items()
+    )
     removed = sorted({pair["removed"] for pair in pairs})
     formulas = Counter(pair["formula"] for pair in pairs)
     named = ", ".join(formula if count == 1 else f"{count} of {formula}" for formula, count in formulas.items())

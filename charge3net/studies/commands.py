@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from charge3net.errors import InputError
 
@@ -36,6 +36,35 @@ def sweep(overrides: Sequence[str], output: str, *, store: str, split: str, laun
     """
     data = [f"data.store={store}", f"data.split={split}", f"output={output}", "resume=true"]
     charge3net_command(["train", "--multirun", *overrides, *data, *launcher])
+
+
+def sweep_orders(
+    settings: Sequence[str],
+    output: str,
+    orders: Sequence[int],
+    rates: Mapping[int, float],
+    seeds: Sequence[int],
+    *,
+    store: str,
+    split: str,
+    launcher: Sequence[str],
+) -> None:
+    """:func:`sweep` over seeds for one rotation order after the other, each with a learning rate of its own.
+
+    Args:
+        orders: L of those that are trained.
+        rates: L → ``optim.lr``.
+
+    Raises:
+        InputError: for an order without a rate.
+    """
+    without = [order for order in orders if order not in rates]
+    if without:
+        raise InputError(f"rates has no learning rate for L = {without[0]}; add one: 'rates={{{without[0]}:0.01}}'")
+    members = f"seed=choice({','.join(map(str, seeds))})"  # in the folders' names also if it is one
+    for order in orders:
+        varied = [f"model.lmax=choice({order})", members, f"optim.lr={rates[order]:g}"]
+        sweep([*settings, *varied], output, store=store, split=split, launcher=launcher)
 
 
 def evaluate(models: Sequence[str], output: str, *, store: str, split: str, part: str = "test") -> None:

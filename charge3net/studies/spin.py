@@ -14,7 +14,7 @@ from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store, StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.studies.commands import sweep
+from charge3net.studies.commands import sweep_orders
 from charge3net.studies.packed import pack_density, unpack_density
 from charge3net.studies.spin_cases import (
     GROUPS,
@@ -49,6 +49,7 @@ class Config:
         split: its split.
         alike: a split whose test part has sublattices that only the moments tell apart.
         lmax: rotation orders, lowest first, trained up to the sign of each structure's magnetisation.
+        rates: L → learning rate.
         seeds: of the first weights and the drawn probes.
         signed_seeds: seeds of the largest order, trained with the sign that the DFT loop ended with.
         overrides: more settings of every training.
@@ -59,6 +60,7 @@ class Config:
     split: str
     alike: str
     lmax: list[int] = field(default_factory=lambda: [0, 4])
+    rates: dict[int, float] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     signed_seeds: list[int] = field(default_factory=lambda: [0, 1])
     overrides: list[str] = field(default_factory=list)
@@ -89,9 +91,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 def _variant(config: Config, work: Path, loss: str, lmax: int, seeds: Sequence[int]) -> dict[str, Any]:
     """Train one rotation order with one loss, all seeds."""
     folder = work / loss / f"l{lmax}"
-    what = ["experiment=spin", f"loss={loss}", f"model.lmax={lmax}", *config.overrides]
-    members = f"seed={','.join(map(str, seeds))}"
-    sweep([*what, members], str(folder), store=config.store, split=config.split, launcher=config.launcher)
+    what, members = ["experiment=spin", f"loss={loss}", *config.overrides], ([lmax], config.rates, seeds)
+    sweep_orders(what, str(folder), *members, store=config.store, split=config.split, launcher=config.launcher)
     runs = list(finished_runs(folder, [lmax], seeds).values())
     summaries = [one.summary for one in runs]
     return {

@@ -35,7 +35,11 @@ def _what(result: dict[str, Any]) -> str:
     model, training = first["training"]["model"], first["training"]
     seconds = [s for variant in result["variants"] for s in variant["training_seconds"]]
     cases = [case for case in first["cases"][0] if case["group"] in GROUPS]
-    parameters = ", ".join(f"{v['parameters']} (L = {v['lmax']})" for v in result["variants"] if v["loss"] == UNSIGNED)
+    parameters = ", ".join(
+        f"{v['parameters']} and {v['training']['optim']['lr']:g} (L = {v['lmax']})"
+        for v in result["variants"]
+        if v["loss"] == UNSIGNED
+    )
     none = [case["key"] for case in cases if case["alignment"] == "none"]
     text = (
         f"ChargE3Net with two channels (mul = {model['mul']}, {model['num_interactions']} layers, reduced from the "
@@ -43,8 +47,8 @@ def _what(result: dict[str, Any]) -> str:
         f"spin-polarised crystals of two to four atoms (metals, alloys, Heusler compounds, rock salts; split "
         f"`{data['split_hash'][:12]}`) for {first['steps']} steps of {training['data']['batch_size']} structures × "
         f"{training['data']['probes']} probes, {min(seconds):.0f} to {max(seconds):.0f} s each on a shared CPU; seeds "
-        f"{', '.join(map(str, first['seeds']))}; parameters: {parameters}. Tested on {len(cases)} structures: "
-        "distorted copies of compositions that were trained on, and every copy of "
+        f"{', '.join(map(str, first['seeds']))}; parameters and learning rates: {parameters}. "
+        f"Tested on {len(cases)} structures: distorted copies of compositions that were trained on, and every copy of "
         f"{len(data['unseen_formulas'])} compositions that were not ({', '.join(data['unseen_formulas'])}). The last "
         "weights are used; nothing was chosen by an error."
     )

@@ -31,9 +31,10 @@ def finished_runs(folder: Path, orders: Sequence[int], seeds: Sequence[int]) -> 
 
 
 def run_record(member: Run) -> dict[str, Any]:
-    """What a result says of every run: how it was trained (structures × probes a step) and how far it came.
+    """What a result says of every run: how it was trained, and how far it came.
 
-    Times in s, the error on the validation probes in %; None for what a run that is not finished does not know.
+    ``batch``: structures × probes a step; ``lr``: the learning rate before its schedule. Times in s, the error on the
+    validation probes in %; None for what a run that is not finished does not know.
     """
     summary, data = member.summary, member.config["data"]
     best = summary.get("best", {})
@@ -41,6 +42,7 @@ def run_record(member: Run) -> dict[str, Any]:
         "seed": member.config["seed"],
         "steps": summary.get("step"),
         "batch": [data["batch_size"], data["probes"]],
+        "lr": member.config["optim"]["lr"],
         "best_step": best.get("step"),
         "parameters": summary.get("parameters"),
         "seconds": summary.get("seconds"),

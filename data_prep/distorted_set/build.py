@@ -2,7 +2,7 @@
 
     python data_prep/distorted_set/build.py DIR [-o data_prep/distorted_set/bundle]
 
-DIR is what ``python data_prep/open_dft/generate.py distorted -o DIR --count 192`` leaves: ``NAME-0`` an ideal crystal,
+DIR is what ``python data_prep/open_dft/generate.py distorted -o DIR --count 384`` leaves: ``NAME-0`` an ideal crystal,
 ``NAME-1``, ``NAME-2``, … the same strained and rattled. The first distorted copy of each is a test entry, VALIDATION of
 the others (the first in an order by hash) validate, the rest trains. The bundle's files: ../_bundle.py.
 """

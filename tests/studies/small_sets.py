@@ -47,7 +47,13 @@ def untrained_run(folder: Path, split: Path, seed: int, lmax: int = 0) -> Path:
     model = build_model("charge3net", hyperparameters)
     save_model(folder / "model", model, ModelCard.of(model, elements=[1, 3, 8, 25]))
     data = {"split": str(split), "batch_size": 2, "probes": 10}
-    config = {"seed": seed, "model": {"lmax": lmax}, "data": data, "loss": {"name": "normalised_l1"}}
+    config = {
+        "seed": seed,
+        "model": {"lmax": lmax},
+        "data": data,
+        "loss": {"name": "normalised_l1"},
+        "optim": {"lr": 1e-3},
+    }
     (folder / "config.json").write_text(json.dumps(config))
     summary = {"step": 7, "seconds": 60.0, "parameters": 5, "best": {"step": 7, "val/emae": 50.0}}
     (folder / "summary.json").write_text(json.dumps(summary))

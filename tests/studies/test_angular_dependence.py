@@ -18,6 +18,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from charge3net.runs import find_runs
 from charge3net.studies.angular_dependence import Config, run
 from charge3net.studies.angular_numbers import groups, noise
 from tests.evaluation_helpers import make_store
@@ -51,6 +52,7 @@ def test_from_trainings_to_the_page(folder: Path, tmp_path: Path, monkeypatch: p
         "fitted=[first]",
         "high=1",
         f"overrides=[{overrides}]",
+        "rates={0:0.003,1:0.007}",
         "-o",
         str(tmp_path / "results"),
         "--work",
@@ -62,6 +64,10 @@ def test_from_trainings_to_the_page(folder: Path, tmp_path: Path, monkeypatch: p
     pictures = {"gain", "gain_fitted", "methods", "profiles", "highest_zeta", "lowest_zeta"}
     assert {path.stem for path in results.glob("*.png")} == pictures
     assert [(run["order"], run["seed"]) for run in found["runs"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    rates = {run.path.name: run.config["optim"]["lr"] for run in find_runs(tmp_path / "work" / "runs")}
+    names = ("lmax=0,seed=0", "lmax=0,seed=1", "lmax=1,seed=0", "lmax=1,seed=1")
+    assert rates == dict(zip(names, (0.003, 0.003, 0.007, 0.007), strict=True))
+    assert [run["lr"] for run in found["runs"]] == list(rates.values())
     store = Store(folder / "store")
     for material in found["materials"]:
         density = store[material["key"]].density()
@@ -168,6 +174,8 @@ def test_a_test_material_needs_a_kind(folder: Path, tmp_path: Path) -> None:
         run(_config(folder, kinds=["first", "second"], fitted=["solids"]), tmp_path)
     with pytest.raises(InputError, match="low < high"):
         run(_config(folder, high=0), tmp_path)
+    with pytest.raises(InputError, match="no learning rate for L = 2"):
+        run(_config(folder, high=2, rates={0: 0.01}), tmp_path)
 
 
 def _config(folder: Path, **changed: Any) -> Config:
@@ -178,6 +186,7 @@ def _config(folder: Path, **changed: Any) -> Config:
         "experiment": "angular_dependence",
         "low": 0,
         "high": 4,
+        "rates": {0: 0.01, 4: 0.01},
         "seeds": [0],
     }
     return Config(**{**settings, **changed})

@@ -45,7 +45,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> charge_transfer.Config:
     others["tested"] = gaussian_density([25, 8, 3, 8], 9)  # the formula of the pairs
     with_store, with_split = write_set(folder / "others", others, Split(("x", "hydride", "tested", "y"), ("z",), ()))
     paths = (str(store), str(path), str(with_store), str(with_split))
-    return charge_transfer.Config(*paths, "-full", "-minus_li", [0, 1], [0, 1], 2.5)
+    return charge_transfer.Config(*paths, "-full", "-minus_li", [0, 1], {}, [0, 1], 2.5)
 
 
 @pytest.fixture(scope="module")

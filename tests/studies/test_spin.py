@@ -25,6 +25,7 @@ from charge3net.studies.spin_cases import average, case_of, chosen
 from charge3net.train.config import TrainConfig
 from tests.evaluation_helpers import CELL, gaussians
 
+RATES = {0: 0.01, 1: 0.02}
 WIDTHS = {24: 0.35, 26: 0.3}
 
 
@@ -103,26 +104,29 @@ def test_sites_that_symmetry_makes_equal_get_equal_moments() -> None:
     assert other == pytest.approx(one, rel=1e-6)
 
 
-def fake_sweep(overrides: list[str], output: str, *, store: str, split: str, launcher: list[str]) -> None:
+def fake_sweep(
+    settings: list[str], output: str, orders: list[int], rates: dict[int, float], seeds: list[int], **data: Any
+) -> None:
     """Run folders as training would leave them, with first weights."""
-    lmax = int(next(o for o in overrides if o.startswith("model.lmax=")).split("=")[1])
-    for seed in next(o for o in overrides if o.startswith("seed=")).split("=")[1].split(","):
-        torch.manual_seed(int(seed))
+    (lmax,) = orders
+    assert rates == RATES
+    for seed in seeds:
+        torch.manual_seed(seed)
         model = ChargE3Net(lmax=lmax, mul=8, num_interactions=1, hidden=8, channels=2)
         folder = Path(output) / f"seed={seed}"
         save_model(folder / "model", model, ModelCard.of(model, [24, 26], {}))
-        config = TrainConfig(seed=int(seed), model={"architecture": "charge3net", **model.hyperparameters()})
+        config = TrainConfig(seed=seed, model={"architecture": "charge3net", **model.hyperparameters()})
         (folder / "config.json").write_text(json.dumps(config.as_dict()))
         (folder / "summary.json").write_text(json.dumps({"step": 5, "seconds": 1.0, "parameters": 100}))
         (folder / "metrics.csv").write_text("step,val/emae\n5,1.0\n")
 
 
 def test_study(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spin, "sweep", fake_sweep)
+    monkeypatch.setattr(spin, "sweep_orders", fake_sweep)
     Split(("m0",), ("m1",), ("m2",)).save(tmp_path / "split.json")
     Split(("m0",), ("m1",), ("m3",)).save(tmp_path / "alike.json")
     config = spin.Config(
-        str(store.path), str(tmp_path / "split.json"), str(tmp_path / "alike.json"), [0, 1], [0, 1], [0]
+        str(store.path), str(tmp_path / "split.json"), str(tmp_path / "alike.json"), [0, 1], RATES, [0, 1], [0]
     )
     result = json.loads(json.dumps(spin.run(config, tmp_path / "work")))
     assert [(v["lmax"], v["loss"], v["seeds"]) for v in result["variants"]] == [
