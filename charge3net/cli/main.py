@@ -21,11 +21,13 @@ class Command:
         module: in ``charge3net.cli``; offers ``add_arguments(parser)`` and ``run(args) -> int``.
         help: one line for ``charge3net --help``.
         own_parser: the module reads its arguments itself: it gets them as ``args.arguments``.
+        mixed: key=value may stand behind options, too.
     """
 
     module: str
     help: str
     own_parser: bool = False
+    mixed: bool = False
 
 
 COMMANDS = {
@@ -37,7 +39,9 @@ COMMANDS = {
     "import": Command("import_", "convert released weights to a checkpoint of this package"),
     "plot": Command("plot", "learning curves, slices, isosurfaces"),
     "report": Command("report", "one self-contained HTML page about a set of runs"),
-    "study": Command("study", "the experiments: learning curves, rotation order, ζ, errors, fields, charges, spin"),
+    "study": Command(
+        "study", "the experiments: learning curves, rotation order, ζ, errors, fields, charges, spin", mixed=True
+    ),
     "doctor": Command("doctor", "versions, devices, optional packages: what works here"),
 }
 
@@ -62,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(parser)
-        return module.run(parser.parse_args(rest))
+        parse = parser.parse_intermixed_args if command.mixed else parser.parse_args
+        return module.run(parse(rest))
     except InputError as error:
         print(f"charge3net {name}: error: {error}", file=sys.stderr)
         return 2

@@ -219,5 +219,7 @@ def test_the_launcher_of_a_study_is_named_on_the_command_line(study: str, capsys
 
 
 def test_the_experiment_of_a_study_is_named_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["study", "angular_dependence", "store=a", "split=b", "experiment=small", "--show"]) == 0
-    assert "experiment: small\n" in capsys.readouterr().out
+    settings = ["store=a", "split=b", "experiment=small"]
+    for arguments in ([*settings, "--show"], ["--show", *settings], [settings[0], "--show", *settings[1:]]):
+        assert main(["study", "angular_dependence", *arguments]) == 0
+        assert "experiment: small\n" in capsys.readouterr().out
