@@ -135,8 +135,8 @@ def gather(config: Config, folder: Path) -> Path:
 
 def _train(config: Config, training: Path, output: Path) -> None:
     settings, members = [f"experiment={_EXPERIMENT}", *config.overrides], (config.lmax, config.rates, config.seeds)
-    paths = {"store": str(training / "store"), "split": str(training / "split.json")}
-    sweep_orders(settings, str(output), *members, **paths, launcher=config.launcher)
+    store, split = str(training / "store"), str(training / "split.json")
+    sweep_orders(settings, str(output), *members, store=store, split=split, launcher=config.launcher)
 
 
 def _run_name(member: Run) -> str:
