@@ -135,7 +135,7 @@ def write_page(results: str | Path) -> Path:
     """Write the page of all results, ``RESULTS.md`` beside the folder; returns its path.
 
     Raises:
-        InputError: if the folder holds no result.
+        InputError: if the folder holds no result, or one that an earlier version wrote and this one cannot describe.
     """
     results = Path(results)
     found = results_in(results)
@@ -143,7 +143,13 @@ def write_page(results: str | Path) -> Path:
         raise InputError(f"{results} holds no result of a study; run one: charge3net study --help")
     lines = ["# Results", "", f"Made by `charge3net study`, which says how to run them again; {len(found)} of them."]
     for path in found:
-        lines += ["", *_section(read_record(path), path.parent)]
+        record = read_record(path)
+        try:
+            lines += ["", *_section(record, path.parent)]
+        except KeyError as error:
+            raise InputError(
+                f"{path} lacks {error}: another version of this package wrote it; run it again: {record.command}"
+            ) from error
     page = results.with_suffix(".md")
     write_whole(page, "\n".join(lines) + "\n")
     return page

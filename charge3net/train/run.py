@@ -245,6 +245,8 @@ def describe(summary: dict[str, Any]) -> str:
     """A line about a finished run, for people."""
     best = summary["best"]
     quality = f"best ε_mae {best[MONITOR]:.3f} % at step {best['step']:.0f}" if best else "no validation"
+    if best and not best[MONITOR] < 100.0:
+        quality += "; a density of 0 has 100 %: take a smaller optim.lr, or more steps"
     state = "finished before" if summary.get("skipped") else f"finished in {summary['seconds']:.0f} s"
     return f"{summary['name']}: {state}, {summary['step']} steps, {summary['parameters']} parameters, {quality}"
 

@@ -37,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_from_trainings_to_the_page(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_trainings_to_the_page(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("skimage")
     monkeypatch.setattr("charge3net.studies.commands.charge3net_command", lambda asked: main(list(asked)))
@@ -103,6 +105,11 @@ def test_from_trainings_to_the_page(folder: Path, tmp_path: Path, monkeypatch: p
     assert not (results / "gain.png").exists()
     assert main([*again, *out]) == 0
     assert (results / "gain.png").exists()
+    assert (tmp_path / "results.md").read_text() == text
+    written = (results / "result.json").read_text()
+    (results / "result.json").write_text(written.replace('"lr": ', '"rate": '))
+    assert main([*again, *out]) == 2
+    assert "lacks 'lr'" in capsys.readouterr().err
     assert (tmp_path / "results.md").read_text() == text
 
 

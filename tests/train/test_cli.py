@@ -56,6 +56,14 @@ def test_run(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     assert "finished before" in capsys.readouterr().err
 
 
+def test_a_run_that_is_worse_than_nothing_says_so(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for rate, told in (("1e-6", False), ("1.0", True)):
+        assert main([*arguments, f"output=runs/{rate}", f"optim.lr={rate}"]) == 0
+        best = json.loads(Path(f"runs/{rate}/summary.json").read_text())["best"]["val/emae"]
+        assert (best >= 100.0) == told
+        assert ("take a smaller optim.lr" in capsys.readouterr().err) == told
+
+
 def test_sweep_goes_on_where_it_stopped(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
