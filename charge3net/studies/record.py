@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,11 +120,27 @@ def read_record(path: str | Path) -> Record:
         raise InputError(f"{path} is not the result of a study ({error}); run the study again") from error
 
 
+@contextmanager
+def _of_this_version(record: Record, path: Path) -> Iterator[None]:
+    """Names the result, and its command, in which a study does not find what it now writes."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(
+            f"{path} lacks {error}: another version of this package wrote it; run it again: {record.command}"
+        ) from error
+
+
 def draw(record: Record, folder: Path) -> None:
-    """Draw the figures of a record into its folder; figures that it no longer has are removed."""
+    """Draw the figures of a record into its folder; figures that it no longer has are removed.
+
+    Raises:
+        InputError: for a record that an earlier version wrote and this one cannot draw.
+    """
     from charge3net.plot import save_figure
 
-    figures = STUDIES[record.study].module().figures(record.result)
+    with _of_this_version(record, folder / RESULT):
+        figures = STUDIES[record.study].module().figures(record.result)
     for old in folder.glob("*.png"):
         if old.stem not in figures:
             old.unlink()
@@ -144,12 +161,8 @@ def write_page(results: str | Path) -> Path:
     lines = ["# Results", "", f"Made by `charge3net study`, which says how to run them again; {len(found)} of them."]
     for path in found:
         record = read_record(path)
-        try:
+        with _of_this_version(record, path):
             lines += ["", *_section(record, path.parent)]
-        except KeyError as error:
-            raise InputError(
-                f"{path} lacks {error}: another version of this package wrote it; run it again: {record.command}"
-            ) from error
     page = results.with_suffix(".md")
     write_whole(page, "\n".join(lines) + "\n")
     return page
