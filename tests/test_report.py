@@ -128,9 +128,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store, Split]:
         torch.manual_seed(0)
         model = build_model(architecture, hyperparameters)
         run = folder / "runs" / name
-        card = ModelCard.of(
-            model, [1, 3], {"split_hash": split.hash}, {"val/emae": 90.0}, {"step": 20, "batch": [2, 50]}
-        )
+        training = {"step": 20, "batch": [2, 50], "optim": {"lr": 0.0375}}
+        card = ModelCard.of(model, [1, 3], {"split_hash": split.hash}, {"val/emae": 90.0}, training)
         save_model(run / "model", model, card)
         (run / "metrics.csv").write_text("step,train/loss,val/emae\n5,1.0,\n10,,99\n20,,90\n")
         (run / "config.json").write_text(json.dumps({"name": name, "data": {"store": "s"}, "resume": False}))
@@ -184,6 +183,7 @@ def test_page_is_whole_and_stands_alone(runs: tuple[Path, Store, Split], capsys:
         "superposition of atoms",
         "Not settled",
         "charge3net evaluate --model",
+        "0.0375",
     ):
         assert expected in text
     assert "25.00" in text  # the superposition of atoms is 25 % off by construction

@@ -160,11 +160,22 @@ def _error_row(contender: Contender, subject: Subject) -> list[str]:
 
 
 def _training_section(subject: Subject) -> str:
-    head = ["model", "parameters", "size", "steps", "batch", "seeds", "time", "best validation ε_mae (%)", "at step"]
+    head = [
+        "model",
+        "parameters",
+        "size",
+        "steps",
+        "batch",
+        "lr",
+        "seeds",
+        "time",
+        "best validation ε_mae (%)",
+        "at step",
+    ]
     rows = []
     for contender in subject.contenders:
         run = contender.best_run
-        batch = run.card.training.get("batch")
+        batch, optim = run.card.training.get("batch"), run.card.training.get("optim", {})
         rows.append(
             [
                 contender.label,
@@ -172,6 +183,7 @@ def _training_section(subject: Subject) -> str:
                 "" if contender.size is None else str(contender.size),
                 str(contender.steps),
                 "" if batch is None else f"{batch[0]} × {batch[1]}",
+                f"{optim['lr']:g}" if "lr" in optim else "",
                 str(len(contender.runs)),
                 "" if contender.seconds is None else _duration(contender.seconds),
                 f"{run.card.metrics.get('val/emae', float('nan')):.2f}",
@@ -180,8 +192,9 @@ def _training_section(subject: Subject) -> str:
         )
     note = (
         "Size: total multiplicity of ChargE3Net's features, shared among its rotation orders; number of features of "
-        "SchNet and PaiNN. Batch: structures × probe points per step. Validation: fixed random voxels of structures "
-        "that are neither trained on nor tested. Time: mean over seeds, validations included."
+        "SchNet and PaiNN. Batch: structures × probe points per step. lr: learning rate before its schedule. "
+        "Validation: fixed random voxels of structures that are neither trained on nor tested. Time: mean over seeds, "
+        "validations included."
     )
     return _section("What was trained", _table(head, rows) + _figure(figures.curves(subject), note))
 
