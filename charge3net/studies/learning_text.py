@@ -61,11 +61,11 @@ def _listed(values: Sequence[int]) -> str:
 def _table(result: dict[str, Any]) -> list[str]:
     """Mean ± standard error at each size, and the exponent."""
     sizes = sorted({size for curve in result["curves"] for size in curve["sizes"]})
-    head = ["model", "parameters", *[f"n = {size}" for size in sizes], "exponent b", "b of the seeds"]
+    head = ["model", "parameters", "lr", *[f"n = {size}" for size in sizes], "exponent b", "b of the seeds"]
     rows = []
     for curve in result["curves"]:
-        parameters = next(run["parameters"] for run in result["runs"] if run["model"] == curve["model"])
-        cells = [curve["model"], f"{parameters:,}".replace(",", " ")]
+        first = next(run for run in result["runs"] if run["model"] == curve["model"])
+        cells = [curve["model"], f"{first['parameters']:,}".replace(",", " "), f"{first['lr']:g}"]
         at = dict(zip(curve["sizes"], zip(curve["mean"], combined_error(curve), strict=True), strict=True))
         cells += [f"{at[size][0]:.2f} ± {at[size][1]:.2f}" if size in at else "" for size in sizes]
         exponent = curve["exponent"]
@@ -75,7 +75,8 @@ def _table(result: dict[str, Any]) -> list[str]:
     atoms = [value for value in result["data"]["superposition_nmae_percent"] if value is not None]
     note = (
         "ε_mae in %, mean over test materials and seeds ± standard error (spread over materials and between seeds, "
-        "added in squares). b: of ε ∝ n^(−b), with the 95 % interval of a bootstrap over test materials."
+        "added in squares). b: of ε ∝ n^(−b), with the 95 % interval of a bootstrap over test materials. lr: learning "
+        "rate before its schedule."
     )
     if atoms:
         best = min((min(curve["mean"]), curve["model"]) for curve in result["curves"])

@@ -154,7 +154,7 @@ def test_the_sweep_is_composed_for_slurm(
 def _runs(exponents: dict[str, float], seeds: int = 2) -> list[dict[str, Any]]:
     """Trainings whose errors follow power laws exactly, but for a factor of each material and 1 % between seeds."""
     materials = np.array([0.8, 1.0, 1.3, 0.9])
-    common = {"steps": 8, "best_step": 8, "parameters": 10, "seconds": 60.0, "batch": [4, 400]}
+    common = {"steps": 8, "best_step": 8, "parameters": 10, "seconds": 60.0, "batch": [4, 400], "lr": 0.0125}
     return [
         {
             "model": name,
@@ -189,6 +189,7 @@ def test_text_says_what_the_numbers_say() -> None:
     assert "18 trainings: 3 models" in text
     assert "in 3 of 3 comparisons" in text
     assert "4 test materials of 2 formulas" in text
+    assert "| 10 | 0.0125 |" in text
     assert "| 0.400 (0.400 … 0.400) | 0.400, 0.400 |" in text
     # 10·40^−0.4·1.005 (mean of the factors is 1, of the seeds 1.005) = 2.298; 20 / 2.298 = 8.7
     assert "8.7 times the lowest error here (ChargE3Net L=1, 2.30 %)" in text
