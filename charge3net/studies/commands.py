@@ -38,6 +38,11 @@ def sweep(overrides: Sequence[str], output: str, *, store: str, split: str, laun
     charge3net_command(["train", "--multirun", *overrides, *data, *launcher])
 
 
+def choice(setting: str, values: Sequence[object]) -> str:
+    """A Hydra override that tries every value; the setting stands in the members' folders also if it has only one."""
+    return f"{setting}=choice({','.join(map(str, values))})"
+
+
 def sweep_orders(
     settings: Sequence[str],
     output: str,
@@ -52,6 +57,7 @@ def sweep_orders(
     """:func:`sweep` over seeds for one rotation order after the other, each with a learning rate of its own.
 
     Args:
+        settings: of all; they outweigh the rates.
         orders: L of those that are trained.
         rates: L → ``optim.lr``.
 
@@ -61,10 +67,9 @@ def sweep_orders(
     without = [order for order in orders if order not in rates]
     if without:
         raise InputError(f"rates has no learning rate for L = {without[0]}; add one: 'rates={{{without[0]}:0.01}}'")
-    members = f"seed=choice({','.join(map(str, seeds))})"  # in the folders' names also if it is one
     for order in orders:
-        varied = [f"model.lmax=choice({order})", members, f"optim.lr={rates[order]:g}"]
-        sweep([*settings, *varied], output, store=store, split=split, launcher=launcher)
+        varied = [choice("model.lmax", [order]), choice("seed", seeds), f"optim.lr={rates[order]}"]
+        sweep([*varied, *settings], output, store=store, split=split, launcher=launcher)
 
 
 def evaluate(models: Sequence[str], output: str, *, store: str, split: str, part: str = "test") -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charge3net.errors import InputError
+from charge3net.studies.commands import choice, sweep
 from charge3net.studies.learning_text import combined_error, section
 
 if TYPE_CHECKING:
@@ -100,8 +101,6 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
 def _train(config: Config, folder: Path) -> None:
     """The sweeps: networks, then baselines, each over sizes and seeds."""
-    from charge3net.studies.commands import sweep
-
     for experiments, seeds in ((config.networks, config.seeds), (config.baselines, config.baseline_seeds)):
         if experiments and seeds:
             settings = [*varied(experiments, config.sizes, seeds), *config.overrides]
@@ -109,12 +108,8 @@ def _train(config: Config, folder: Path) -> None:
 
 
 def varied(experiments: Sequence[str], sizes: Sequence[int], seeds: Sequence[int]) -> list[str]:
-    """What members differ in, as Hydra's overrides; ``choice`` names all three in their folders, also one of a kind."""
-    return [
-        f"experiment=choice({','.join(experiments)})",
-        f"data.train_size=choice({','.join(map(str, sizes))})",
-        f"seed=choice({','.join(map(str, seeds))})",
-    ]
+    """What members differ in, as Hydra's overrides; all three stand in their folders."""
+    return [choice("experiment", experiments), choice("data.train_size", sizes), choice("seed", seeds)]
 
 
 def _members(config: Config, folder: Path) -> list[Run]:

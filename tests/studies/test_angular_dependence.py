@@ -21,6 +21,7 @@ from charge3net.grid import Grid
 from charge3net.runs import find_runs
 from charge3net.studies.angular_dependence import Config, run
 from charge3net.studies.angular_numbers import groups, noise
+from charge3net.studies.commands import sweep_orders
 from tests.evaluation_helpers import make_store
 from tests.studies.helpers import TINY
 
@@ -183,6 +184,18 @@ def test_a_test_material_needs_a_kind(folder: Path, tmp_path: Path) -> None:
         run(_config(folder, high=0), tmp_path)
     with pytest.raises(InputError, match="no learning rate for L = 2"):
         run(_config(folder, high=2, rates={0: 0.01}), tmp_path)
+
+
+def test_settings_of_the_user_outweigh_the_rates(folder: Path, tmp_path: Path) -> None:
+    rates = {0: 0.0123456789, 1: 0.2}
+    data = {"store": str(folder / "store"), "split": str(folder / "split.json"), "launcher": []}
+    settings = ["experiment=angular_dependence", *TINY]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charge3net.studies.commands.charge3net_command", lambda asked: main(list(asked)))
+        sweep_orders(settings, str(tmp_path / "by_rate"), [0], rates, [0], **data)
+        sweep_orders([*settings, "optim.lr=0.003"], str(tmp_path / "by_user"), [1], rates, [0], **data)
+    found = {path: find_runs(tmp_path / path)[0].config["optim"]["lr"] for path in ("by_rate", "by_user")}
+    assert found == {"by_rate": 0.0123456789, "by_user": 0.003}
 
 
 def _config(folder: Path, **changed: Any) -> Config:
