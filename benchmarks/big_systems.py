@@ -25,14 +25,14 @@ import torch
 from benchmarks.cold_start import full_size_model, predict
 from benchmarks.record import ROOT, circumstances, write_result
 from benchmarks.structures import structures
-from charge3net.checkpoint import load_model
+from charge3net.checkpoints.save_load import load_model
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
-from charge3net.progress import Clock
-from charge3net.reader import DensityReader
-from charge3net.studies.scaling_systems import peak_megabytes, reset_peak_megabytes
-from charge3net.studies.scaling_systems import supercell as displaced_supercell
+from charge3net.predict.encoded import DensityReader
+from charge3net.predict.progress import Clock
+from charge3net.studies.scaling.measure import peak_megabytes, reset_peak_megabytes
+from charge3net.studies.scaling.measure import supercell as displaced_supercell
 
 SIZES = (10, 80, 640, 2160, 10_000, 21_970, 49_130)
 

@@ -33,11 +33,11 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.grid import Grid
 from charge3net.kernels import torch_only
-from charge3net.kernels.gpu import open_read, status
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.predict import EDGES_ON_GPU
-from charge3net.progress import Clock
-from charge3net.reader import DensityReader
+from charge3net.predict.backends.gpu import open_read, status
+from charge3net.predict.encoded import DensityReader
+from charge3net.predict.predictor import EDGES_ON_GPU
+from charge3net.predict.progress import Clock
 
 CASES = {f"L{lmax}": lmax for lmax in (4, 3, 2, 1, 0)}
 

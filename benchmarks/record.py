@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charge3net.io.files import write_whole
-from charge3net.machine import clone_state, installed_version, processor_name
+from charge3net.provenance import clone_state, installed_version, processor_name
 
 ROOT = Path(__file__).parent.parent
 

@@ -28,10 +28,10 @@ from typing import Any
 import torch
 
 from benchmarks.record import circumstances, write_result
-from charge3net.data.datamodule import DensityDataModule
 from charge3net.kernels import status
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.train.config import DataConfig, LoopConfig, OptimConfig, RuntimeConfig, TrainConfig
+from charge3net.train.datamodule import DensityDataModule
 from charge3net.train.losses import build_loss
 from charge3net.train.module import DensityTask
 from charge3net.train.run import train

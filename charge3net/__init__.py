@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from charge3net.version import __version__
 
 if TYPE_CHECKING:
-    from charge3net.checkpoint import load_model, save_model
-    from charge3net.compat import load_published
+    from charge3net.checkpoints.published import load_published
+    from charge3net.checkpoints.save_load import load_model, save_model
     from charge3net.data.store import Store, StoreWriter
     from charge3net.density import Density
     from charge3net.errors import InputError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from charge3net.models.charge3net import ChargE3Net
     from charge3net.models.painn import PaiNNDensity
     from charge3net.models.schnet import SchNetDensity
-    from charge3net.predict import Predictor
+    from charge3net.predict.predictor import Predictor
 
 _HOME = {
     "ChargE3Net": "charge3net.models.charge3net",
@@ -31,15 +31,15 @@ _HOME = {
     "Grid": "charge3net.grid",
     "InputError": "charge3net.errors",
     "PaiNNDensity": "charge3net.models.painn",
-    "Predictor": "charge3net.predict",
+    "Predictor": "charge3net.predict.predictor",
     "SchNetDensity": "charge3net.models.schnet",
     "Store": "charge3net.data.store",
     "StoreWriter": "charge3net.data.store",
-    "load_model": "charge3net.checkpoint",
-    "load_published": "charge3net.compat",
+    "load_model": "charge3net.checkpoints.save_load",
+    "load_published": "charge3net.checkpoints.published",
     "read_density": "charge3net.io",
     "read_structure": "charge3net.io",
-    "save_model": "charge3net.checkpoint",
+    "save_model": "charge3net.checkpoints.save_load",
     "write_density": "charge3net.io",
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from data_prep._tar_sets import TarSet
+from data_prep.published.tar_sets import TarSet
 
 SET = TarSet(
     name="ethylene_carbonate",

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-import charge3net.slabs
+import charge3net.predict.grid_chunks
 from charge3net import InputError, Predictor
-from charge3net.distributed import Processes, started_processes
 from charge3net.geometry import Geometry
 from charge3net.models.base import DensityModel
-from charge3net.scratch import Scratch
+from charge3net.predict.distributed import Processes, started_processes
+from charge3net.predict.memmap import Scratch
 from tests import crystals
 from tests.gaussians import GaussianAtoms
 from tests.test_predict import SMALL, small_model, triclinic
@@ -50,7 +50,7 @@ def exchange(processes: Processes) -> None:
 
 def densities(processes: Processes, folder: Path) -> None:
     """Grids read together: all models, with and without symmetry, two channels, in a scratch layout."""
-    charge3net.slabs.SLAB = 37
+    charge3net.predict.grid_chunks.SLAB = 37
     found = {}
     for architecture in SMALL:
         predictor = Predictor(model_of(architecture))

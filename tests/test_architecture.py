@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "geometry": {"errors"},
     "grid": {"errors", "units", "io"},  # Grid.like reads a file's header
-    "nn": {"errors"},
+    "nn": {"errors", "kernels"},
 }
 
 
@@ -73,9 +73,8 @@ def test_low_parts_import_only_what_is_below_them(part):
         ("graph", {"models", "nn", "data", "train", "predict", "io", "cli"}),
         ("models", {"data", "train", "predict", "io", "cli", "density", "grid"}),
         ("data", {"models", "nn", "train", "predict", "cli"}),
-        ("train", {"predict", "cli", "plot", "report", "evaluate"}),
-        ("predict", {"train", "data", "cli", "plot", "report", "evaluate"}),
-        ("metrics", {"models", "nn", "train", "predict", "cli", "io"}),
+        ("train", {"predict", "cli", "plot", "report", "evaluation"}),
+        ("predict", {"train", "data", "cli", "plot", "report", "evaluation"}),
     ],
 )
 def test_no_part_reaches_up(part, never):
@@ -96,7 +95,9 @@ def test_nothing_imports_benchmarks_or_data_prep():
         assert not top_level_imports(file) & {"benchmarks", "data_prep", "tests"}, file
 
 
-@pytest.mark.parametrize("module", ["charge3net", "charge3net.predict", "charge3net.cli.main", "charge3net.io"])
+@pytest.mark.parametrize(
+    "module", ["charge3net", "charge3net.predict.predictor", "charge3net.cli.main", "charge3net.io"]
+)
 def test_predicting_does_not_load_what_it_does_not_need(module):
     code = (
         f"import sys, {module}; "

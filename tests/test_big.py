@@ -10,17 +10,17 @@ import pytest
 import torch
 from ase import Atoms
 
-import charge3net.graph.pieces
-import charge3net.reader
-import charge3net.slabs
+import charge3net.graph.chunks
+import charge3net.predict.encoded
+import charge3net.predict.grid_chunks
 from charge3net import Grid, InputError, Predictor, read_density
 from charge3net.cli.main import main
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
-from charge3net.graph.pieces import atom_pieces, receiver_pieces
+from charge3net.graph.chunks import atom_pieces, receiver_pieces
 from charge3net.io import write_density
 from charge3net.models.registry import build_model
-from charge3net.scratch import Scratch
+from charge3net.predict.memmap import Scratch
 from tests import crystals
 from tests.gaussians import GaussianAtoms, superposition
 from tests.test_predict import SMALL, triclinic
@@ -54,7 +54,7 @@ def test_atoms_encoded_in_pieces(architecture, dtype, monkeypatch):
     model = build_model(architecture, SMALL[architecture]).to(dtype)
     atoms = build_atom_graph(Geometry.of(shaken()), model.cutoff)
     whole = model.encode_atoms(atoms)
-    monkeypatch.setattr(charge3net.graph.pieces, "EDGES_AT_ONCE", 100)
+    monkeypatch.setattr(charge3net.graph.chunks, "EDGES_AT_ONCE", 100)
     with torch.no_grad():
         assert len(atom_pieces(atoms)) > 5
         pieces = model.encode_atoms(atoms)
@@ -78,7 +78,7 @@ def test_reading_needs_only_the_atoms_that_are_heard(architecture, monkeypatch):
     monkeypatch.setattr(
         model, "read_density", lambda state, probes: seen.append(len(state.layers[0])) or read(state, probes)
     )
-    monkeypatch.setattr(charge3net.reader, "MANY_ATOMS", 10)
+    monkeypatch.setattr(charge3net.predict.encoded, "MANY_ATOMS", 10)
     np.testing.assert_allclose(predictor.at(atoms, points), every, rtol=0, atol=1e-13 * np.abs(every).max())
     assert max(seen) <= 40 < len(atoms)
 
@@ -86,8 +86,8 @@ def test_reading_needs_only_the_atoms_that_are_heard(architecture, monkeypatch):
 @pytest.mark.parametrize("first_axis_fastest", [True, False])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_grid_in_a_scratch_file(tmp_path, monkeypatch, first_axis_fastest, channels):
-    monkeypatch.setattr(charge3net.slabs, "SLAB", 50)
-    monkeypatch.setattr(charge3net.reader, "SLAB", 50)
+    monkeypatch.setattr(charge3net.predict.grid_chunks, "SLAB", 50)
+    monkeypatch.setattr(charge3net.predict.encoded, "SLAB", 50)
     predictor = Predictor(GaussianAtoms(channels, dtype=torch.float64))
     scratch = Scratch(tmp_path, first_axis_fastest, large=1)
     density = predictor.predict(triclinic(), shape=(6, 7, 8), allocate=scratch)
@@ -135,11 +135,11 @@ def test_no_space_is_one_sentence(tmp_path, monkeypatch):
 def test_layouts_that_are_none():
     values = np.zeros((1, 4, 4, 4))[:, ::2]
     with pytest.raises(ValueError, match="contiguous"):
-        charge3net.slabs.in_memory_order(values)
+        charge3net.predict.grid_chunks.in_memory_order(values)
 
 
 def test_the_command_writes_a_large_grid_from_a_scratch_file(tmp_path, monkeypatch, capsys):
-    from charge3net.checkpoint import ModelCard, save_model
+    from charge3net.checkpoints.save_load import ModelCard, save_model
 
     torch.manual_seed(0)
     model = build_model("charge3net", SMALL["charge3net"])
@@ -165,6 +165,6 @@ def test_the_command_writes_a_large_grid_from_a_scratch_file(tmp_path, monkeypat
 
 def test_first_axis_fastest_lists_every_voxel_in_a_chgcars_order():
     grid = Grid(np.eye(3), (3, 4, 5))
-    index = charge3net.slabs.first_axis_fastest(grid.shape)(0, 60)
+    index = charge3net.predict.grid_chunks.first_axis_fastest(grid.shape)(0, 60)
     assert index[:4].tolist() == [0, 20, 40, 5]
     np.testing.assert_array_equal(index, np.arange(60).reshape(3, 4, 5).ravel(order="F"))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from charge3net import checkpoint
-from charge3net.checkpoint import CARD, FORMAT_VERSION, WEIGHTS, ModelCard, load_card, load_model, save_model
+from charge3net.checkpoints import save_load as checkpoint
+from charge3net.checkpoints.save_load import CARD, FORMAT_VERSION, WEIGHTS, ModelCard, load_card, load_model, save_model
 from charge3net.errors import InputError
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.registry import build_model

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from charge3net import Predictor
-from charge3net.derivatives import Derivatives, density_derivatives
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
+from charge3net.predict.derivatives import Derivatives, density_derivatives
 from charge3net.testing import density_at
 from tests.gaussians import ALPHA, GaussianAtoms
 

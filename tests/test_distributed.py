@@ -14,9 +14,9 @@ import torch
 from ase.io import write
 
 from charge3net import Predictor, read_density
-from charge3net.checkpoint import ModelCard, save_model
+from charge3net.checkpoints.save_load import ModelCard, save_model
 from charge3net.cli.main import main
-from charge3net.distributed import ALONE, started_processes
+from charge3net.predict.distributed import ALONE, started_processes
 from tests import crystals
 from tests.distributed_worker import model_of
 from tests.gaussians import GaussianAtoms, superposition

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net.checkpoint import ModelCard, save_model
+from charge3net.analysis.metrics import ErrorSums
+from charge3net.checkpoints.save_load import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.evaluate import Evaluation, evaluate, material_errors
-from charge3net.evaluation_files import EvaluationLog, read_evaluation, write_evaluation
-from charge3net.evaluation_run import TestSet, caveats_of, comparison_rows, unique_names
+from charge3net.evaluation.files import EvaluationLog, read_evaluation, write_evaluation
+from charge3net.evaluation.materials import Evaluation, evaluate, material_errors
+from charge3net.evaluation.run import TestSet, caveats_of, comparison_rows, unique_names
 from charge3net.grid import Grid
-from charge3net.metrics import ErrorSums
 from charge3net.models.registry import build_model
 from tests.evaluation_helpers import Scaled, make_store
 
@@ -166,7 +166,7 @@ def test_comparison_is_paired_over_materials(data: tuple[Store, Split]) -> None:
 
 
 def test_caveats(data: tuple[Store, Split], checkpoint: Path) -> None:
-    from charge3net.checkpoint import load_card
+    from charge3net.checkpoints.save_load import load_card
 
     store, split = data
     card = load_card(checkpoint)
@@ -213,7 +213,7 @@ def test_command_line(
     assert evaluation.facts["data"]["store_hash"] == store.hash()
     assert evaluation.facts["model"]["parameters"] > 0
     # The numbers are those of a prediction made and compared by hand.
-    from charge3net.predict import Predictor
+    from charge3net.predict.predictor import Predictor
 
     entry = store[split.test[0]]
     predicted = Predictor.from_checkpoint(checkpoint, device="cpu").predict(entry.geometry, shape=entry.grid.shape)
@@ -255,7 +255,7 @@ def test_chunks_of_voxels_give_the_whole(data: tuple[Store, Split], monkeypatch:
     entry = data[0]["m1"]
     predicted = Density(entry.geometry, entry.grid, entry.values * np.linspace(0.9, 1.2, 16, dtype=np.float32))
     whole = material_errors(entry, predicted, 0.0)
-    monkeypatch.setattr("charge3net.evaluate.CHUNK", 101)
+    monkeypatch.setattr("charge3net.evaluation.materials.CHUNK", 101)
     pieces = material_errors(entry, predicted, 0.0)
     assert pieces.parity == whole.parity
     for z, sums in whole.elements.items():

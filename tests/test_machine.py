@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charge3net.machine import clone_state, commit, installed_version, installed_versions
+from charge3net.provenance import clone_state, commit, installed_version, installed_versions
 from charge3net.version import __version__
 
 ROOT = Path(__file__).parent.parent

@@ -11,11 +11,11 @@ import pytest
 import torch
 from scipy import stats
 
+from charge3net.analysis.metrics import Average, DensityErrors, ErrorSums, structure_sums, sums_by_element
 from charge3net.analysis.nearest import nearest_atoms
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.metrics import Average, DensityErrors, ErrorSums, structure_sums, sums_by_element
 
 
 def test_sums_by_hand() -> None:

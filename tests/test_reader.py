@@ -9,11 +9,11 @@ import torch
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.predict import Predictor
-from charge3net.reader import MANY_ATOMS, sorted_in_space
+from charge3net.predict.encoded import MANY_ATOMS, sorted_in_space
+from charge3net.predict.predictor import Predictor
 
 
-@pytest.mark.filterwarnings("ignore::charge3net.predict.PredictionWarning")
+@pytest.mark.filterwarnings("ignore::charge3net.predict.predictor.PredictionWarning")
 def test_a_large_structure_is_read_alike_with_kernels_and_without():
     rng = np.random.default_rng(0)
     n = MANY_ATOMS + 20

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net.checkpoint import ModelCard, save_model
+from charge3net.analysis.metrics import ErrorSums
+from charge3net.checkpoints.save_load import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
-from charge3net.evaluate import Evaluation, MaterialErrors
-from charge3net.evaluation_run import TestSet
-from charge3net.metrics import ErrorSums
+from charge3net.evaluation.materials import Evaluation, MaterialErrors
+from charge3net.evaluation.run import TestSet
 from charge3net.models.registry import build_model
 from charge3net.report.findings import findings
 from charge3net.report.gather import Contender, Subject, gather
-from charge3net.runs import Run
+from charge3net.train.runs import Run
 from tests.evaluation_helpers import make_store
 
 pytest.importorskip("matplotlib")

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.symmetry import GridSymmetry, NoSymmetryError, _orbits, find_grid_symmetry
+from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, _orbits, find_grid_symmetry
 from tests import crystals
 
 

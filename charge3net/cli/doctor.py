@@ -14,7 +14,7 @@ import sys
 from importlib.util import find_spec
 
 from charge3net.errors import InputError
-from charge3net.machine import installed_version
+from charge3net.provenance import installed_version
 from charge3net.version import __version__
 
 NEEDED = ("torch", "e3nn", "numpy", "pymatgen-core", "ase", "spglib", "safetensors", "jaxtyping")
@@ -99,7 +99,7 @@ def _devices() -> dict[str, str]:
 
 
 def _gpu_kernels() -> str:
-    from charge3net.kernels.gpu import status
+    from charge3net.predict.backends.gpu import status
 
     found = status()
     if found["reason"]:

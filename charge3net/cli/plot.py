@@ -77,15 +77,15 @@ def _isosurface(args: argparse.Namespace) -> Figure:
 
 def _curves(args: argparse.Namespace) -> Figure:
     from charge3net.plot import Curve, learning_curves
-    from charge3net.runs import find_runs, read_runs
+    from charge3net.train.runs import find_runs, read_runs
 
     runs = read_runs([run.path for folder in args.runs for run in find_runs(folder)])
     return learning_curves([Curve(run.name, *run.validation_curve()) for run in runs])
 
 
 def _errors(args: argparse.Namespace) -> Figure:
-    from charge3net.evaluation_files import read_evaluation
-    from charge3net.evaluation_run import comparison_figure
+    from charge3net.evaluation.files import read_evaluation
+    from charge3net.evaluation.run import comparison_figure
 
     evaluations = [read_evaluation(folder) for folder in args.evaluations]
     if len({evaluation.facts["name"] for evaluation in evaluations}) < len(evaluations):

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from charge3net.cli.predict_target import Reference, predict_target
 from charge3net.cli.timing import age_of_process, nothing_is_garbage, print_profile
-from charge3net.distributed import ALONE, Processes, started_processes
 from charge3net.errors import InputError
-from charge3net.progress import Clock
+from charge3net.predict.distributed import ALONE, Processes, started_processes
+from charge3net.predict.progress import Clock
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
-    from charge3net.predict import Predictor
+    from charge3net.predict.predictor import Predictor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +102,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     with clock("imports"), nothing_is_garbage():
         import torch
 
-        from charge3net.predict import Predictor
+        from charge3net.predict.predictor import Predictor
     if args.threads is not None:
         if args.threads < 1:
             raise InputError(f"--threads takes a positive number, found {args.threads}")

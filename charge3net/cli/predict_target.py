@@ -14,10 +14,10 @@ from charge3net.errors import InputError
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
     from charge3net.density import Density
-    from charge3net.distributed import Processes
     from charge3net.grid import Grid
-    from charge3net.predict import Predictor
-    from charge3net.progress import Clock
+    from charge3net.predict.distributed import Processes
+    from charge3net.predict.predictor import Predictor
+    from charge3net.predict.progress import Clock
 
 
 class Reference(NamedTuple):
@@ -47,8 +47,8 @@ def predict_target(
     """
     from charge3net.io import write_density
     from charge3net.io.formats import density_format
-    from charge3net.predict import PredictionWarning
-    from charge3net.scratch import Scratch
+    from charge3net.predict.memmap import Scratch
+    from charge3net.predict.predictor import PredictionWarning
 
     if target.structure is None:
         raise InputError(target.failure)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Gather, write, say where."""
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
-    from charge3net.evaluation_run import TestSet
+    from charge3net.evaluation.run import TestSet
     from charge3net.report import write_report
 
     if Path(args.output).suffix.lower() not in (".html", ".htm"):

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _known() -> list[str]:
     """All settings, for hints."""
     from charge3net.train.config import TrainConfig
-    from charge3net.train.folder import flat
+    from charge3net.train.run_folder import flat
 
     return list(flat(TrainConfig().as_dict()))
 

@@ -23,7 +23,7 @@ from charge3net.errors import InputError
 INDEX = "index.jsonl"
 REJECTED = "rejected.jsonl"
 HEADER = {"format": "charge3net-store", "version": 1}
-#: Of a store that keeps voxels in the order of :mod:`charge3net.data.order`.
+#: Of a store that keeps voxels in the order of :mod:`charge3net.data.shuffle`.
 SHUFFLED_HEADER = {"format": "charge3net-store", "version": 2, "order": "shuffled"}
 FLOAT = np.dtype("<f4")
 

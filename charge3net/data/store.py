@@ -20,8 +20,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from charge3net.data.index import FLOAT, INDEX, checksum, content_line, find_lines, is_shuffled, read_rejected
-from charge3net.data.order import shuffled_voxels, unshuffle
 from charge3net.data.shard import Shard
+from charge3net.data.shuffle import shuffled_voxels, unshuffle
 from charge3net.data.writer import StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError
@@ -40,7 +40,7 @@ class StoreEntry:
         geometry: the atoms and the cell.
         grid: where the values live.
         stored: [channels, voxels] in e/Å³, float32, read-only view of the file; channel 1, if there, is the
-            magnetisation (up − down). In C order, or shuffled (:mod:`charge3net.data.order`).
+            magnetisation (up − down). In C order, or shuffled (:mod:`charge3net.data.shuffle`).
         stored_baseline: [1, voxels] superposition of atomic densities on the same grid in e/Å³, or None.
         shuffled: which of the two.
         formula: reduced formula.

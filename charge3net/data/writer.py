@@ -28,7 +28,7 @@ from charge3net.data.index import (
     shard_name,
     sync,
 )
-from charge3net.data.order import shuffle
+from charge3net.data.shuffle import shuffle
 from charge3net.density import Density
 from charge3net.errors import InputError
 

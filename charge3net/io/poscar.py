@@ -13,7 +13,7 @@ from numpy import ndarray
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.io.files import Source
-from charge3net.io.numbers import parse_integers, parse_number
+from charge3net.io.numbers.fortran import parse_integers, parse_number
 
 # Li, Li_sv, Li_sv/0f3a…, Li/hash, H.5, H1.25: an element, then what tells potentials apart.
 _LABEL = re.compile(r"([A-Z][a-z]?)(?:[_/.\d].*)?")

@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from charge3net.geometry import MAX_ATOMIC_NUMBER
-from charge3net.graph.pieces import atom_pieces, concatenate
+from charge3net.graph.chunks import atom_pieces, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.models.checks import check_hyperparameters
 from charge3net.nn.mlp import two_layers
-from charge3net.nn.radial import cosine_cutoff, length_and_direction, sine_waves
+from charge3net.nn.radial_deepdft import cosine_cutoff, length_and_direction, sine_waves
 from charge3net.nn.segment import segment_sum
 
 

@@ -48,7 +48,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
             "charge3net.models.painn", "PaiNNDensity", "equivariant network (DeepDFT) with scalars and vectors"
         ),
         "charge3net-published-spin": Architecture(
-            "charge3net.compat.charge3net",
+            "charge3net.checkpoints.published.charge3net",
             "PseudoscalarSpinChargE3Net",
             "charge3net with the published spin head, for imported weights only",
         ),

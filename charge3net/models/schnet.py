@@ -14,12 +14,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from charge3net.geometry import MAX_ATOMIC_NUMBER
-from charge3net.graph.pieces import atom_pieces, concatenate
+from charge3net.graph.chunks import atom_pieces, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.models.checks import check_hyperparameters
 from charge3net.nn.mlp import ShiftedSoftplus, two_layers
-from charge3net.nn.radial import gaussians, sigmoid_cutoff
+from charge3net.nn.radial_deepdft import gaussians, sigmoid_cutoff
 from charge3net.nn.segment import segment_sum
 
 

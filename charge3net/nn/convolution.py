@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from charge3net.nn.e3nn import o3
-from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
 from charge3net.nn.irreps import EVEN_SCALAR, Blocks, IrrepsLinear, coupling, split
 from charge3net.nn.messages import compiled_messages
+from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
 from charge3net.nn.segment import segment_sum
 
 #: Scale of the angle that mixes a receiver's own features with what it hears.

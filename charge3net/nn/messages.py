@@ -1,6 +1,6 @@
 """The seam between a layer and a compiled kernel that sums its messages.
 
-``charge3net.kernels.messages`` registers itself here when it is imported (the models do that); this package imports
+``charge3net.nn.messages_compiled`` registers itself here when it is imported (the models do that); this package imports
 nothing of it. Without it, or where it does not fit, :meth:`Convolution.messages` runs on torch.
 """
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from charge3net.analysis.metrics import Average
 from charge3net.analysis.parity import EDGES, parity_image
 from charge3net.analysis.statistics import spearman
-from charge3net.metrics import Average
 from charge3net.plot.style import GREY, colour, plain_log_ticks, styled
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.analysis.angular import angular_variation
+from charge3net.analysis.metrics import Average
+from charge3net.checkpoints.fingerprint import fingerprint
 from charge3net.data.store import Store
 from charge3net.errors import InputError
-from charge3net.evaluate import Evaluation
-from charge3net.evaluation_files import SUMMARY, read_evaluation
-from charge3net.evaluation_run import TestSet, label
-from charge3net.identity import fingerprint
-from charge3net.metrics import Average
-from charge3net.runs import Run, find_runs
+from charge3net.evaluation.files import SUMMARY, read_evaluation
+from charge3net.evaluation.materials import Evaluation
+from charge3net.evaluation.run import TestSet, label
+from charge3net.train.runs import Run, find_runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ def _evaluations(folder: Path) -> dict[str, Evaluation]:
 
 
 def _weights(run: Run) -> str:
-    from charge3net.checkpoint import load_model
+    from charge3net.checkpoints.save_load import load_model
 
     return fingerprint(load_model(run.path)[0])
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from charge3net.density import Density
-from charge3net.evaluation_run import TestSet
+from charge3net.evaluation.run import TestSet
 from charge3net.io.files import write_whole
-from charge3net.machine import commit, machine
+from charge3net.provenance import commit, machine
 from charge3net.report import figures
 from charge3net.report.circumstances import evaluation_command, training_commands
 from charge3net.report.findings import Findings, compare, findings, signed
@@ -79,7 +79,7 @@ def write_report(
 
 def _example(subject: Subject) -> tuple[Density, Density]:
     """The typical structure: true, and predicted by the best model."""
-    from charge3net.predict import Predictor
+    from charge3net.predict.predictor import Predictor
 
     entry = subject.test.store[subject.typical()]
     predictor = Predictor.from_checkpoint(subject.best.best_run.path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from charge3net.errors import InputError
 from charge3net.io.files import write_whole
-from charge3net.machine import commit, installed_versions, machine
+from charge3net.provenance import commit, installed_versions, machine
 from charge3net.studies import STUDIES, Study
 
 RESULT = "result.json"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from charge3net.metrics import Average
+from charge3net.analysis.metrics import Average
 
 
 def significant(value: float, digits: int = 5) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from charge3net.errors import InputError
-from charge3net.runs import Run, find_runs
+from charge3net.train.runs import Run, find_runs
 
 
 def finished_runs(folder: Path, orders: Sequence[int], seeds: Sequence[int]) -> dict[tuple[int, int], Run]:

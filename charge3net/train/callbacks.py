@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from charge3net.checkpoint import ModelCard, save_model
+from charge3net.checkpoints.save_load import ModelCard, save_model
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.train.module import MONITOR, DensityTask

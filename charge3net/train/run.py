@@ -14,17 +14,17 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers.logger import Logger
 
-from charge3net.checkpoint import ModelCard
-from charge3net.data.datamodule import DensityDataModule
+from charge3net.checkpoints.save_load import ModelCard
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
 from charge3net.train.callbacks import FiniteLoss, Progress, RunCheckpoints, StopOnSignal
 from charge3net.train.config import MISSING, RuntimeConfig, TrainConfig
-from charge3net.train.folder import METRICS, RunFolder
+from charge3net.train.datamodule import DensityDataModule
 from charge3net.train.logger import MetricsCsv
 from charge3net.train.losses import build_loss
 from charge3net.train.module import MONITOR, DensityTask
+from charge3net.train.run_folder import METRICS, RunFolder
 from charge3net.train.schedule import build_schedule
 
 #: Warnings about Lightning's and torch's own insides, and advice on workers that is for images (docs/training.md).

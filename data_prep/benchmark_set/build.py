@@ -26,8 +26,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.geometry import Geometry
-from data_prep._bundle import BINARY, VALUES, Source, change_bundle, file_hash, read_index, write_bundle
 from data_prep.benchmark_set.divide import divide_crystals, divide_liquids, divide_molecules
+from data_prep.bundles.bundle import BINARY, VALUES, Source, change_bundle, file_hash, read_index, write_bundle
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 DEMO = Path(__file__).resolve().parents[1] / "demo_set" / "bundle"

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.analysis.spread import functional_spread, pair_errors
 from charge3net.io.files import write_whole
-from data_prep._bundle import BINARY, read_index
-from data_prep._codec import decode
-from data_prep._command import make_command
+from charge3net.io.packed import decode
 from data_prep.benchmark_set.build import BUNDLE, DEMO, KINDS
+from data_prep.bundles.bundle import BINARY, read_index
+from data_prep.command import make_command
 
 OUT = Path(__file__).resolve().parent / "functionals.json"
 REFERENCE = "PBE"

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from charge3net.data.splits import PARTS, Split
 from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
-from data_prep._bundle import BINARY, add_to_store, read_index, split_of
+from data_prep.bundles.bundle import BINARY, add_to_store, read_index, split_of
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 DEMO = Path(__file__).resolve().parents[1] / "demo_set" / "bundle"

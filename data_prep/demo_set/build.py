@@ -20,8 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
-from data_prep._bundle import Source, bundle_report, write_bundle
-from data_prep._command import make_command
+from data_prep.bundles.bundle import Source, bundle_report, write_bundle
+from data_prep.command import make_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 HEADER = {"format": "charge3net-demo-set", "version": 1}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from data_prep._unpack import unpack, unpack_command
+from data_prep.bundles.unpack import unpack, unpack_command
 
 __all__ = ["BUNDLE", "main", "unpack"]
 

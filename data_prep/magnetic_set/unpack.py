@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import Split
-from data_prep._bundle import read_index
-from data_prep._unpack import unpack, unpack_command
+from data_prep.bundles.bundle import read_index
+from data_prep.bundles.unpack import unpack, unpack_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 

@@ -16,9 +16,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
-from data_prep._bundle import bundle_report
-from data_prep._command import make_command
-from data_prep._sources import write_alike
+from data_prep.bundles.bundle import bundle_report
+from data_prep.bundles.sources import write_alike
+from data_prep.command import make_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
 HEADER = {"format": "charge3net-nmc-set", "version": 1}

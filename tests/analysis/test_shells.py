@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from charge3net.analysis.metrics import ErrorSums
 from charge3net.analysis.shells import DENSITY_EDGES, SHELL, by_density, by_distance, density_histogram
 from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.metrics import ErrorSums
 
 
 def _density(values: np.ndarray, side: float, numbers: int = 1) -> Density:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charge3net.checkpoint import FORMAT_VERSION, ModelCard, save_model
+from charge3net.checkpoints.save_load import FORMAT_VERSION, ModelCard, save_model
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.models.base import DensityModel

@@ -95,7 +95,7 @@ def test_predict_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom charge3net.cli.main import main\n"
         "try:\n    main(['predict', '--help'])\nexcept SystemExit:\n    pass\n"
-        "import charge3net.predict\n"
+        "import charge3net.predict.predictor\n"
         f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

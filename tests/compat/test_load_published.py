@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net.compat import load_published
+from charge3net.checkpoints.published import load_published
 from charge3net.errors import InputError
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
@@ -116,7 +116,7 @@ def test_more_gaussians_mean_a_longer_cutoff(tmp_path):
 
 
 def golden_like(model):
-    from charge3net.compat.deepdft import published_names
+    from charge3net.checkpoints.published.deepdft import published_names
 
     names = published_names(model)
     return {names[ours]: tensor for ours, tensor in model.state_dict().items()}

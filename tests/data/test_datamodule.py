@@ -11,9 +11,9 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from charge3net.data.datamodule import DensityDataModule
 from charge3net.errors import InputError
 from charge3net.graph.types import DensityBatch
+from charge3net.train.datamodule import DensityDataModule
 
 Paths = tuple[Path, Path]
 

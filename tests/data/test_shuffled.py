@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from charge3net.data.dataset import FixedProbeDataset, ProbeDataset
-from charge3net.data.order import shuffle, shuffled_voxels, unshuffle
 from charge3net.data.sampling import sample_piece
+from charge3net.data.shuffle import shuffle, shuffled_voxels, unshuffle
 from charge3net.data.store import Store, StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError

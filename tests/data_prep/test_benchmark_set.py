@@ -15,8 +15,8 @@ from charge3net.data.splits import PARTS, Split, read_split
 from charge3net.data.store import Store, StoreEntry
 from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
-from data_prep._bundle import Source, add_to_store, read_index, write_bundle
 from data_prep.benchmark_set import build, divide, unpack
+from data_prep.bundles.bundle import Source, add_to_store, read_index, write_bundle
 
 LEAST = {"crystals": 150, "molecules": 150, "liquids": 100}
 CARD = Path(build.__file__).with_name("README.md")

@@ -15,8 +15,8 @@ import pytest
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
-from data_prep import _codec as codec
-from data_prep._bundle import read_index
+from charge3net.io import packed as codec
+from data_prep.bundles.bundle import read_index
 
 FOLDER = Path(__file__).parents[2] / "data_prep" / "demo_set"
 

@@ -9,7 +9,7 @@ import pytest
 
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
-from data_prep._bundle import bundle_report, read_index
+from data_prep.bundles.bundle import bundle_report, read_index
 from data_prep.distorted_set import build, unpack
 from tests.data_prep.made_up import made_up
 

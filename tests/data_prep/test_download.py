@@ -15,7 +15,7 @@ from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.io import write_density
 from data_prep import qm9_vasp
-from data_prep._download import download
+from data_prep.published.download import download
 from tests.data.random_densities import make_density
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_prep._bundle import read_index
-from data_prep._codec import decode
+from charge3net.io.packed import decode
 from data_prep.benchmark_set import functionals
 from data_prep.benchmark_set.build import BUNDLE
+from data_prep.bundles.bundle import read_index
 
 NAMES = ["PBE", "LDA", "revPBE", "RPBE"]
 

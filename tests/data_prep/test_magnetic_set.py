@@ -13,7 +13,7 @@ import pytest
 from charge3net.analysis.moments import alignment, cell_moments, sphere_moments
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
-from data_prep._bundle import read_index
+from data_prep.bundles.bundle import read_index
 from data_prep.magnetic_set import build, unpack
 from data_prep.magnetic_set.build import Name, divide, lowest
 

@@ -15,9 +15,9 @@ from charge3net.data.splits import read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
-from data_prep import materials_project
-from data_prep._mp_client import MaterialsProject, density_of, id_number
-from data_prep._mp_fetch import Manifest, Record, distinct, space_group
+from data_prep.published import materials_project
+from data_prep.published.mp_client import MaterialsProject, density_of, id_number
+from data_prep.published.mp_fetch import Manifest, Record, distinct, space_group
 from tests.data_prep.fake_materials_project import FakeRester, FakeService, caesium_chloride, make_chgcar, rock_salt
 
 

@@ -18,7 +18,8 @@ from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io import write_density
-from data_prep import _tar_members, ethylene_carbonate, nmc, qm9_vasp
+from data_prep import ethylene_carbonate, nmc, qm9_vasp
+from data_prep.published import tar_members as _tar_members
 from tests.data.random_densities import make_density, written
 
 NAMES = [f"dsgdb9nsd_{number:06d}" for number in range(1, 8)]

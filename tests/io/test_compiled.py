@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
-import charge3net.io.compiled as compiled
+import charge3net.io.numbers.compiled as compiled
 from charge3net.io import read_density
-from charge3net.io.columns import PADDING, Columns, Decoder
-from charge3net.io.numbers import parse_number
-from charge3net.io.values import ValueReader
+from charge3net.io.numbers.columns import PADDING, Columns, Decoder
+from charge3net.io.numbers.fortran import parse_number
+from charge3net.io.numbers.stream import ValueReader
 from charge3net.kernels import torch_only
 from charge3net.kernels.library import library
 
@@ -107,7 +107,9 @@ def test_few_fields_are_left_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the slow way would do the work: none within 10^±22, a few in a thousand beyond."""
     left = []
     decode = compiled.decode_columns
-    monkeypatch.setattr("charge3net.io.columns.decode_columns", lambda *given: left.append(decode(*given)) or left[-1])
+    monkeypatch.setattr(
+        "charge3net.io.numbers.columns.decode_columns", lambda *given: left.append(decode(*given)) or left[-1]
+    )
     decoded(fields(11, 50_000, 1, -11, 11), 11)
     decoded(fields(11, 50_000, 2), 11)
     assert left[0] == 0

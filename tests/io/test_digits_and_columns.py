@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from charge3net.errors import InputError
-from charge3net.io.columns import PADDING, Columns, Decoder
-from charge3net.io.digits import NumberFormat, write_numbers
 from charge3net.io.files import Source
-from charge3net.io.numbers import parse_number
-from charge3net.io.values import ValueReader
+from charge3net.io.numbers.columns import PADDING, Columns, Decoder
+from charge3net.io.numbers.format import NumberFormat, write_numbers
+from charge3net.io.numbers.fortran import parse_number
+from charge3net.io.numbers.stream import ValueReader
 from tests.io.made_up import fortran
 
 VASP = NumberFormat(digits=11, width=18, zero_lead=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from charge3net.kernels import messages
+from charge3net.nn import messages_compiled as messages
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
-from charge3net.kernels import gpu_kernels
-from charge3net.kernels.gpu_read import SEARCH_OPTIONS, TILE, sum_options
-from charge3net.kernels.gpu_weights import pack
 from charge3net.models.charge3net import ChargE3Net
+from charge3net.predict.backends import gpu_kernels
+from charge3net.predict.backends.gpu_evaluate import SEARCH_OPTIONS, TILE, sum_options
+from charge3net.predict.backends.gpu_weights import pack
 
 #: Types of the arguments by name; the others are 32-bit integers.
 _DOUBLES = ("points", "positions", "frame")

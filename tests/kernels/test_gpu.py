@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from charge3net.cli.doctor import examine
-from charge3net.kernels import fast, gpu, gpu_read
-from charge3net.kernels.gpu_weights import _norms
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn.e3nn import o3
+from charge3net.predict.backends import choose as fast
+from charge3net.predict.backends import gpu
+from charge3net.predict.backends import gpu_evaluate as gpu_read
+from charge3net.predict.backends.gpu_weights import _norms
 from tests.kernels.examples import geometry, network
 from tests.kernels.test_read import state_of
 

@@ -12,13 +12,15 @@ import pytest
 import torch
 from packaging.version import Version
 
-from charge3net.compat import charge3net
+from charge3net.checkpoints.published import charge3net
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
 from charge3net.grid import Grid
-from charge3net.kernels import gpu, gpu_read, torch_only
+from charge3net.kernels import torch_only
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
+from charge3net.predict.backends import gpu
+from charge3net.predict.backends import gpu_evaluate as gpu_read
 from tests.golden_cases import golden_cases, golden_state, relative_error
 from tests.kernels.test_read import SKEWED, exact, sharp_model, state_of
 

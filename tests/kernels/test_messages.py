@@ -13,14 +13,15 @@ import pytest
 import torch
 
 from charge3net import kernels
-from charge3net.compat.charge3net import convert
+from charge3net.checkpoints.published.charge3net import convert
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.graph.collate import collate
 from charge3net.graph.types import DensityBatch
-from charge3net.kernels import messages, torch_only
+from charge3net.kernels import torch_only
 from charge3net.kernels.library import library
 from charge3net.models.charge3net import ChargE3Net
+from charge3net.nn import messages_compiled as messages
 from tests.golden_cases import golden_cases, golden_facts, golden_state, relative_error
 from tests.kernels.examples import assert_step_agrees, example, network, step
 
@@ -134,8 +135,8 @@ def test_same_bits_twice_and_with_any_number_of_threads(monkeypatch):
 
 def _sums(model: ChargE3Net, batch: DensityBatch) -> list[torch.Tensor]:
     """Messages of the second atom layer and the gradients that kernels form, from fixed inputs."""
-    from charge3net.kernels.edges import prepared
-    from charge3net.kernels.table import fine_enough, table
+    from charge3net.nn.edges_compiled import prepared
+    from charge3net.nn.radial_table import fine_enough, table
 
     layer, edges = (
         model.atom_layers[1],

@@ -9,18 +9,19 @@ import pytest
 import torch
 from numpy import ndarray
 
-from charge3net.compat import charge3net, deepdft
+from charge3net.checkpoints.published import charge3net, deepdft
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.grid import Grid
-from charge3net.kernels import build, read, torch_only
+from charge3net.kernels import build, torch_only
 from charge3net.kernels.library import Library, library
 from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
-from charge3net.predict import Predictor
+from charge3net.predict.backends import cpu as read
+from charge3net.predict.predictor import Predictor
 from tests.golden_cases import golden_cases, golden_state, relative_error
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)

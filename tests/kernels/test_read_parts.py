@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from charge3net.geometry import Geometry
+from charge3net.graph.cell_list import cell_list
 from charge3net.grid import Grid
-from charge3net.kernels.cell_list import cell_list
-from charge3net.kernels.charge3net_parts import radial_functions
-from charge3net.kernels.order import BLOCK, grid_blocks, grid_subset_blocks, point_blocks
-from charge3net.kernels.spline import TOLERANCE, fit
-from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
+from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
+from charge3net.predict.backends.charge3net_parts import radial_functions
+from charge3net.predict.backends.point_order import BLOCK, grid_blocks, grid_subset_blocks, point_blocks
+from charge3net.predict.backends.spline import TOLERANCE, fit
 
 SKEWED = np.array([[3.1, 0.0, 0.0], [1.9, 2.7, 0.0], [-1.2, 1.1, 3.4]])
 

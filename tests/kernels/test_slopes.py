@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from charge3net import Predictor
-from charge3net.derivatives import Derivatives, density_derivatives
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
-from charge3net.kernels import build, read, spline, torch_only
-from charge3net.kernels.charge3net_parts import radial_functions
+from charge3net.kernels import build, torch_only
 from charge3net.kernels.library import Library, library
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
+from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
+from charge3net.predict.backends import cpu as read
+from charge3net.predict.backends import spline
+from charge3net.predict.backends.charge3net_parts import radial_functions
+from charge3net.predict.derivatives import Derivatives, density_derivatives
 from tests.kernels.test_read import HARD, sharp_model, usable_variants
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)

@@ -10,11 +10,11 @@ import torch
 from e3nn import o3
 from scipy.interpolate import BSpline
 
-from charge3net.kernels import table as tables
-from charge3net.kernels.edges import prepared
 from charge3net.kernels.library import compiled, library
+from charge3net.nn import radial_table as tables
 from charge3net.nn.convolution import Edges
-from charge3net.nn.gaussian_basis import GaussianBasis, RadialNet
+from charge3net.nn.edges_compiled import prepared
+from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=f"no compiled kernels: {library().reason}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from charge3net.compat.deepdft import published_names
+from charge3net.checkpoints.published.deepdft import published_names
 from charge3net.models.base import DensityModel
 from tests.golden_cases import GoldenCase, golden_facts
 

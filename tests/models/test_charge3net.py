@@ -7,7 +7,7 @@ import pytest
 import torch
 from e3nn import o3
 
-from charge3net.compat.charge3net import convert
+from charge3net.checkpoints.published.charge3net import convert
 from charge3net.errors import InputError
 from charge3net.models.charge3net import ChargE3Net
 from tests.golden_cases import golden_cases, golden_facts, golden_state, relative_error

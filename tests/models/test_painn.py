@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net.compat.deepdft import convert
+from charge3net.checkpoints.published.deepdft import convert
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph

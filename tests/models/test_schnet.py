@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from charge3net.compat.deepdft import convert
+from charge3net.checkpoints.published.deepdft import convert
 from charge3net.errors import InputError
 from charge3net.models.schnet import SchNetDensity
 from tests.golden_cases import golden_cases, golden_state, relative_error

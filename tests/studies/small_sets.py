@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charge3net.checkpoint import ModelCard, save_model
+from charge3net.checkpoints.save_load import ModelCard, save_model
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.data.writer import StoreWriter
@@ -63,7 +63,7 @@ def untrained_run(folder: Path, split: Path, seed: int, lmax: int = 0) -> Path:
 
 def errors_of(run: Path, store: Path, keys: list[str]) -> list[float]:
     """ε_mae in % of a run, by the evaluation."""
-    from charge3net.evaluate import evaluate
-    from charge3net.predict import Predictor
+    from charge3net.evaluation.materials import evaluate
+    from charge3net.predict.predictor import Predictor
 
     return [m.total.nmae for m in evaluate(Predictor.from_checkpoint(run), Store(store), keys)]

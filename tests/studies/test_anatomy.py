@@ -11,8 +11,8 @@ import pytest
 from charge3net.data.splits import Split
 from charge3net.errors import InputError
 from charge3net.plot.isosurface import error_isosurfaces
-from charge3net.studies import anatomy
-from charge3net.studies.anatomy_summary import sum_up
+from charge3net.studies.anatomy import study as anatomy
+from charge3net.studies.anatomy.summary import sum_up
 from tests.studies.small_sets import errors_of, gaussian_density, untrained_run, write_set
 
 KEYS = ["t0", "t1", "t2"]
@@ -84,7 +84,7 @@ def test_a_finished_study_computes_nothing_again(
     config: anatomy.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = anatomy.run(config, tmp_path)
-    monkeypatch.setattr("charge3net.studies.anatomy_structure.dissect", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("charge3net.studies.anatomy.measure.dissect", lambda *_: pytest.fail("computed again"))
     assert anatomy.run(config, tmp_path) == first
 
 

@@ -18,10 +18,10 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.runs import find_runs
-from charge3net.studies.angular_dependence import Config, run
-from charge3net.studies.angular_numbers import groups, noise
-from charge3net.studies.commands import sweep_orders
+from charge3net.studies.angular_dependence.study import Config, run
+from charge3net.studies.angular_dependence.summary import groups, noise
+from charge3net.studies.training import sweep_orders
+from charge3net.train.runs import find_runs
 from tests.evaluation_helpers import make_store
 from tests.studies.helpers import TINY
 
@@ -43,7 +43,7 @@ def test_from_trainings_to_the_page(
 ) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("skimage")
-    monkeypatch.setattr("charge3net.studies.commands.charge3net_command", lambda asked: main(list(asked)))
+    monkeypatch.setattr("charge3net.studies.training.charge3net_command", lambda asked: main(list(asked)))
     monkeypatch.setattr("charge3net.plot.isosurface.RESOLUTION", 12)
     overrides = ",".join(f'"{setting}"' for setting in TINY)
     arguments = [
@@ -96,7 +96,9 @@ def test_from_trainings_to_the_page(
     assert all(f"results/angular_dependence-once_more/{name}.png" in text for name in pictures)
     assert "## Angular dependence\n" in text
     assert "## Angular dependence: once more\n" in text
-    monkeypatch.setattr("charge3net.studies.angular_dependence.run", lambda config, work: pytest.fail("a wrong label"))
+    monkeypatch.setattr(
+        "charge3net.studies.angular_dependence.study.run", lambda config, work: pytest.fail("a wrong label")
+    )
     assert main([*arguments, "--label", "a/b"]) == 2
     assert main([*arguments, "--label", "once_more"]) == 2  # would be the folder of "once more"
     again, out = ["study", "page"], ["-o", str(tmp_path / "results")]
@@ -164,7 +166,7 @@ def test_dense_materials_are_left_out_of_every_part(tmp_path: Path, monkeypatch:
             writer.add(f"m{i}", Density(geometry, Grid(cell, (3, 3, 3)), np.full((1, 3, 3, 3), 0.5)))
     Split(("m0", "m1"), ("m2", "m3"), ("m4", "m5")).save(tmp_path / "split.json")
     asked: list[str] = []
-    monkeypatch.setattr("charge3net.studies.commands.charge3net_command", asked.extend)
+    monkeypatch.setattr("charge3net.studies.training.charge3net_command", asked.extend)
     work = tmp_path / "work"
     work.mkdir()
     with pytest.raises(InputError, match="holds no run"):  # the commands of this test train nothing
@@ -191,7 +193,7 @@ def test_settings_of_the_user_outweigh_the_rates(folder: Path, tmp_path: Path) -
     data = {"store": str(folder / "store"), "split": str(folder / "split.json"), "launcher": []}
     settings = ["experiment=angular_dependence", *TINY]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("charge3net.studies.commands.charge3net_command", lambda asked: main(list(asked)))
+        patch.setattr("charge3net.studies.training.charge3net_command", lambda asked: main(list(asked)))
         sweep_orders(settings, str(tmp_path / "by_rate"), [0], rates, [0], **data)
         sweep_orders([*settings, "optim.lr=0.003"], str(tmp_path / "by_user"), [1], rates, [0], **data)
     found = {path: find_runs(tmp_path / path)[0].config["optim"]["lr"] for path in ("by_rate", "by_user")}

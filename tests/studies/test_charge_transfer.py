@@ -13,9 +13,9 @@ from charge3net.data.store import Store
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
-from charge3net.studies import charge_transfer
-from charge3net.studies.charge_transfer_pair import ATOMS, compare
-from charge3net.studies.charge_transfer_summary import sum_up
+from charge3net.studies.charge_transfer import study as charge_transfer
+from charge3net.studies.charge_transfer.measure import ATOMS, compare
+from charge3net.studies.charge_transfer.summary import sum_up
 from tests.evaluation_helpers import gaussians
 from tests.studies.small_sets import GRID, WIDTHS, gaussian_density, untrained_run, write_set
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net.checkpoint import ModelCard, save_model
+from charge3net.checkpoints.save_load import ModelCard, save_model
 from charge3net.data.splits import Split
 from charge3net.data.store import Store, StoreWriter
 from charge3net.density import Density
@@ -17,9 +17,9 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io import read_density
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.studies import fields
-from charge3net.studies.fields_slices import cut, pack_slice, unpack_slice
-from charge3net.studies.fields_structure import Protocol, check_by_differences, measure_structure, write_cubes
+from charge3net.studies.fields import study as fields
+from charge3net.studies.fields.measure import Protocol, check_by_differences, measure_structure, write_cubes
+from charge3net.studies.fields.slices import cut, pack_slice, unpack_slice
 from charge3net.units import BOHR
 from tests.gaussians import ALPHA, GaussianAtoms, superposition
 

@@ -17,8 +17,8 @@ import pytest
 from charge3net.cli.main import main
 from charge3net.errors import InputError
 from charge3net.studies import find_study
-from charge3net.studies.commands import sweep
-from charge3net.studies.learning_curves import Config, run, size_errors, varied
+from charge3net.studies.learning_curves.study import Config, run, size_errors, varied
+from charge3net.studies.training import sweep
 from tests.evaluation_helpers import make_store
 from tests.studies.helpers import TINY
 
@@ -66,7 +66,7 @@ def test_a_killed_sweep_finishes_only_what_is_missing(
     pytest.importorskip("matplotlib")
     runs = tmp_path / "work" / "runs"
     in_this_process: list[Any] = []
-    monkeypatch.setattr("charge3net.studies.commands.charge3net_command", in_this_process.append)
+    monkeypatch.setattr("charge3net.studies.training.charge3net_command", in_this_process.append)
     asked = [*varied(NETWORKS, [1, 2, 3], [0]), *TINY]
     sweep(asked, str(runs), store=densities[0], split=densities[1], launcher=[])
     process = subprocess.Popen(
@@ -90,7 +90,7 @@ def test_a_killed_sweep_finishes_only_what_is_missing(
     }
     before = {folder: _contents(folder) for folder in finished}
 
-    monkeypatch.setattr("charge3net.studies.commands.charge3net_command", lambda asked: main(list(asked)))
+    monkeypatch.setattr("charge3net.studies.training.charge3net_command", lambda asked: main(list(asked)))
     assert main(_arguments(densities, tmp_path)) == 0
     assert len(list(runs.glob("*/summary.json"))) == 6
     for folder, contents in before.items():
@@ -133,7 +133,7 @@ def test_the_sweep_is_composed_for_slurm(
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     monkeypatch.setattr(submitit, "AutoExecutor", _FakeExecutor)
     asked: list[str] = []
-    monkeypatch.setattr("charge3net.studies.commands.charge3net_command", asked.extend)
+    monkeypatch.setattr("charge3net.studies.training.charge3net_command", asked.extend)
     launcher = ["launcher=submitit", "hydra.launcher.partition=gpu", "runtime.devices=2", "data.batch_size=4"]
     config = Config(*densities, NETWORKS, [], [1, 2, 3], [0, 1], [], list(TINY[:4]), launcher)
     with pytest.raises(InputError, match="is not a run folder"):
@@ -170,7 +170,7 @@ def _runs(exponents: dict[str, float], seeds: int = 2) -> list[dict[str, Any]]:
 
 
 def test_text_says_what_the_numbers_say() -> None:
-    from charge3net.studies.learning_curves import _compared, section
+    from charge3net.studies.learning_curves.study import _compared, section
 
     runs = _runs({"ChargE3Net L=0": 0.1, "ChargE3Net L=1": 0.4, "PaiNN": 0.2})
     config = Config("", "", ["a", "b"], ["c"], [10, 20, 40], [0, 1], [0, 1], draws=20)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from charge3net.errors import InputError
-from charge3net.studies import scaling
-from charge3net.studies.scaling_systems import (
+from charge3net.studies.scaling import study as scaling
+from charge3net.studies.scaling.measure import (
     CRYSTALS,
     DISPLACED,
     Measurement,

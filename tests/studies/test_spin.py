@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from charge3net.analysis.moments import sphere_moments
-from charge3net.checkpoint import ModelCard, save_model
+from charge3net.checkpoints.save_load import ModelCard, save_model
 from charge3net.data.splits import Split
 from charge3net.data.store import Store, StoreWriter
 from charge3net.density import Density
@@ -19,9 +19,9 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.predict import Predictor
-from charge3net.studies import spin
-from charge3net.studies.spin_cases import average, case_of, chosen
+from charge3net.predict.predictor import Predictor
+from charge3net.studies.spin import study as spin
+from charge3net.studies.spin.measure import average, case_of, chosen
 from charge3net.train.config import TrainConfig
 from tests.evaluation_helpers import CELL, gaussians
 

@@ -18,7 +18,7 @@ constexpr int kPiece = 4096;  // fields a thread takes at once, about
 struct Fields {
     const uint8_t* text;  // the first field
     int64_t shape[3], strides[3];
-    int dot, digits, letter;  // the layout of one field: charge3net.io.columns.Columns
+    int dot, digits, letter;  // the layout of one field: charge3net.io.numbers.columns.Columns
     const uint64_t* tens;     // see nearest()
     int tens_low, tens_high;
     double* values;

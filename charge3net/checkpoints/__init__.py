@@ -1,0 +1,1 @@
+"""Checkpoints: saving and loading models, and weights of the published codes."""

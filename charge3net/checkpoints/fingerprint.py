@@ -1,0 +1,35 @@
+"""Which model this is: hashes of its weights, and what records of its densities say of it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from charge3net.models.base import DensityModel
+
+if TYPE_CHECKING:
+    from charge3net.checkpoints.save_load import ModelCard
+
+
+def weights_hash(model: DensityModel, head: str = "") -> str:
+    """SHA-256 (hex) of names, shapes, dtypes and values of the weights, after a first text."""
+    digest = hashlib.sha256(head.encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def fingerprint(model: DensityModel) -> str:
+    """SHA-256 (hex) of architecture, hyper-parameters and weights."""
+    return weights_hash(model, f"{model.architecture} {sorted(model.hyperparameters().items())}\n")
+
+
+def model_record(model: DensityModel, card: ModelCard | None) -> dict[str, Any]:
+    """What identifies a model beside a density: architecture, hyper-parameters, a hash of the weights, its data."""
+    return {
+        "architecture": model.architecture,
+        "hyperparameters": model.hyperparameters(),
+        "weights_sha256": weights_hash(model),
+        "data": {} if card is None else dict(card.data),
+    }

@@ -1,0 +1,1 @@
+"""Evaluating models: errors over every voxel of the structures of a store."""

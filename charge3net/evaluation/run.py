@@ -1,0 +1,263 @@
+"""Evaluate a checkpoint on a store: load, predict, compare, keep what is finished, write tables and figures."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from charge3net.checkpoints.fingerprint import fingerprint
+from charge3net.data.splits import Split
+from charge3net.data.store import Store
+from charge3net.errors import InputError
+from charge3net.evaluation.files import EvaluationLog, write_evaluation
+from charge3net.evaluation.materials import Evaluation, evaluate
+from charge3net.models.base import DensityModel
+from charge3net.provenance import installed_versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from charge3net.checkpoints.save_load import ModelCard
+
+_NAMES = {"charge3net": "ChargE3Net", "schnet": "SchNet", "painn": "PaiNN"}
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What is evaluated on.
+
+    Attributes:
+        store: the densities.
+        keys: which of them.
+        part: name of the part of the split, or "all".
+        split: the split, if there is one.
+    """
+
+    __test__ = False  # not for pytest
+
+    store: Store
+    keys: tuple[str, ...]
+    part: str
+    split: Split | None
+
+    @classmethod
+    def of(cls, store: Store, split: Split | None, part: str = "test") -> TestSet:
+        """A part of a split, or everything where there is no split.
+
+        Raises:
+            InputError: if the part is empty or names what the store does not have.
+        """
+        if split is None:
+            return cls(store, tuple(store.keys()), "all", None)
+        missing = [key for key in split.part(part) if key not in store]
+        if missing:
+            raise InputError(
+                f"the {part} part of the split names {missing[0]!r} and {len(missing) - 1} more that {store.path} "
+                "does not have; take the split that belongs to this store"
+            )
+        return cls(store, split.part(part), part, split)
+
+
+def evaluate_checkpoint(
+    model: str | Path,
+    test: TestSet,
+    folder: str | Path,
+    *,
+    angular: bool = False,
+    device: str | None = None,
+    figures: bool = True,
+    name: str | None = None,
+) -> Evaluation:
+    """Evaluate one model and write its folder; an interrupted evaluation goes on where it stopped.
+
+    Args:
+        model: run folder, checkpoint folder or released weights.
+        test: materials to compare with.
+        folder: where the tables, the summary and the figures go.
+        angular: compute ζ of the true densities as well.
+        device: of the prediction; None takes a GPU if there is one.
+        figures: draw parity, histogram and elements (needs matplotlib).
+        name: of the model in tables; None takes its label, e.g. "ChargE3Net L=2".
+
+    Raises:
+        InputError: for a model or store that cannot be read, or if no material could be evaluated.
+    """
+    from charge3net.predict.predictor import Predictor
+
+    predictor = Predictor.from_checkpoint(model, device=device)
+    card, print_ = predictor.card, fingerprint(predictor.model)
+    store_hash = test.store.hash()
+    log = EvaluationLog(folder, {"weights": print_, "store": store_hash, "angular": angular})
+    caveats = caveats_of(card, test)
+    for caveat in caveats:
+        warnings.warn(caveat, stacklevel=2)
+    failed: dict[str, str] = {}
+    todo = [key for key in test.keys if key not in log.finished]
+    for material in _with_bar(
+        evaluate(predictor, test.store, todo, angular=angular, on_failure=failed.__setitem__), todo
+    ):
+        log.append(material)
+    facts = {
+        "name": name or label(predictor.model.architecture, predictor.model.hyperparameters()),
+        "model": _model_facts(model, predictor.model, card, print_),
+        "data": _data_facts(test, store_hash),
+        "keys": list(test.keys),
+        "warnings": caveats,
+        **_circumstances(predictor.device),
+    }
+    evaluation = Evaluation(tuple(log.finished[k] for k in test.keys if k in log.finished), failed, facts)
+    if not evaluation.materials:
+        raise InputError(
+            f"none of {len(failed)} materials could be predicted; the first: {next(iter(failed.values()))}"
+        )
+    write_evaluation(evaluation, folder)
+    if figures:
+        draw_evaluation(evaluation, folder)
+    return evaluation
+
+
+def label(architecture: str, hyperparameters: Mapping[str, Any]) -> str:
+    """A model's name in tables: "ChargE3Net L=2", "SchNet"."""
+    name = _NAMES.get(architecture, architecture)
+    return f"{name} L={hyperparameters['lmax']}" if "lmax" in hyperparameters else name
+
+
+def caveats_of(card: ModelCard | None, test: TestSet) -> list[str]:
+    """What to tell about training and test materials being the same ones; empty if all is well."""
+    known = None if card is None else card.data.get("split_hash")
+    if test.part == "train":
+        return ["these are training materials of the split: the errors say nothing about unseen ones"]
+    if known is None:
+        return ["what this model was trained on is not known: the evaluated materials may have been among it"]
+    if test.split is None:
+        return [
+            "no split is given: the evaluated materials include those that the model was trained on, if they are here"
+        ]
+    if test.split.hash != known:
+        return [
+            "the model was trained with another split: the evaluated materials may have been among its training set"
+        ]
+    if test.part == "validation":
+        return ["the model was chosen by its error on the validation part: on unseen materials it will be larger"]
+    return []
+
+
+def draw_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
+    """Write ``parity.png``, ``errors.png`` and ``elements.png``."""
+    from charge3net.plot import element_bars, error_histogram, parity, save_figure
+
+    folder, name = Path(folder), str(evaluation.facts.get("name", ""))
+    errors = np.array([m.total.nmae for m in evaluation.materials])
+    baseline = np.array([m.baseline.nmae for m in evaluation.materials if m.baseline is not None])
+    elements = evaluation.by_element()
+    lines = {z: e.baseline.nmae for z, e in elements.items() if e.baseline is not None}
+    save_figure(parity(evaluation.parity(), name), folder / "parity.png")
+    save_figure(error_histogram(errors, baseline if len(baseline) else None, name), folder / "errors.png")
+    save_figure(element_bars({z: e.pooled.nmae for z, e in elements.items()}, lines, name), folder / "elements.png")
+
+
+def comparison_figure(evaluations: Sequence[Evaluation]) -> Figure:
+    """The errors of every material for several models, with the superposition of atoms where there is one."""
+    from charge3net.plot import error_strip
+
+    rows = {e.facts["name"]: np.array([m.total.nmae for m in e.materials]) for e in evaluations}
+    atoms = [m.baseline.nmae for m in evaluations[0].materials if m.baseline is not None]
+    reference = "superposition of atoms"
+    return error_strip({**rows, reference: np.array(atoms)} if atoms else rows, reference)
+
+
+def _with_bar(materials: Any, todo: Sequence[str]) -> Any:
+    """Progress over materials on standard error, when that is a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=len(todo), unit="material", disable=None, file=sys.stderr, dynamic_ncols=True) as bar:
+        for material in materials:
+            bar.set_postfix_str(f"{material.key} ε_mae {material.total.nmae:.2f} %")
+            bar.update()
+            yield material
+
+
+def _model_facts(path: str | Path, model: DensityModel, card: ModelCard | None, weights: str) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "architecture": model.architecture,
+        "hyperparameters": model.hyperparameters(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "weights": weights,
+        "elements": list(card.elements) if card else [],
+        "trained_on": dict(card.data) if card else {},
+        "training": dict(card.training) if card else {},
+    }
+
+
+def _data_facts(test: TestSet, store_hash: str) -> dict[str, Any]:
+    return {
+        "store": str(test.store.path),
+        "store_hash": store_hash,
+        "part": test.part,
+        "split_hash": None if test.split is None else test.split.hash,
+        "materials": len(test.keys),
+    }
+
+
+def _circumstances(device: torch.device) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": installed_versions(),
+        "machine": f"{platform.machine()} {platform.system()}, {torch.get_num_threads()} threads, {device}",
+    }
+
+
+def comparison_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """One row a model, best first, each compared in pairs with the best over the materials that both have.
+
+    ``difference`` is this model's ε_mae minus that of the best, with its 95 % interval, in %.
+    """
+    from charge3net.analysis.statistics import paired_difference
+
+    order = sorted(evaluations, key=lambda e: e.nmae().mean)
+    best = _errors(order[0])
+    rows = []
+    for evaluation in order:
+        own, average, summary = _errors(evaluation), evaluation.nmae(), evaluation.summary()
+        row = {
+            "model": evaluation.facts["name"],
+            "nmae_percent": average.mean,
+            "standard_error": average.standard_error,
+            "baseline_nmae_percent": evaluation.baseline().mean,
+            "absolute_electron_error": summary["absolute_electron_error"]["mean"],
+            "materials": average.count,
+            "seconds_per_material": float(np.mean([m.seconds for m in evaluation.materials])),
+            "difference": None,
+            "difference_low": None,
+            "difference_high": None,
+        }
+        common = sorted(own.keys() & best.keys())
+        if evaluation is not order[0] and len(common) > 1:
+            pair = paired_difference(np.array([own[k] for k in common]), np.array([best[k] for k in common]))
+            row.update(difference=pair.mean, difference_low=pair.low, difference_high=pair.high)
+        rows.append(row)
+    return rows
+
+
+def _errors(evaluation: Evaluation) -> dict[str, float]:
+    return {m.key: m.total.nmae for m in evaluation.materials}
+
+
+def unique_names(models: Sequence[str | Path]) -> list[str]:
+    """A folder name for each model: the shortest ends of the paths that differ, parts joined by "-"."""
+    paths = [Path(model).resolve() for model in models]
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["-".join(path.parts[-depth:]).replace("/", "") for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise InputError("the same model is given twice; give each once")

@@ -1,0 +1,1 @@
+"""Reading and writing the columns of numbers in density files."""

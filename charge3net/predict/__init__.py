@@ -1,0 +1,1 @@
+"""Predicting densities: from a structure to a density on a grid or at points."""

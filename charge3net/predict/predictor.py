@@ -1,0 +1,317 @@
+"""Predictor: a structure and a grid in, a density out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from charge3net.checkpoints.fingerprint import model_record
+from charge3net.checkpoints.save_load import ModelCard, load_model
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.graph.build import build_atom_graph
+from charge3net.grid import Grid
+from charge3net.kernels import torch_only
+from charge3net.models.base import DensityModel
+from charge3net.predict.box import close_atoms, place
+from charge3net.predict.derivatives import density_derivatives
+from charge3net.predict.distributed import ALONE, Processes
+from charge3net.predict.encoded import DensityReader, as_points
+from charge3net.predict.progress import Clock, Progress, progress_bar
+from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
+from charge3net.version import __version__
+
+logger = logging.getLogger(__name__)
+
+#: Edges (pairs of probe and atom) read at once: some kB each in the largest model.
+EDGES_ON_CPU, EDGES_ON_GPU = 1 << 15, 1 << 19
+
+
+#: Makes an array of a shape and dtype.
+Allocate = Callable[[tuple[int, ...], np.dtype], ndarray]
+
+
+class PredictionWarning(UserWarning):
+    """What was asked for can be computed, but may not mean what the user hopes."""
+
+
+class Predictor:
+    """Predicts electron densities with one model.
+
+    The atoms are encoded once per structure; the grid is then read in pieces that hold a bounded number of edges, so
+    the memory beyond the output array does not grow with the grid.
+
+    Args:
+        model: any density model. It is moved to ``device`` and set to evaluation.
+        card: what is known of the model; gives the elements it was trained on.
+        device: None takes a GPU if there is one, else the CPU.
+        edge_budget: pairs of probe and atom read at once; None takes 32 768 on a CPU and 524 288 on a GPU.
+        strict_elements: refuse structures with elements the model has not seen, instead of a warning.
+        kernels: False keeps to the plain torch path, without compiled kernels and their radial tables.
+
+    The output has the model's dtype: float32, unless the model was turned into another.
+    """
+
+    def __init__(
+        self,
+        model: DensityModel,
+        card: ModelCard | None = None,
+        *,
+        device: str | torch.device | None = None,
+        edge_budget: int | None = None,
+        strict_elements: bool = False,
+        kernels: bool = True,
+    ) -> None:
+        self.device = _device(device)
+        if edge_budget is not None and edge_budget < 1:
+            raise InputError(f"the edge budget is a positive number of edges, found {edge_budget}")
+        self.edge_budget = edge_budget or (EDGES_ON_CPU if self.device.type == "cpu" else EDGES_ON_GPU)
+        self.model = model.to(self.device).eval()
+        self.card = card
+        self.strict_elements, self.kernels = strict_elements, kernels
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        edge_budget: int | None = None,
+        strict_elements: bool = False,
+        kernels: bool = True,
+    ) -> Predictor:
+        """With the model of a run folder, a checkpoint folder or a released weight file.
+
+        Raises:
+            InputError: if there is no model at ``path``.
+        """
+        model, card = load_model(path)
+        return cls(
+            model, card, device=device, edge_budget=edge_budget, strict_elements=strict_elements, kernels=kernels
+        )
+
+    def predict(
+        self,
+        structure: Any,
+        *,
+        shape: tuple[int, int, int] | None = None,
+        spacing: float | None = None,
+        encut: float | None = None,
+        grid: Grid | None = None,
+        like: Density | Grid | None = None,
+        symmetry: bool = True,
+        electrons: float | None = None,
+        progress: bool | Progress = False,
+        allocate: Allocate | None = None,
+        processes: Processes = ALONE,
+    ) -> Density:
+        """The density of a structure on a grid.
+
+        At most one of ``shape``, ``spacing``, ``encut``, ``grid`` and ``like`` says which; without any it is the
+        coarsest FFT-friendly grid with a spacing of at most 0.1 Å. A structure without a cell takes that of ``grid`` or
+        ``like``; else it is put in a box that leaves the model's cutoff as vacuum on every side.
+
+        Args:
+            structure: pymatgen Structure or Molecule, ASE Atoms, or a Geometry.
+            shape: number of voxels along the three cell vectors.
+            spacing: largest distance of neighbouring voxels, Å.
+            encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
+            grid: any grid, in the structure's own coordinates.
+            like: a density or grid whose number of voxels is taken, and its origin too where the cells agree.
+            symmetry: read irreducible voxels only, where the crystal's symmetry allows.
+            electrons: scale the total density to this number of electrons.
+            progress: True draws a bar on standard error; or a function of (points read, points).
+            allocate: makes the array [channels, nx, ny, nz] for the values, in memory or in a file
+                (:class:`charge3net.predict.memmap.Scratch`).
+            processes: those who read the grid together; all of them call this alike.
+
+        Returns:
+            [channels, nx, ny, nz] e/Å³ in the model's dtype, with the model, the settings, notes, warnings and times in
+            seconds as its provenance. Of several processes only the one that collects gets the values, the others NaN.
+
+        Raises:
+            InputError: for an unusable structure or grid, unseen elements with ``strict_elements``, or a prediction
+                that is not finite.
+        """
+        clock = Clock()
+        like = like.grid if isinstance(like, Density) else like
+        placed = place(
+            Geometry.of(structure), self.model.cutoff, shape=shape, spacing=spacing, encut=encut, grid=grid, like=like
+        )
+        geometry, mesh, caveats = placed.geometry, placed.grid, list(placed.warnings)
+        with processes.together():
+            reader = self._reader(geometry, clock, caveats)
+            values = _allocate(self.model.channels, mesh, reader.dtype, allocate) if processes.collects else None
+            with clock("symmetry"):
+                found = self._symmetry(geometry, mesh) if symmetry else "switched off"
+        if isinstance(found, str):
+            logger.info("symmetry not used: %s", found)
+        with progress_bar(progress, "points") as report, self._switch():
+            reader.fill(values, mesh, None if isinstance(found, str) else found, report, processes)
+        if values is None:
+            values = np.broadcast_to(reader.dtype.type(np.nan), (self.model.channels, *mesh.shape))
+        density = Density(geometry, mesh, values)
+        scale = _scale_to(density, electrons) if processes.collects else None
+        record = self._record
+        name = f"{record['architecture']} model {record['weights_sha256'][:8]}"
+        provenance = {
+            "title": f"density predicted by charge3net {__version__}, {name}",
+            "program": f"charge3net {__version__}",
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "model": record,
+            "shape": list(mesh.shape),
+            "electrons": density.electrons(),
+            "scaled_by": scale,
+            "symmetry": f"not used: {found}" if isinstance(found, str) else _describe(found),
+            "backend": reader.backend,
+            "notes": list(placed.notes),
+            "warnings": caveats,
+            "seconds": clock.seconds,
+        }
+        return Density(geometry, mesh, values, provenance=provenance)
+
+    def at(self, structure: Any, points: ArrayLike) -> Float[ndarray, "points *channels"]:
+        """The density at any points.
+
+        Args:
+            structure: as for :meth:`predict`; nothing is moved and no box is needed.
+            points: [n, 3] Cartesian positions in Å.
+
+        Returns:
+            [n] e/Å³ in the model's dtype, or [n, 2] (total, magnetisation) from a model with two channels.
+
+        Raises:
+            InputError: as for :meth:`predict`, and for points that are not [n, 3] finite numbers.
+        """
+        places = as_points(points)
+        reader = self._reader(Geometry.of(structure), Clock(), [])
+        values = np.empty((self.model.channels, len(places)), dtype=reader.dtype)
+        with self._switch():
+            reader.at(places, values)
+        return values[0] if self.model.channels == 1 else values.T
+
+    def gradient(self, structure: Any, where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
+        """The gradient of the density with respect to the position, ∇ρ in e/Å⁴, Cartesian.
+
+        On an atom it is given as zero; steps where an atom crosses the cutoff are left out
+        (:mod:`charge3net.predict.derivatives`).
+
+        Args:
+            structure: as for :meth:`predict`; nothing is moved and no box is needed.
+            where: [n, 3] Cartesian positions in Å, or a grid in the coordinates of the structure.
+
+        Returns:
+            [n, channels, 3] in the model's dtype; for a grid [channels, 3, nx, ny, nz].
+
+        Raises:
+            InputError: as for :meth:`at`.
+        """
+        reader = self._reader(Geometry.of(structure), Clock(), [])
+        with self._switch():
+            found = density_derivatives(self.model, reader.state, reader.geometry, where).gradient
+        if isinstance(where, Grid):
+            return np.ascontiguousarray(np.moveaxis(found, 0, -1)).reshape(self.model.channels, 3, *where.shape)
+        return found
+
+    def _reader(self, geometry: Geometry, clock: Clock, caveats: list[str]) -> DensityReader:
+        """Checks the structure (warnings go to the user and to ``caveats``) and encodes its atoms."""
+        caveats += self._unseen_elements(geometry)
+        if self.model.ignore_pbc and geometry.pbc.any():
+            geometry = Geometry(geometry.numbers, geometry.positions, geometry.cell, np.zeros(3, dtype=bool))
+            caveats.append(
+                "the model was trained without periodic images, so none are used for this periodic structure"
+            )
+        with clock("neighbours"):
+            atoms = build_atom_graph(geometry, self.model.cutoff)
+        caveats += close_atoms(atoms)
+        for caveat in caveats:
+            warnings.warn(caveat, PredictionWarning, stacklevel=3)
+        with self._switch():
+            return DensityReader(self.model, geometry, atoms, self.edge_budget, clock)
+
+    def _switch(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.kernels else torch_only()
+
+    def _unseen_elements(self, geometry: Geometry) -> list[str]:
+        from ase.data import chemical_symbols
+
+        seen = set(self.card.elements) if self.card is not None else set()
+        unseen = [chemical_symbols[z] for z in np.unique(geometry.numbers) if z == 0 or (seen and z not in seen)]
+        if not unseen:
+            return []
+        problem = f"the model was not trained on {', '.join(unseen)}: its density there means nothing"
+        if self.strict_elements:
+            raise InputError(f"{problem}; take a model trained on these elements")
+        return [problem]
+
+    def _symmetry(self, geometry: Geometry, grid: Grid) -> GridSymmetry | str:
+        """What symmetry saves, or why it saves nothing."""
+        if self.model.ignore_pbc:
+            return "the model ignores periodic images"
+        parity = self.model.channel_parity
+        try:
+            return find_grid_symmetry(geometry, grid, proper=any(p != 1 for p in parity))
+        except NoSymmetryError as reason:
+            return str(reason)
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
+        """Of the model; kept, since hashing large weights takes a moment."""
+        return model_record(self.model, self.card)
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA fails an assertion
+        raise InputError(
+            f"device {str(device)!r} cannot be used here; take cpu, or check the installed torch"
+        ) from error
+    return chosen
+
+
+def _allocate(
+    channels: int, grid: Grid, dtype: np.dtype, allocate: Allocate | None
+) -> Float[ndarray, "channels nx ny nz"]:
+    try:
+        return (allocate or np.empty)((channels, *grid.shape), dtype)
+    except (MemoryError, ValueError) as error:
+        raise InputError(
+            f"a grid of {'×'.join(map(str, grid.shape))} voxels does not fit in memory; take a coarser one"
+        ) from error
+
+
+def _scale_to(density: Density, electrons: float | None) -> float | None:
+    """Scale the total density, in place, to a number of electrons; the factor, or None when nothing was asked for."""
+    if electrons is None:
+        return None
+    found = density.electrons()
+    if not (np.isfinite(electrons) and electrons > 0 and found > 0):
+        raise InputError(f"cannot scale a density of {found:.6g} electrons to {electrons:g}; both must be positive")
+    factor = electrons / found
+    density.total[...] *= factor
+    logger.info("total density scaled by %.6f, from %.4f to %.4f electrons", factor, found, electrons)
+    return factor
+
+
+def _describe(symmetry: GridSymmetry) -> str:
+    return (
+        f"{symmetry.operations} operations, {len(symmetry.representatives)} of {len(symmetry.orbit)} voxels read "
+        f"({symmetry.saving:.1f} times fewer)"
+    )

@@ -1,0 +1,244 @@
+"""Anatomy of the error: how large it is for each structure beside the spread between functionals, and where it sits.
+
+ε_mae of every test structure with ε_mad of Jørgensen and Bhowmik, npj Comput. Mater. 8, 183 (2022); the error by
+element (Bader volumes of the DFT density), by distance to the nearest atom, by density. docs/studies.md describes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from charge3net.errors import InputError
+from charge3net.studies.anatomy.page import section
+from charge3net.studies.cache import kept
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from charge3net.data.store import Store
+    from charge3net.predict.predictor import Predictor
+
+__all__ = ["Config", "Group", "figures", "run", "section"]
+
+#: Fraction of a structure's error inside the surfaces that are drawn of it.
+ENCLOSED = 0.3
+
+
+@dataclass
+class Group:
+    """Structures of one kind and who predicts them.
+
+    Attributes:
+        split: its test part is taken.
+        models: run folders, one a seed; errors are means over them.
+    """
+
+    split: str
+    models: list[str]
+
+
+@dataclass
+class Config:
+    """Settings.
+
+    Attributes:
+        store: densities; their integrals together must tell the valence electrons of each element.
+        split: of all kinds together; what is not in its test part is left out everywhere.
+        groups: name (letters, digits, _) → structures and models, in the order of the figures.
+        functionals: JSON of ``data_prep/benchmark_set/functionals.py``: ε_mad of some of the structures; null: none.
+    """
+
+    store: str
+    split: str
+    groups: dict[str, Group]
+    functionals: str | None = None
+
+
+def run(config: Config, work: Path) -> dict[str, Any]:
+    """Dissect every structure of every group and sum up; what is finished stays in ``work``.
+
+    Raises:
+        InputError: for a model that was trained on what it is tested on, or files that cannot be read.
+    """
+    from charge3net.analysis.cores import valence_electrons
+    from charge3net.data.splits import read_split
+    from charge3net.data.store import Store
+
+    store = Store(config.store)
+    entries = [store[key] for key in store]
+    compositions = [Counter(entry.geometry.numbers.tolist()) for entry in entries]
+    valence = valence_electrons(compositions, np.array([entry.electrons for entry in entries]))
+    spread, allowed = _read_spread(config.functionals), read_split(config.split)
+    groups = {
+        name: _group(work / "structures" / name, group, allowed.part("test"), store, valence, spread["epsilon_mad"])
+        for name, group in config.groups.items()
+    }
+    return {
+        "store": config.store,
+        "store_hash": store.hash(),
+        "split": config.split,
+        "split_hash": allowed.hash,
+        "functionals": {"path": config.functionals, **spread["header"]},
+        "groups": groups,
+    }
+
+
+def _group(
+    folder: Path,
+    group: Group,
+    allowed: Sequence[str],
+    store: Store,
+    valence: Mapping[int, int],
+    spread: Mapping[str, float],
+) -> dict[str, Any]:
+    """Everything about one kind of structures."""
+    from charge3net.data.splits import read_split
+    from charge3net.predict.predictor import Predictor
+    from charge3net.studies.anatomy.measure import average_seeds
+    from charge3net.studies.anatomy.summary import sum_up
+
+    split = read_split(group.split)
+    keys = [key for key in split.part("test") if key in allowed]
+    if not keys:
+        raise InputError(f"no structure of the test part of {group.split} is in that of the split of all kinds")
+    predictors = [Predictor.from_checkpoint(model) for model in group.models]
+    facts = [_model_facts(path, predictor, keys) for path, predictor in zip(group.models, predictors, strict=True)]
+    parts = [
+        _dissected(keys, store, predictor, valence, folder / fact["weights"][:8])
+        for predictor, fact in zip(predictors, facts, strict=True)
+    ]
+    found = [average_seeds(of_structure) for of_structure in zip(*parts, strict=True)]
+    return {
+        "split": group.split,
+        "split_hash": split.hash,
+        "left_out": [key for key in split.test if key not in allowed],
+        "models": facts,
+        **sum_up(found, spread),
+        "pictures": _pictures(found, store, predictors[0]),
+    }
+
+
+def _dissected(
+    keys: Sequence[str], store: Store, predictor: Predictor, valence: Mapping[int, int], folder: Path
+) -> list[dict[str, Any]]:
+    """The structures taken apart, each kept as a file as soon as it is finished."""
+    from tqdm import tqdm
+
+    from charge3net.studies.anatomy.measure import dissect
+
+    def dissected(key: str) -> dict[str, Any]:
+        entry = store[key]
+        return dissect(entry, predictor.predict(entry.geometry, grid=entry.grid), valence)
+
+    return [
+        kept(folder / f"{key}.json", partial(dissected, key))
+        for key in tqdm(keys, desc=folder.parent.name, unit="structure", disable=None)
+    ]
+
+
+def _pictures(found: Sequence[Mapping[str, Any]], store: Store, predictor: Predictor) -> dict[str, dict[str, Any]]:
+    """best, median, worst → the first model's error as a packed density, and the level that encloses part of it."""
+    from charge3net.density import Density
+    from charge3net.plot.isosurface import level_enclosing
+    from charge3net.studies.packed import pack_density
+
+    ranked = sorted(found, key=lambda structure: float(np.mean(structure["nmae"])))
+    chosen = {"best": ranked[0], "median": ranked[(len(ranked) - 1) // 2], "worst": ranked[-1]}
+    pictures = {}
+    for which, structure in chosen.items():
+        entry = store[structure["key"]]
+        predicted = predictor.predict(entry.geometry, grid=entry.grid)
+        error = np.asarray(predicted.total, dtype=np.float64) - entry.values[0]
+        level = level_enclosing(Density(entry.geometry, entry.grid, np.abs(error)), ENCLOSED)
+        pictures[which] = {
+            "key": entry.key,
+            "formula": structure["formula"],
+            "nmae": structure["nmae"][0],
+            "level": float(f"{level:.3g}"),
+            "error": pack_density(Density(entry.geometry, entry.grid, error), step=level / 8.0),
+        }
+    return pictures
+
+
+def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[str, Any]:
+    """What a reader must know of a model.
+
+    Raises:
+        InputError: if one of the keys is in the training part of the split that it was trained with.
+    """
+    from charge3net.checkpoints.fingerprint import fingerprint
+    from charge3net.data.splits import read_split
+    from charge3net.evaluation.run import label
+    from charge3net.studies.trained import run_record
+    from charge3net.train.runs import read_runs
+
+    run = read_runs([Path(path)])[0]
+    split = run.config["data"]["split"]
+    trained = read_split(split)
+    seen = sorted({*trained.train, *trained.validation} & set(keys))
+    if seen:
+        raise InputError(f"{path} was trained or chosen on {seen[0]!r} and {len(seen) - 1} more of the test structures")
+    model = predictor.model
+    return {
+        "path": _short(path),
+        "name": label(model.architecture, model.hyperparameters()),
+        **run_record(run),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "weights": fingerprint(model),
+        "trained_with": {"split": _short(split), "split_hash": trained.hash, "materials": len(trained.train)},
+    }
+
+
+def _short(path: str) -> str:
+    """Relative to where the study runs, where it lies below."""
+    full, here = Path(path).resolve(), Path.cwd().resolve()
+    return str(full.relative_to(here)) if full.is_relative_to(here) else path
+
+
+def _read_spread(path: str | None) -> dict[str, Any]:
+    """ε_mad of each structure, and what it was computed with; of no structure without a file.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    if path is None:
+        return {"epsilon_mad": {}, "header": {"functionals": []}}
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        by_key = {row["key"]: float(row["epsilon_mad"]) for row in content["structures"]}
+        return {"epsilon_mad": by_key, "header": {k: content[k] for k in ("code", "mode", "functionals")}}
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path} holds no spread of functionals ({error}); data_prep/benchmark_set/functionals.py makes it"
+        ) from error
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
+    """Errors, elements, distances, densities; and the errors of three structures of each group in space."""
+    from charge3net.plot.isosurface import error_isosurfaces
+    from charge3net.studies.anatomy.figures import density_profiles, distance_profiles, element_errors, error_histograms
+    from charge3net.studies.packed import unpack_density
+
+    groups = {name.replace("_", " "): group for name, group in result["groups"].items()}
+    drawn = {
+        "errors": error_histograms({name: group["structures"] for name, group in groups.items()}),
+        "elements": element_errors({name: group["elements"] for name, group in groups.items()}),
+        "distances": distance_profiles({name: group["distance"] for name, group in groups.items()}),
+        "densities": density_profiles({name: group["density"] for name, group in groups.items()}),
+    }
+    for name, group in result["groups"].items():
+        pictures = list(group["pictures"].items())
+        drawn[f"surfaces_{name}"] = error_isosurfaces(
+            [unpack_density(picture["error"]) for _, picture in pictures],
+            [f"{which}: {picture['formula']}, ε$_{{mae}}$ {picture['nmae']:.2f} %" for which, picture in pictures],
+            [picture["level"] for _, picture in pictures],
+        )
+    return drawn

@@ -1,0 +1,1 @@
+"""Charge transfer: Bader charges before and after one lithium atom is taken out of a cathode, predicted against DFT."""

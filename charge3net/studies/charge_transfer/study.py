@@ -1,0 +1,187 @@
+"""Charge transfer: Bader charges before and after one lithium atom is taken out of a cathode, predicted against DFT.
+
+Networks of the lowest and the highest rotation order are trained on cathode cells of other compositions and on
+crystals, then predict both cells of every pair. docs/studies.md describes it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from charge3net.errors import InputError
+from charge3net.studies.cache import kept
+from charge3net.studies.charge_transfer.page import section
+from charge3net.studies.trained import finished_runs, run_record
+from charge3net.studies.training import sweep_orders
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from charge3net.data.store import Store
+    from charge3net.train.runs import Run
+
+__all__ = ["Config", "figures", "run", "section"]
+
+_EXPERIMENT = "charge_transfer"
+
+
+@dataclass
+class Config:
+    """Settings.
+
+    Attributes:
+        store, split: cathode cells; the test part is pairs, training and validation part are trained on.
+        with_store, with_split: further densities; of their training part, those whose elements all occur in the
+            cathode cells, and whose formula is not that of a pair, are trained on as well.
+        before, after: how the keys of the two halves of a pair end.
+        lmax: rotation orders.
+        rates: L → learning rate.
+        seeds: of the weights and of the order of the data.
+        radius: atoms and voxels within this of the vacancy are near it, Å.
+        overrides: further settings of every training, e.g. ``train.max_steps=3000``.
+        launcher: how members run: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one after another.
+    """
+
+    store: str
+    split: str
+    with_store: str
+    with_split: str
+    before: str
+    after: str
+    lmax: list[int]
+    rates: dict[int, float]
+    seeds: list[int]
+    radius: float
+    overrides: list[str] = field(default_factory=list)
+    launcher: list[str] = field(default_factory=list)
+
+
+def run(config: Config, work: Path) -> dict[str, Any]:
+    """Gather the training set, train what is missing, predict and compare every pair.
+
+    Raises:
+        InputError: if the test part holds no pair, or a training failed.
+    """
+    from charge3net.analysis.cores import valence_electrons
+    from charge3net.data.splits import read_split
+    from charge3net.data.store import Store
+    from charge3net.studies.charge_transfer.summary import sum_up
+
+    store, split = Store(config.store), read_split(config.split)
+    names = _pairs(config, split.part("test"))
+    training = gather(config, work / "training")
+    _train(config, training, work / "runs")
+    together = Store(training / "store")
+    entries = [together[key] for key in together]
+    compositions = [Counter(entry.geometry.numbers.tolist()) for entry in entries]
+    valence = valence_electrons(compositions, np.array([entry.electrons for entry in entries]))
+    runs = list(finished_runs(work / "runs", config.lmax, config.seeds).values())
+    pairs = [_pair(name, config, store, runs, valence, work / "pairs") for name in names]
+    trained = read_split(training / "split.json")
+    occurring = sorted({int(z) for name in names for z in store[name + config.before].geometry.numbers})
+    return {
+        "data": {
+            "split": config.split,
+            "split_hash": split.hash,
+            "store_hash": store.hash(),
+            "pairs": names,
+            "trained_on": {"cathodes": len(split.train), "others": len(trained.train) - len(split.train)},
+            "validation": len(trained.validation),
+        },
+        "radius": config.radius,
+        "valence": {str(z): valence[z] for z in occurring},
+        "runs": [{"name": _run_name(member), **run_record(member)} for member in runs],
+        "pairs": pairs,
+        "models": sum_up(pairs, {f"L={lmax}": [f"L={lmax} seed {s}" for s in config.seeds] for lmax in config.lmax}),
+    }
+
+
+def gather(config: Config, folder: Path) -> Path:
+    """A store and a split of everything that is trained on and tested: ``store`` and ``split.json`` in ``folder``.
+
+    The validation part is that of the cathodes alone: it chooses the model.
+    """
+    from charge3net.data.splits import Split, read_split
+    from charge3net.data.store import Store
+    from charge3net.data.writer import StoreWriter
+
+    split, other = read_split(config.split), read_split(config.with_split)
+    cathodes, further = Store(config.store), Store(config.with_store)
+    elements = {int(z) for key in split.train for z in cathodes[key].geometry.numbers}
+    tested = {cathodes[key].formula for key in split.test}
+    entries = {key: further[key] for key in other.train}
+    alike = [
+        key
+        for key, entry in entries.items()
+        if elements.issuperset(entry.geometry.numbers.tolist()) and entry.formula not in tested
+    ]
+    wanted = {config.store: [*split.train, *split.validation, *split.test], config.with_store: alike}
+    with StoreWriter(folder / "store") as writer:
+        for path, keys in wanted.items():
+            source = Store(path)
+            for key in keys:
+                if not writer.done(key):
+                    entry = source[key]
+                    writer.add(key, entry.density(), electrons=entry.electrons_expected, baseline=entry.baseline)
+    Split((*split.train, *alike), split.validation, split.test).save(folder / "split.json")
+    return folder
+
+
+def _train(config: Config, training: Path, output: Path) -> None:
+    settings, members = [f"experiment={_EXPERIMENT}", *config.overrides], (config.lmax, config.rates, config.seeds)
+    store, split = str(training / "store"), str(training / "split.json")
+    sweep_orders(settings, str(output), *members, store=store, split=split, launcher=config.launcher)
+
+
+def _run_name(member: Run) -> str:
+    return f"L={member.card.hyperparameters['lmax']} seed {member.config['seed']}"
+
+
+def _pairs(config: Config, keys: Sequence[str]) -> list[str]:
+    """Names of the pairs of which both halves are there, without their ends."""
+    names = [key.removesuffix(config.before) for key in keys if key.endswith(config.before)]
+    whole = sorted(name for name in names if name + config.after in keys)
+    if not whole:
+        raise InputError(
+            f"the test part of {config.split} holds no two keys that end in {config.before} and {config.after}"
+        )
+    return whole
+
+
+def _pair(
+    name: str, config: Config, store: Store, runs: Sequence[Run], valence: Mapping[int, int], folder: Path
+) -> dict[str, Any]:
+    """One pair compared, kept as a file as soon as it is finished."""
+    from charge3net.checkpoints.fingerprint import fingerprint
+    from charge3net.predict.predictor import Predictor
+    from charge3net.studies.charge_transfer.measure import compare
+
+    predictors = {_run_name(member): Predictor.from_checkpoint(member.path) for member in runs}
+    weights = "-".join(fingerprint(predictor.model)[:6] for predictor in predictors.values())
+
+    def compared() -> dict[str, Any]:
+        halves = store[name + config.before], store[name + config.after]
+        predictions = {
+            run: tuple(predictor.predict(half.geometry, grid=half.grid) for half in halves)
+            for run, predictor in predictors.items()
+        }
+        return {"name": name, **compare(halves, predictions, valence, config.radius)}
+
+    return kept(folder / weights / f"{name}.json", compared)
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
+    """Δq of every atom, of the metals and of oxygen together, and the errors of every pair."""
+    from charge3net.studies.charge_transfer.figures import change_scatter, error_pairs, total_changes
+
+    return {
+        "changes": change_scatter(result["pairs"], result["models"], result["radius"]),
+        "totals": total_changes(result["models"]),
+        "errors": error_pairs(result["models"]),
+    }

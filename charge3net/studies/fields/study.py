@@ -1,0 +1,169 @@
+"""Derivatives of the density: ∇ρ, Hessian, IRI and DORI of a model against those of DFT and against finite differences.
+
+Some structures get slices and cube files. docs/studies.md describes the study.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charge3net.checkpoints.fingerprint import fingerprint
+from charge3net.data.splits import read_split
+from charge3net.data.store import Store
+from charge3net.errors import InputError
+from charge3net.evaluation.run import TestSet, caveats_of, label
+from charge3net.studies.cache import kept
+from charge3net.studies.fields.measure import CURVATURES, DISTANCES, Protocol
+from charge3net.studies.fields.page import fields_section
+from charge3net.train.config import MISSING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from charge3net.checkpoints.save_load import ModelCard
+    from charge3net.models.base import DensityModel
+
+
+@dataclass
+class Config:
+    """Settings of the study.
+
+    Attributes:
+        checkpoint: of the model: run folder, checkpoint folder or released weights.
+        store: the densities.
+        split: of the store; without it the structures must be named, and whether they were trained on is not known.
+        part: of the split, where no structures are named.
+        keys: structures to compare; empty: all of the part.
+        drawn: those of them that get a slice and cube files (WORK/cubes).
+        floor: points with a DFT density (e/Å³) below it are left out; molecular surfaces are drawn at 0.00675.
+        points: compared per structure, at most, drawn at random.
+        differences: points per structure where the model is differentiated by finite differences too.
+        step: of those, Å.
+        window: side of the slices, Å.
+        seed: of what is drawn.
+    """
+
+    checkpoint: str = MISSING
+    store: str = MISSING
+    split: str | None = None
+    part: str = "test"
+    keys: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
+    floor: float = 0.01
+    points: int = 12_000
+    differences: int = 200
+    step: float = 1e-3
+    window: float = 7.0
+    seed: int = 0
+
+
+def run(config: Config, work: Path) -> dict[str, Any]:
+    """Measure every structure that is not finished, draw some."""
+    from charge3net.predict.predictor import Predictor
+
+    test = _test_set(config)
+    if config.floor <= 0 or config.points < 1 or config.differences < 1 or config.step <= 0 or config.window <= 0:
+        raise InputError("floor, points, differences, step and window of the study of fields must be positive")
+    predictor = Predictor.from_checkpoint(config.checkpoint)
+    model, card = predictor.model, predictor.card
+    protocol = Protocol(config.floor, config.points, config.differences, config.step, config.seed)
+    subject = {"weights": fingerprint(model), "store": test.store.hash(), **asdict(protocol)}
+    folder = work / hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()[:12]
+    structures = [_measured(model, test.store, key, protocol, folder) for key in test.keys]
+    return {
+        "model": _model_facts(model, card, subject["weights"]),
+        "data": {
+            "store": test.store.path.name,
+            "store_hash": subject["store"],
+            "split": None if config.split is None else Path(config.split).name,
+            "split_hash": None if test.split is None else test.split.hash,
+            "part": test.part,
+            "warnings": _caveats(card, test),
+        },
+        "protocol": asdict(protocol),
+        "distances": DISTANCES,
+        "curvatures": CURVATURES,
+        "structures": structures,
+        "slices": [_drawn(model, test.store, key, config, folder, work) for key in config.drawn],
+    }
+
+
+def _test_set(config: Config) -> TestSet:
+    store = Store(config.store)
+    split = None if config.split is None else read_split(config.split)
+    if split is None and not config.keys:
+        raise InputError("neither structures nor a split are given; add keys=[…] or split=…")
+    keys = tuple(config.keys) if config.keys else TestSet.of(store, split, config.part).keys
+    unknown = [key for key in (*keys, *config.drawn) if key not in store]
+    if unknown:
+        raise InputError(
+            f"{store.path} has no entry {unknown[0]!r}; `charge3net data info {store.path} --keys` lists them"
+        )
+    return TestSet(store, keys, config.part if split else "all", split)
+
+
+def _caveats(card: ModelCard | None, test: TestSet) -> list[str]:
+    seen = [] if test.split is None else sorted(set(test.keys) & set(test.split.train))
+    trained = [f"{len(seen)} of the structures are training materials of the split ({seen[0]}, …)"] if seen else []
+    return caveats_of(card, test) + trained
+
+
+def _model_facts(model: DensityModel, card: ModelCard | None, weights: str) -> dict[str, Any]:
+    training = {} if card is None else dict(card.training)
+    return {
+        "name": label(model.architecture, model.hyperparameters()),
+        "hyperparameters": model.hyperparameters(),
+        "weights_sha256": weights,
+        "training": {name: training[name] for name in ("step", "seed", "batch", "loss") if name in training},
+        "data": {} if card is None else dict(card.data),
+    }
+
+
+def _measured(model: DensityModel, store: Store, key: str, protocol: Protocol, folder: Path) -> dict[str, Any]:
+    from charge3net.studies.fields.measure import measure_structure
+
+    def measure() -> dict[str, Any]:
+        found = measure_structure(model, store[key], protocol)
+        print(f"{key}: {found['points']} points, {found['seconds']:.0f} s", flush=True)
+        return found
+
+    return kept(folder / f"{_file_name(key)}.json", measure)
+
+
+def _drawn(model: DensityModel, store: Store, key: str, config: Config, folder: Path, work: Path) -> dict[str, Any]:
+    """The slice of a structure; the cubes are written on the way."""
+    from charge3net.studies.fields.measure import write_cubes
+    from charge3net.studies.fields.slices import cut, pack_slice
+
+    def draw() -> dict[str, Any]:
+        cubes = work / "cubes" / _file_name(key)
+        write_cubes(model, store[key], config.floor, cubes)
+        print(f"{key}: slice, and cubes in {cubes}", flush=True)
+        return pack_slice(cut(model, store[key], config.floor, config.window))
+
+    return kept(folder / f"{_file_name(key)}-slice-{config.window:g}.json", draw)
+
+
+def _file_name(key: str) -> str:
+    return key.replace("/", "_")
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
+    """Errors against distance and curvature, and a figure of slices per drawn structure."""
+    from charge3net.studies.fields.figures import derivative_errors, field_maps
+    from charge3net.studies.fields.page import curves
+    from charge3net.studies.fields.slices import unpack_slice
+
+    titles = {"dft": "DFT", "model": result["model"]["name"]}
+    drawn = {f"slice_{i + 1}": field_maps(unpack_slice(packed), titles) for i, packed in enumerate(result["slices"])}
+    return {"errors": derivative_errors(*curves(result)), **drawn}
+
+
+def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """What was compared, the numbers, the figures."""
+    return fields_section(result, pictures)

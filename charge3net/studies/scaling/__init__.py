@@ -1,0 +1,1 @@
+"""Time and memory against the number of atoms: supercells of two crystals, atoms encoded and a grid read."""

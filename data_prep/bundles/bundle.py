@@ -1,0 +1,219 @@
+"""Bundles: densities small enough for git, made from the npz files of open_dft and unpacked into a store.
+
+A bundle is a folder of two files. ``densities.bin`` holds packed densities (_codec.py), one after the other.
+``index.jsonl`` is a header line with the SHA-256 of that file and the settings that all entries share, then one JSON
+line per entry: ``key``, ``part``, ``formula``, ``numbers``, ``positions`` and ``cell`` in Å, ``pbc``, the grid's
+``shape``, valence ``electrons``, and where ``density``, ``baseline`` (superposition of atoms, or null) and
+``magnetisation`` (only with spin) lie: ``offset``, ``bytes``, ``step``, ``error``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy import ndarray
+
+from charge3net.data.splits import PARTS, Split
+from charge3net.data.writer import StoreWriter
+from charge3net.density import Density
+from charge3net.errors import InputError
+from charge3net.geometry import Geometry
+from charge3net.grid import Grid
+from charge3net.io.packed import decode, encode
+
+INDEX = "index.jsonl"
+BINARY = "densities.bin"
+VALUES = ("density", "baseline", "magnetisation")
+"""Fields of a record that say where values lie."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An entry on its way into a bundle.
+
+    Attributes:
+        file: the npz that open_dft wrote.
+        fields: what its record begins with (``key``, ``part``, ``formula``, …).
+        baseline: whether the superposition of atoms is packed too.
+        meta: the keys of the file's ``meta`` that are kept, where the file has them.
+    """
+
+    file: Path
+    fields: Mapping[str, Any]
+    baseline: bool
+    meta: Sequence[str]
+
+
+def write_bundle(
+    bundle: Path, header: Mapping[str, Any], sources: Iterable[Source], more: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Pack the sources; both files are written whole or not at all. Returns the records.
+
+    ``more`` are records that stand at the end of the index and have no values here.
+    """
+    bundle.mkdir(parents=True, exist_ok=True)
+    with _new_binary(bundle) as binary:
+        records = [_packed(binary, source) for source in sources] + list(more)
+        _finish(bundle, binary, header, records)
+    return records
+
+
+def change_bundle(bundle: Path, sources: Iterable[Source], drop: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Take entries out of a bundle and add others; those that stay keep their bytes. Returns all records.
+
+    Raises:
+        InputError: for a damaged bundle, or when an entry to be taken out has no density in it.
+    """
+    header, old = read_index(bundle)
+    blobs = (bundle / BINARY).read_bytes()
+    missing = set(drop) - {record["key"] for record in old if "density" in record}
+    if missing:
+        raise InputError(f"{bundle} holds no density named {min(missing)}")
+    with _new_binary(bundle) as binary:
+        kept = [_moved(binary, record, blobs) for record in old if "density" in record and record["key"] not in drop]
+        new = [_packed(binary, source) for source in sources]
+        records = kept + new + [record for record in old if "density" not in record]
+        _finish(bundle, binary, header, records)
+    return records
+
+
+@contextmanager
+def _new_binary(bundle: Path) -> Iterator[IO[bytes]]:
+    temporary = bundle / f".{BINARY}.{os.getpid()}"
+    try:
+        with open(temporary, "wb") as binary:
+            yield binary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _finish(bundle: Path, binary: IO[bytes], header: Mapping[str, Any], records: Sequence[dict[str, Any]]) -> None:
+    """Put the two files in their places."""
+    binary.flush()
+    header = {**header, "sha256": file_hash(Path(binary.name))}
+    lines = [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in [header, *records]]
+    index = bundle / f".{INDEX}.{os.getpid()}"
+    index.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(binary.name, bundle / BINARY)
+    os.replace(index, bundle / INDEX)
+
+
+def read_index(bundle: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Header and records of a bundle, after its bytes were compared with the header's SHA-256.
+
+    Raises:
+        InputError: when a file is missing or not what was committed.
+    """
+    try:
+        header, *records = map(json.loads, (bundle / INDEX).read_text(encoding="utf-8").splitlines())
+        found = file_hash(bundle / BINARY)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the bundle {bundle} cannot be read ({error}); check it out again") from None
+    if found != header["sha256"]:
+        raise InputError(f"{bundle / BINARY} is not the file that was committed; check it out again")
+    return header, records
+
+
+def add_to_store(
+    writer: StoreWriter, bundle: Path, records: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> None:
+    """Unpack these records of a bundle into a store; those that it has already are left alone.
+
+    Raises:
+        InputError: for an entry that the store refuses.
+    """
+    binary = np.memmap(bundle / BINARY, dtype=np.uint8, mode="r")
+
+    def values(where: Mapping[str, Any], shape: tuple[int, int, int]) -> ndarray:
+        blob = binary[where["offset"] : where["offset"] + where["bytes"]].tobytes()
+        return decode(blob, shape, where["step"])
+
+    for record in records:
+        if writer.done(record["key"]):
+            continue
+        geometry = Geometry(*(np.array(record[name]) for name in ("numbers", "positions", "cell", "pbc")))
+        (nx, ny, nz), baseline = record["shape"], record["baseline"]
+        shape = (nx, ny, nz)
+        channels = [values(record[name], shape) for name in ("density", "magnetisation") if name in record]
+        writer.add(
+            record["key"],
+            Density(geometry, Grid(geometry.cell, shape), np.stack(channels)),
+            electrons=record["electrons"],
+            baseline=None if baseline is None else values(baseline, shape),
+            meta={**settings, **record["meta"]},
+        )
+    if writer.rejected:
+        key, reason = next(iter(writer.rejected.items()))
+        raise InputError(f"the store {writer.path} refused {key}: {reason}; remove it and unpack again")
+
+
+def split_of(records: Iterable[Mapping[str, Any]]) -> Split:
+    """Who is in which part."""
+    records = list(records)
+    return Split(*(tuple(record["key"] for record in records if record["part"] == part) for part in PARTS))
+
+
+def bundle_report(records: Sequence[Mapping[str, Any]], bundle: Path) -> str:
+    """A row for each part (the table of a data card), the size of the bundle's files and the largest rounding error."""
+    lines = ["| part | entries | formulas | atoms | voxels | superposition of atoms, mean ε_mae |", "|" + "---|" * 6]
+    for part in PARTS:
+        chosen = [record for record in records if record["part"] == part]
+        formulas = {record["formula"] for record in chosen}
+        atoms = sum(len(record["numbers"]) for record in chosen)
+        voxels = sum(math.prod(record["shape"]) for record in chosen)
+        superposition = f"{100 * np.mean([record['meta']['nmae_sad'] for record in chosen]):.1f} %"
+        lines.append(
+            "| " + " | ".join(map(str, (part, len(chosen), len(formulas), atoms, voxels, superposition))) + " |"
+        )
+    size = sum(path.stat().st_size for path in bundle.iterdir())
+    worst = max(record[name]["error"] for record in records for name in VALUES if record.get(name))
+    return "\n".join([*lines, f"{size / 1e6:.2f} MB; rounding changes a density by at most {100 * worst:.4f} % ε_mae"])
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _packed(binary: IO[bytes], source: Source) -> dict[str, Any]:
+    record = dict(source.fields)
+    with np.load(source.file) as file:
+        record |= {key: file[key].tolist() for key in ("numbers", "positions", "cell", "pbc")}
+        total, *magnetisation = file["density"] if file["density"].ndim == 4 else file["density"][None]
+        record |= {"shape": list(total.shape), "electrons": float(file["n_electrons"])}
+        record["density"] = _append(binary, total)
+        record["baseline"] = _append(binary, file["density_sad"]) if source.baseline else None
+        for values in magnetisation:
+            record["magnetisation"] = _append(binary, values, norm=float(np.abs(total).sum(dtype=np.float64)))
+        meta = json.loads(str(file["meta"]))
+    record["meta"] = {key: meta[key] for key in source.meta if key in meta}
+    return record
+
+
+def _moved(binary: IO[bytes], record: Mapping[str, Any], blobs: bytes) -> dict[str, Any]:
+    """Copy what a record has in ``blobs`` to the end of the binary."""
+    record = dict(record)
+    for name in VALUES:
+        if record.get(name):
+            where = dict(record[name])
+            blob = blobs[where["offset"] : where["offset"] + where["bytes"]]
+            record[name] = where | {"offset": binary.tell()}
+            binary.write(blob)
+    return record
+
+
+def _append(binary: IO[bytes], values: ndarray, norm: float | None = None) -> dict[str, Any]:
+    blob, step, error = encode(values, norm)
+    offset = binary.tell()
+    binary.write(blob)
+    return {"offset": offset, "bytes": len(blob), "step": step, "error": error}

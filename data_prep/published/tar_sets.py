@@ -1,0 +1,137 @@
+"""One command for every data set that comes as tar files with published positions: fetch, store, split."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from charge3net.data.build import BuildResult, build_store, read_valence
+from charge3net.data.splits import PARTS, Split, read_split
+from charge3net.data.store import Store
+from charge3net.errors import InputError
+from data_prep.command import guarded
+from data_prep.published.download import download
+from data_prep.published.tar_members import TarFiles, find_tars, list_members, name_members, read_member
+
+#: Names under which the sets' splits are published.
+SPLIT_NAMES = ("datasplits.json", "splits.json", "split.json")
+
+
+@dataclass(frozen=True)
+class TarSet:
+    """A published set.
+
+    Attributes:
+        name: of its file here.
+        title: what it holds.
+        doi: of the data.
+        valence: valence electrons per element of the potentials; empty where they are not known.
+    """
+
+    name: str
+    title: str
+    doi: str
+    valence: dict[str, float] = field(default_factory=dict)
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """The command line; returns the exit status."""
+        parser = self._parser()
+        return guarded(parser.prog, lambda: self._run(parser.parse_args(argv)))
+
+    def _parser(self) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(
+            prog=f"python -m data_prep.{self.name}",
+            description=f"{self.title}, doi:{self.doi}: tar files → store and split (docs/data_sets.md).",
+            fromfile_prefix_chars="@",
+        )
+        add = parser.add_argument
+        add(
+            "--tars",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="folder of the tar files, or the list of them (.txt)",
+        )
+        add("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the store")
+        add("--jobs", type=int, default=None, help="processes that read (default: all cores)")
+        add("--resume", action="store_true", help="go on with a store that exists; what it has is kept")
+        add(
+            "--split",
+            type=Path,
+            metavar="JSON",
+            help=f"published positions (default: {SPLIT_NAMES[0]} beside the tars)",
+        )
+        add("--valence", type=Path, metavar="JSON", help='valence electrons to check ∫ρ against, {"Li": 1, "O": 6, …}')
+        add(
+            "--url",
+            action="append",
+            default=[],
+            metavar="URL#md5=…&name=…",
+            help="fetch a file into DIR first; repeat it, or list --url=… lines in a file and give @FILE",
+        )
+        return parser
+
+    def _run(self, args: argparse.Namespace) -> int:
+        for url in args.url:
+            print(download(url, args.tars.parent if args.tars.suffix == ".txt" else args.tars))
+        found = find_tars(args.tars)
+        published = find_split(found, args.split)
+        members = name_members(list_members(found.tars))
+        split = None if published is None else _positions(found, published, list(members))
+        known = {} if args.valence is not None else self.valence
+        given = None if args.valence is None else read_valence(args.valence)
+        reader = partial(read_member, valence=known, origin=self.name)
+        print(f"{len(members)} files in {len(found.tars)} tars")
+        result = build_store(members, args.output, args.jobs, args.resume, given, read=reader)
+        _report(args.output, result)
+        if split is not None and result.stored:
+            write_split(split, len(members), args.output)
+        return int(result.stored == 0)
+
+
+def find_split(found: TarFiles, given: Path | None) -> Path | None:
+    """The published split: the one that is given, else one of the known names beside the tars, else None."""
+    if given is not None:
+        return given
+    folder = (found.listing or found.tars[0]).parent
+    return next((folder / name for name in SPLIT_NAMES if (folder / name).is_file()), None)
+
+
+def write_split(split: Split, members: int, store: Path) -> None:
+    """Write ``split.json`` into the store, without the materials that it lacks, and say how many those are.
+
+    Raises:
+        InputError: if no training material is in the store.
+    """
+    kept = split.restricted_to(Store(store).keys())
+    total = sum(len(getattr(split, part)) for part in PARTS)
+    if total != members:
+        print(f"the split names {total} of {members} files; the others are in no part", file=sys.stderr)
+    for part in PARTS:
+        lost = len(getattr(split, part)) - len(getattr(kept, part))
+        if lost:
+            print(f"{lost} {part} materials were rejected and are left out of the split", file=sys.stderr)
+    if not kept.train:
+        raise InputError(f"none of the training materials is in {store}; is it the split of this data set?")
+    kept.save(store / "split.json")
+    sizes = ", ".join(f"{len(getattr(kept, part))} {part}" for part in PARTS)
+    print(f"{store / 'split.json'}: {sizes}; hash {kept.hash[:16]}")
+
+
+def _positions(found: TarFiles, published: Path, names: list[str]) -> Split:
+    if not found.ordered:
+        raise InputError(
+            f"positions in {published} need the order of the {len(found.tars)} tars: put the text file that lists them "
+            f"beside them"
+        )
+    return read_split(published, names)
+
+
+def _report(output: Path, result: BuildResult) -> None:
+    for key, reason in result.rejected.items():
+        print(f"rejected {key}: {reason}", file=sys.stderr)
+    print(f"{output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
