@@ -29,7 +29,7 @@ from charge3net.checkpoints.save_load import load_model
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
-from charge3net.predict.encoded import DensityReader
+from charge3net.predict.encoded import EncodedStructure
 from charge3net.predict.progress import Clock
 from charge3net.studies.scaling.measure import peak_megabytes, reset_peak_megabytes
 from charge3net.studies.scaling.measure import supercell as displaced_supercell
@@ -57,18 +57,18 @@ def measure(model_folder: Path, atoms: int, spacing: float) -> dict[str, Any]:
     start = time.process_time()
     graph = build_atom_graph(geometry, model.cutoff)
     searched = time.process_time()
-    reader = DensityReader(model, geometry, graph, 1 << 15, Clock())
+    encoded = EncodedStructure(model, geometry, graph, 1 << 15, Clock())
     encoded = time.process_time()
-    reader.fill(values, grid, None, lambda done, total: None)
+    encoded.density_on(values, grid, None, lambda done, total: None)
     read = time.process_time()
     return {
         "atoms": len(geometry),
         "points": len(grid),
-        "backend": reader.backend,
+        "backend": encoded.backend,
         "seconds": {"neighbours": searched - start, "atoms": encoded - searched, "reading": read - encoded},
         "points_per_second": len(grid) / (read - encoded),
         "added_mb": peak_megabytes() - before,
-        "state_mb": sum(layer.numel() * layer.element_size() for layer in reader.state.layers) / 2**20,
+        "state_mb": sum(layer.numel() * layer.element_size() for layer in encoded.state.layers) / 2**20,
     }
 
 

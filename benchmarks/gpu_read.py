@@ -34,8 +34,8 @@ from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.grid import Grid
 from charge3net.kernels import torch_only
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.predict.backends.gpu import open_read, status
-from charge3net.predict.encoded import DensityReader
+from charge3net.predict.backends.gpu import open_backend, status
+from charge3net.predict.encoded import EncodedStructure
 from charge3net.predict.predictor import EDGES_ON_GPU
 from charge3net.predict.progress import Clock
 
@@ -67,9 +67,9 @@ class Contest:
         self.grid = Grid(geometry.cell, (protocol.side,) * 3)
         self.small = Grid(geometry.cell, (protocol.torch_side,) * 3)
         with torch_only():
-            self.torch = DensityReader(model, geometry, self.atoms, EDGES_ON_GPU, Clock())
+            self.torch = EncodedStructure(model, geometry, self.atoms, EDGES_ON_GPU, Clock())
         begin = time.perf_counter()
-        found = open_read(model, self.torch.state, self.torch.geometry)
+        found = open_backend(model, self.torch.state, self.torch.geometry)
         if isinstance(found, str):
             raise RuntimeError(found)
         self.triton = found
@@ -85,7 +85,7 @@ class Contest:
         """A coarser grid: the torch path takes long."""
         out = np.empty((self.model.channels, *self.small.shape), dtype=np.float32)
         with torch_only():
-            self.torch.fill(out, self.small, None, lambda done, total: None)
+            self.torch.density_on(out, self.small, None, lambda done, total: None)
         return out
 
     def errors(self) -> dict[str, float]:
@@ -95,7 +95,7 @@ class Contest:
         exact = copy.deepcopy(self.model).cpu().double()
         probes = build_probe_graph(self.geometry, self.small.points(index), self.model.cutoff)
         with torch.no_grad(), torch_only():
-            density = exact.read_density(exact.encode_atoms(self.atoms), probes).numpy().T
+            density = exact.density_at(exact.encode_atoms(self.atoms), probes).numpy().T
         ours = np.empty((self.model.channels, n), dtype=np.float32)
         self.triton.grid(self.small, ours, index)
         theirs = self.read_torch().reshape(self.model.channels, -1)[:, index]

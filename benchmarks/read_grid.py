@@ -35,7 +35,7 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
-from charge3net.predict.encoded import DensityReader
+from charge3net.predict.encoded import EncodedStructure
 from charge3net.predict.progress import Clock
 
 Literal = LiteralChargE3Net | LiteralPaiNN | LiteralSchNet
@@ -116,9 +116,9 @@ class Contest:
 
     def read(self) -> None:
         """The whole grid, into ``values``."""
-        reader = DensityReader(self.model, self.geometry, self.atoms, EDGES_AT_ONCE, Clock())
-        reader.fill(self.values, self.grid, None, lambda done, total: None)
-        self.backend = reader.backend
+        encoded = EncodedStructure(self.model, self.geometry, self.atoms, EDGES_AT_ONCE, Clock())
+        encoded.density_on(self.values, self.grid, None, lambda done, total: None)
+        self.backend = encoded.backend
 
     def error(self) -> dict[str, float]:
         """Of both, against the published implementation in float64."""

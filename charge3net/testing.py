@@ -125,7 +125,7 @@ def assert_chunk_invariant(model: DensityModel, geometry: Geometry, points: Poin
         with torch.no_grad():
             state = model.encode_atoms(build_atom_graph(geometry, model.cutoff))
             parts = [
-                model.read_density(state, build_probe_graph(geometry, points[i : i + size], model.cutoff))
+                model.density_at(state, build_probe_graph(geometry, points[i : i + size], model.cutoff))
                 for i in range(0, len(points), size)
             ]
         _assert_close(torch.cat(parts).double().numpy(), expected, tolerance, f"chunks of {size}")
@@ -144,7 +144,7 @@ def assert_gradients(model: DensityModel, geometry: Geometry, points: Points, to
         graph = ProbeGraph(
             probes, batch.probes.senders, batch.probes.receivers, batch.probes.shifts, batch.probes.offsets
         )
-        return (model.read_density(model.encode_atoms(atoms), graph) * weights).sum()
+        return (model.density_at(model.encode_atoms(atoms), graph) * weights).sum()
 
     positions = batch.atoms.positions.clone().requires_grad_()
     probes = batch.probes.points.clone().requires_grad_()

@@ -15,7 +15,7 @@ from charge3net import InputError, Predictor
 from charge3net.geometry import Geometry
 from charge3net.models.base import DensityModel
 from charge3net.predict.distributed import Processes, started_processes
-from charge3net.predict.memmap import Scratch
+from charge3net.predict.memmap import MemmapAllocator
 from tests import crystals
 from tests.gaussians import GaussianAtoms
 from tests.test_predict import SMALL, small_model, triclinic
@@ -50,7 +50,7 @@ def exchange(processes: Processes) -> None:
 
 def densities(processes: Processes, folder: Path) -> None:
     """Grids read together: all models, with and without symmetry, two channels, in a scratch layout."""
-    charge3net.predict.grid_chunks.SLAB = 37
+    charge3net.predict.grid_chunks.CHUNK = 37
     found = {}
     for architecture in SMALL:
         predictor = Predictor(model_of(architecture))
@@ -59,7 +59,7 @@ def densities(processes: Processes, folder: Path) -> None:
             found[f"{architecture}-{symmetry}"] = made.values
     spin = Predictor(GaussianAtoms(2, dtype=torch.float64))
     found["spin"] = spin.predict(triclinic(), shape=(5, 6, 7), processes=processes).values
-    scratch = Scratch(folder, first_axis_fastest=True, large=1)
+    scratch = MemmapAllocator(folder, first_axis_fastest=True, large=1)
     turned = spin.predict(triclinic(), shape=(5, 6, 7), processes=processes, allocate=scratch)
     if processes.collects:
         np.testing.assert_array_equal(turned.values, found["spin"])
@@ -72,14 +72,14 @@ def densities(processes: Processes, folder: Path) -> None:
 def failures(processes: Processes) -> None:
     """A number that is not finite, in the last slab of the second process only, is everybody's failure."""
     model = GaussianAtoms()
-    read = model.read_density
+    read = model.density_at
 
     def at_the_end(state, probes):
         density = read(state, probes)
         last_row = (probes.points[:, :2] > 0.7 * 5.64).all(dim=1, keepdim=True)
         return density.masked_fill(last_row, torch.inf)
 
-    model.read_density = at_the_end
+    model.density_at = at_the_end
     with pytest.raises(InputError, match="not finite"):
         Predictor(model).predict(crystals.sodium_chloride(), shape=(4, 4, 8), symmetry=False, processes=processes)
 

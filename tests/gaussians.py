@@ -39,7 +39,7 @@ class GaussianAtoms(DensityModel):
         self.encoded += 1
         return AtomState(atoms, (atoms.numbers.to(self.dtype)[:, None],))
 
-    def read_density(self, state: AtomState, probes: ProbeGraph) -> Tensor:
+    def density_at(self, state: AtomState, probes: ProbeGraph) -> Tensor:
         self.edges_seen.append(len(probes.senders))
         self.probes_seen.append(probes.n_probes)
         square = probes.edge_vectors(state.atoms.positions, self.dtype).square().sum(dim=1)

@@ -17,10 +17,10 @@ from charge3net import Grid, InputError, Predictor, read_density
 from charge3net.cli.main import main
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
-from charge3net.graph.chunks import atom_pieces, receiver_pieces
+from charge3net.graph.chunks import atom_chunks, receiver_chunks
 from charge3net.io import write_density
 from charge3net.models.registry import build_model
-from charge3net.predict.memmap import Scratch
+from charge3net.predict.memmap import MemmapAllocator
 from tests import crystals
 from tests.gaussians import GaussianAtoms, superposition
 from tests.test_predict import SMALL, triclinic
@@ -37,7 +37,7 @@ def shaken(repeat: int = 2) -> Atoms:
 def test_pieces_hold_every_receiver_and_edge_once(max_edges):
     counts = np.array([0, 3, 0, 7, 1, 1, 12, 0, 0, 2, 0])
     receivers = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
-    pieces = list(receiver_pieces(receivers, len(counts), max_edges))
+    pieces = list(receiver_chunks(receivers, len(counts), max_edges))
     assert [r.start for r, _ in pieces] == [0, *(r.stop for r, _ in pieces[:-1])]
     assert pieces[-1][0].stop == len(counts)
     for own, edges in pieces:
@@ -56,9 +56,9 @@ def test_atoms_encoded_in_pieces(architecture, dtype, monkeypatch):
     whole = model.encode_atoms(atoms)
     monkeypatch.setattr(charge3net.graph.chunks, "EDGES_AT_ONCE", 100)
     with torch.no_grad():
-        assert len(atom_pieces(atoms)) > 5
+        assert len(atom_chunks(atoms)) > 5
         pieces = model.encode_atoms(atoms)
-    assert len(atom_pieces(atoms)) == 1, "with gradients there are no pieces"
+    assert len(atom_chunks(atoms)) == 1, "with gradients there are no pieces"
     for one, other in zip(whole.layers, pieces.layers, strict=True):
         assert one.requires_grad
         assert not other.requires_grad
@@ -74,9 +74,9 @@ def test_reading_needs_only_the_atoms_that_are_heard(architecture, monkeypatch):
     predictor = Predictor(model, edge_budget=40)
     every = predictor.at(atoms, points)
     seen: list[int] = []
-    read = model.read_density
+    read = model.density_at
     monkeypatch.setattr(
-        model, "read_density", lambda state, probes: seen.append(len(state.layers[0])) or read(state, probes)
+        model, "density_at", lambda state, probes: seen.append(len(state.layers[0])) or read(state, probes)
     )
     monkeypatch.setattr(charge3net.predict.encoded, "MANY_ATOMS", 10)
     np.testing.assert_allclose(predictor.at(atoms, points), every, rtol=0, atol=1e-13 * np.abs(every).max())
@@ -86,10 +86,10 @@ def test_reading_needs_only_the_atoms_that_are_heard(architecture, monkeypatch):
 @pytest.mark.parametrize("first_axis_fastest", [True, False])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_grid_in_a_scratch_file(tmp_path, monkeypatch, first_axis_fastest, channels):
-    monkeypatch.setattr(charge3net.predict.grid_chunks, "SLAB", 50)
-    monkeypatch.setattr(charge3net.predict.encoded, "SLAB", 50)
+    monkeypatch.setattr(charge3net.predict.grid_chunks, "CHUNK", 50)
+    monkeypatch.setattr(charge3net.predict.encoded, "CHUNK", 50)
     predictor = Predictor(GaussianAtoms(channels, dtype=torch.float64))
-    scratch = Scratch(tmp_path, first_axis_fastest, large=1)
+    scratch = MemmapAllocator(tmp_path, first_axis_fastest, large=1)
     density = predictor.predict(triclinic(), shape=(6, 7, 8), allocate=scratch)
     assert list(tmp_path.iterdir()) == [], "the file has no name"
     assert density.total.flags.f_contiguous is first_axis_fastest
@@ -108,7 +108,7 @@ def test_a_grid_in_a_scratch_file(tmp_path, monkeypatch, first_axis_fastest, cha
 
 def test_symmetry_and_scaling_in_a_scratch_file(tmp_path):
     predictor = Predictor(GaussianAtoms())
-    scratch = Scratch(tmp_path, first_axis_fastest=True, large=1)
+    scratch = MemmapAllocator(tmp_path, first_axis_fastest=True, large=1)
     density = predictor.predict(crystals.rutile(), shape=(8, 8, 6), electrons=8.0, allocate=scratch)
     assert density.electrons() == pytest.approx(8.0)
     plain = predictor.predict(crystals.rutile(), shape=(8, 8, 6), electrons=8.0, symmetry=False)
@@ -117,7 +117,7 @@ def test_symmetry_and_scaling_in_a_scratch_file(tmp_path):
 
 
 def test_small_arrays_stay_in_memory(tmp_path):
-    array = Scratch(tmp_path, first_axis_fastest=True)((1, 2, 3, 4), np.dtype(np.float32))
+    array = MemmapAllocator(tmp_path, first_axis_fastest=True)((1, 2, 3, 4), np.dtype(np.float32))
     assert not isinstance(array, np.memmap)
     assert array.shape == (1, 2, 3, 4)
 
@@ -128,7 +128,7 @@ def test_no_space_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(InputError, match=r"no space for 8\.0 GB of densities \(No space left on device\)"):
-        Scratch(tmp_path, first_axis_fastest=False)((2, 1024, 1024, 1024), np.dtype(np.float32))
+        MemmapAllocator(tmp_path, first_axis_fastest=False)((2, 1024, 1024, 1024), np.dtype(np.float32))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,12 +149,12 @@ def test_the_command_writes_a_large_grid_from_a_scratch_file(tmp_path, monkeypat
     assert main([*arguments, "-o", f"{tmp_path}/CHGCAR.memory"]) == 0
     made: list[np.ndarray] = []
 
-    def call(self: Scratch, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        made.append(large(Scratch(self.folder, self.first_axis_fastest, large=1), shape, dtype))
+    def call(self: MemmapAllocator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        made.append(large(MemmapAllocator(self.folder, self.first_axis_fastest, large=1), shape, dtype))
         return made[-1]
 
-    large = Scratch.__call__
-    monkeypatch.setattr(Scratch, "__call__", call)
+    large = MemmapAllocator.__call__
+    monkeypatch.setattr(MemmapAllocator, "__call__", call)
     assert main([*arguments, "-o", f"{tmp_path}/CHGCAR.file"]) == 0
     assert isinstance(made[0], np.memmap)
     assert made[0][0].flags.f_contiguous

@@ -20,7 +20,7 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
 from charge3net.grid import Grid
 from charge3net.models.registry import build_model
-from charge3net.predict.encoded import split_probes
+from charge3net.predict.encoded import chunk_probes
 from tests import crystals
 from tests.gaussians import GaussianAtoms, superposition
 from tests.golden_cases import golden_cases, golden_state, relative_error
@@ -119,7 +119,7 @@ def test_split_probes_keeps_every_edge():
     geometry = Geometry.of(triclinic())
     points = Grid(geometry.cell, (3, 3, 3)).points()
     graph = build_probe_graph(geometry, points, 4.0)
-    pieces = list(split_probes(graph, 40))
+    pieces = list(chunk_probes(graph, 40))
     assert len(pieces) > 3
     first, rebuilt = 0, []
     for piece in pieces:

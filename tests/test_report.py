@@ -20,7 +20,7 @@ from charge3net.evaluation.materials import Evaluation, MaterialErrors
 from charge3net.evaluation.run import TestSet
 from charge3net.models.registry import build_model
 from charge3net.report.findings import findings
-from charge3net.report.gather import Contender, Subject, gather
+from charge3net.report.gather import Comparison, TrainedModel, gather
 from charge3net.train.runs import Run
 from tests.evaluation_helpers import make_store
 
@@ -48,16 +48,16 @@ def _evaluation(errors: list[float]) -> Evaluation:
     return Evaluation(tuple(made), {}, {"name": "x"})
 
 
-def _contender(label: str, runs: list[Run], errors: list[list[float]]) -> Contender:
+def _contender(label: str, runs: list[Run], errors: list[list[float]]) -> TrainedModel:
     keys = tuple(f"m{i}" for i in range(len(errors[0])))
-    return Contender(label, tuple(runs), tuple(_evaluation(e) for e in errors), keys)
+    return TrainedModel(label, tuple(runs), tuple(_evaluation(e) for e in errors), keys)
 
 
-def _subject(tmp_path: Path, contenders: list[Contender]) -> Subject:
+def _subject(tmp_path: Path, models: list[TrainedModel]) -> Comparison:
     store, split = make_store(tmp_path / "store")
-    order = sorted(contenders, key=lambda c: c.average.mean)
+    order = sorted(models, key=lambda c: c.average.mean)
     n = len(order[0].keys)
-    return Subject(tuple(order), TestSet.of(store, split), np.full(n, 10.0), np.linspace(0.1, 0.2, n))
+    return Comparison(tuple(order), TestSet.of(store, split), np.full(n, 10.0), np.linspace(0.1, 0.2, n))
 
 
 LOW = [4.0, 5.0, 6.0, 5.5, 4.5, 5.2]

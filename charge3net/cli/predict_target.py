@@ -47,7 +47,7 @@ def predict_target(
     """
     from charge3net.io import write_density
     from charge3net.io.formats import density_format
-    from charge3net.predict.memmap import Scratch
+    from charge3net.predict.memmap import MemmapAllocator
     from charge3net.predict.predictor import PredictionWarning
 
     if target.structure is None:
@@ -69,7 +69,7 @@ def predict_target(
             symmetry=not args.no_symmetry,
             electrons=args.electrons,
             progress=not args.quiet and sys.stderr.isatty() and processes.collects,
-            allocate=Scratch(folder, first_axis_fastest=density_format(target.output, args.format) == "chgcar"),
+            allocate=MemmapAllocator(folder, first_axis_fastest=density_format(target.output, args.format) == "chgcar"),
             processes=processes,
         )
     if not processes.collects:

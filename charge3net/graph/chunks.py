@@ -14,17 +14,17 @@ from charge3net.graph.types import AtomGraph
 EDGES_AT_ONCE = 1 << 12
 
 
-def atom_pieces(atoms: AtomGraph) -> list[tuple[slice, slice]]:
+def atom_chunks(atoms: AtomGraph) -> list[tuple[slice, slice]]:
     """The atoms as receivers, in consecutive (atoms, edges that end in them).
 
     Pieces of at most :data:`EDGES_AT_ONCE` edges where no gradient is asked for, else one.
     """
     if torch.is_grad_enabled():
         return [(slice(0, atoms.n_atoms), slice(0, len(atoms.receivers)))]
-    return list(receiver_pieces(atoms.receivers, atoms.n_atoms, EDGES_AT_ONCE))
+    return list(receiver_chunks(atoms.receivers, atoms.n_atoms, EDGES_AT_ONCE))
 
 
-def receiver_pieces(receivers: Int[Tensor, "edges"], n_receivers: int, max_edges: int) -> Iterator[tuple[slice, slice]]:
+def receiver_chunks(receivers: Int[Tensor, "edges"], n_receivers: int, max_edges: int) -> Iterator[tuple[slice, slice]]:
     """All receivers in order, in (receivers, edges) of at most ``max_edges`` edges, or of one receiver.
 
     Args:

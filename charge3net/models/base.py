@@ -44,12 +44,12 @@ class DensityModel(nn.Module, ABC):
         """Atom features after every interaction layer; once per structure."""
 
     @abstractmethod
-    def read_density(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
+    def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
         """[probes, channels] density at the probes in e/Å³. A probe without atoms in reach is answered too."""
 
     def forward(self, batch: DensityBatch) -> Float[Tensor, "probes channels"]:
         """Density at the probes of a batch, e/Å³."""
-        return self.read_density(self.encode_atoms(batch.atoms), batch.probes)
+        return self.density_at(self.encode_atoms(batch.atoms), batch.probes)
 
     @property
     def dtype(self) -> torch.dtype:

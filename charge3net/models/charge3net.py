@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import charge3net.nn.messages_compiled  # noqa: F401  registers the compiled sums
 from charge3net.errors import InputError
-from charge3net.graph.chunks import atom_pieces, concatenate
+from charge3net.graph.chunks import atom_chunks, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.nn.convolution import Convolution, Edges
@@ -141,7 +141,7 @@ class ChargE3Net(DensityModel):
             layers.append(features)
         return AtomState(atoms, tuple(layers))
 
-    def read_density(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
+    def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
         """[probes, channels] e/Å³; exactly 0 where no atom is in reach."""
         features = self.read_features(state, probes)
         return self.readout(split(features, self.probe_irreps[-1]))[EVEN_SCALAR].squeeze(-1)
@@ -159,7 +159,7 @@ class ChargE3Net(DensityModel):
     def _pieces(self, atoms: AtomGraph) -> list[_Piece]:
         """The atoms as receivers, piece by piece."""
         vectors, pieces = atoms.edge_vectors(self.dtype), []
-        slices = atom_pieces(atoms)
+        slices = atom_chunks(atoms)
         for own, part in slices:
             senders, heard = atoms.senders[part], None
             if len(slices) > 1:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from charge3net.geometry import MAX_ATOMIC_NUMBER
-from charge3net.graph.chunks import atom_pieces, concatenate
+from charge3net.graph.chunks import atom_chunks, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
 from charge3net.models.checks import check_hyperparameters
@@ -137,7 +137,7 @@ class SchNetDensity(DensityModel):
             layers.append(state)
         return AtomState(atoms, tuple(layers))
 
-    def read_density(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
+    def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
         """[probes, channels] density at the probes in e/Å³."""
         vectors = probes.edge_vectors(state.atoms.positions, self.dtype)
         edges = self._edges(probes.senders, probes.receivers, probes.n_probes, vectors)
@@ -157,7 +157,7 @@ class SchNetDensity(DensityModel):
     def _pieces(self, atoms: AtomGraph) -> list[tuple[slice, _Edges]]:
         """The atoms as receivers, piece by piece, and the edges that end in them."""
         vectors, pieces = atoms.edge_vectors(self.dtype), []
-        for own, part in atom_pieces(atoms):
+        for own, part in atom_chunks(atoms):
             receivers = atoms.receivers[part] - own.start
             pieces.append((own, self._edges(atoms.senders[part], receivers, own.stop - own.start, vectors[part])))
         return pieces

@@ -22,7 +22,7 @@ _CLOSE_ATOMS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
+class PreparedGrid:
     """Atoms and grid that belong together.
 
     Attributes:
@@ -38,7 +38,7 @@ class Placement:
     warnings: tuple[str, ...]
 
 
-def place(
+def prepare_grid(
     geometry: Geometry,
     vacuum: float,
     *,
@@ -47,7 +47,7 @@ def place(
     encut: float | None = None,
     grid: Grid | None = None,
     like: Grid | None = None,
-) -> Placement:
+) -> PreparedGrid:
     """The structure in a box and the grid that a caller asked for.
 
     At most one of the five names a grid; without any the spacing is :data:`DEFAULT_SPACING`. ``like`` gives its number
@@ -73,7 +73,7 @@ def place(
         geometry, origin, note = box_around(geometry, vacuum)
         mesh, warning = _grid_on(geometry, origin, shape, spacing, encut, grid, like)
     warnings = [warning] * bool(warning) + atoms_outside(geometry, mesh)
-    return Placement(geometry, mesh, (note,) if note else (), tuple(warnings))
+    return PreparedGrid(geometry, mesh, (note,) if note else (), tuple(warnings))
 
 
 def box_around(geometry: Geometry, vacuum: float) -> tuple[Geometry, Float[ndarray, "3"], str]:

@@ -30,8 +30,8 @@ from charge3net.graph.types import AtomState, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
 from charge3net.nn.convolution import ON_ATOM
-from charge3net.predict.backends.cpu import CompiledRead, why_not
-from charge3net.predict.encoded import as_points, only_heard, split_probes
+from charge3net.predict.backends.cpu import CpuBackend, unsupported_reason
+from charge3net.predict.encoded import as_points, chunk_probes, restrict_to_neighbours
 
 #: Pairs of probe and atom differentiated at once, by order; what a backward pass keeps of each: up to 50 kB, 150 kB.
 EDGES_AT_ONCE = {1: 1 << 12, 2: 1 << 10}
@@ -80,7 +80,7 @@ def density_derivatives(
     places = points.points() if isinstance(points, Grid) else as_points(points)
     if order not in EDGES_AT_ONCE:
         raise InputError(f"derivatives of order 1 or 2 are computed, not {order}")
-    if order == 1 and not why_not(model, order):
+    if order == 1 and not unsupported_reason(model, order):
         return _compiled(model, state, geometry, places, points if isinstance(points, Grid) else None)
     n, channels, dtype = len(places), model.channels, torch.empty(0, dtype=model.dtype).numpy().dtype
     values, gradient = np.empty((n, channels), dtype), np.empty((n, channels, 3), dtype)
@@ -88,7 +88,7 @@ def density_derivatives(
     start = 0
     with _weights_constant(model):
         for probes in _pieces(geometry, places, model.cutoff, edges_at_once or EDGES_AT_ONCE[order]):
-            found = _differentiate(model, *only_heard(state, probes), order)
+            found = _differentiate(model, *restrict_to_neighbours(state, probes), order)
             stop = start + probes.n_probes
             values[start:stop], gradient[start:stop] = found.values, found.gradient
             if hessian is not None:
@@ -101,12 +101,12 @@ def _compiled(
     model: DensityModel, state: AtomState, geometry: Geometry, places: Float[ndarray, "points 3"], grid: Grid | None
 ) -> Derivatives:
     """Density and gradient from the kernels; ``grid``: whose voxels the places are, if they are."""
-    reader = CompiledRead(model, state, geometry, order=1)
-    rows = np.empty((reader.rows, len(places)), dtype=np.float32)
+    backend = CpuBackend(model, state, geometry, order=1)
+    rows = np.empty((backend.rows, len(places)), dtype=np.float32)
     if grid is None:
-        reader.points(places, rows)
+        backend.points(places, rows)
     else:
-        reader.grid(grid, rows)
+        backend.grid(grid, rows)
     gradient = rows[model.channels :].reshape(model.channels, 3, -1).transpose(2, 0, 1).copy()
     gradient[find_neighbors(places, geometry, ON_ATOM).receivers] = 0.0
     return Derivatives(rows[: model.channels].T.copy(), gradient)
@@ -116,7 +116,7 @@ def _pieces(
     geometry: Geometry, points: Float[ndarray, "points 3"], cutoff: float, edges_at_once: int
 ) -> Iterator[ProbeGraph]:
     for start in range(0, len(points), _POINTS_AT_ONCE):
-        yield from split_probes(
+        yield from chunk_probes(
             build_probe_graph(geometry, points[start : start + _POINTS_AT_ONCE], cutoff), edges_at_once
         )
 
@@ -126,7 +126,7 @@ def _differentiate(model: DensityModel, state: AtomState, probes: ProbeGraph, or
     on_atom = _points_on_atoms(state, probes)
     with torch.enable_grad():
         points = probes.points.detach().to(model.device).requires_grad_()
-        values = model.read_density(state, replace(probes.to(model.device), points=points))
+        values = model.density_at(state, replace(probes.to(model.device), points=points))
         gradient = torch.stack([_slope(one, points, order > 1) for one in values.unbind(1)], dim=1)
         second = [_slope(one, points, True) for one in gradient.flatten(1).unbind(1)] if order > 1 else []
     first = _numpy(gradient, model.dtype, on_atom)

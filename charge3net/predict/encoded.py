@@ -16,19 +16,19 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
 from charge3net.graph.cell_list import cell_list
-from charge3net.graph.chunks import receiver_pieces
+from charge3net.graph.chunks import receiver_chunks
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
-from charge3net.predict.backends.choose import fast_read
+from charge3net.predict.backends.choose import choose_backend
 from charge3net.predict.distributed import ALONE, Processes
 from charge3net.predict.grid_chunks import (
-    SLAB,
+    CHUNK,
     Voxels,
+    evaluate_chunks,
     first_axis_fastest,
     in_memory_order,
     is_first_axis_fastest,
-    read_slabs,
 )
 from charge3net.predict.progress import Clock, Progress
 from charge3net.predict.symmetry import GridSymmetry
@@ -43,7 +43,7 @@ MANY_ATOMS = 256
 Points = Callable[[int, int], ndarray]
 
 
-class DensityReader:
+class EncodedStructure:
     """The atoms of one structure, encoded once, and ways to read their density.
 
     Args:
@@ -65,9 +65,9 @@ class DensityReader:
         self.geometry, atoms = sorted_in_space(geometry, atoms)
         with clock("atoms"), torch.no_grad(), _one_thread():
             self.state = model.encode_atoms(atoms.to(model.device))
-            self.compiled, self.backend = fast_read(model, self.state, self.geometry)
+            self.compiled, self.backend = choose_backend(model, self.state, self.geometry)
 
-    def fill(
+    def density_on(
         self,
         values: Shaped[ndarray, "channels nx ny nz"] | None,
         grid: Grid,
@@ -117,16 +117,16 @@ class DensityReader:
         processes: Processes,
     ) -> None:
         """``n`` voxels of the grid (None: all in C order) into the columns of ``out``."""
-        if processes.size == 1 and out is not None and (voxels is None or n <= SLAB):
+        if processes.size == 1 and out is not None and (voxels is None or n <= CHUNK):
             self._read_voxels(out, grid, None if voxels is None else voxels(0, n), report)
             return
 
         def read(index: ndarray, part: ndarray) -> None:
             self._read_voxels(part, grid, index, lambda done, total: None)
 
-        read_slabs(out, self.model.channels, self.dtype, n, voxels or np.arange, read, processes, report)
+        evaluate_chunks(out, self.model.channels, self.dtype, n, voxels or np.arange, read, processes, report)
 
-    def at(self, points: Float[ndarray, "points 3"], values: Shaped[ndarray, "channels points"]) -> None:
+    def density_at(self, points: Float[ndarray, "points 3"], values: Shaped[ndarray, "channels points"]) -> None:
         """Write the density at any points (Å) into ``values``, e/Å³."""
         if self.compiled is not None:
             with self.clock("reading"):
@@ -185,9 +185,9 @@ class DensityReader:
     def _read(self, graph: ProbeGraph) -> Float[ndarray, "points channels"]:
         pieces = []
         with torch.no_grad():
-            for piece in split_probes(graph, self.edge_budget):
-                state, probes = only_heard(self.state, piece)
-                pieces.append(self.model.read_density(state, probes.to(self.model.device)).cpu().numpy())
+            for piece in chunk_probes(graph, self.edge_budget):
+                state, probes = restrict_to_neighbours(self.state, piece)
+                pieces.append(self.model.density_at(state, probes.to(self.model.device)).cpu().numpy())
         block = np.concatenate(pieces)
         finite = np.isfinite(block).all(axis=1)
         if not finite.all():
@@ -221,12 +221,12 @@ def as_points(points: ArrayLike) -> Float[ndarray, "points 3"]:
     return places
 
 
-def split_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
+def chunk_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
     """The probes of one structure in order, in pieces of at most ``max_edges`` edges, or of one probe."""
     if len(graph.senders) <= max_edges:
         yield graph
         return
-    for probes, edges in receiver_pieces(graph.receivers, graph.n_probes, max_edges):
+    for probes, edges in receiver_chunks(graph.receivers, graph.n_probes, max_edges):
         yield ProbeGraph(
             points=graph.points[probes],
             senders=graph.senders[edges],
@@ -254,7 +254,7 @@ def sorted_in_space(geometry: Geometry, atoms: AtomGraph) -> tuple[Geometry, Ato
     return Geometry(geometry.numbers[order], geometry.positions[order], geometry.cell, geometry.pbc), graph
 
 
-def only_heard(state: AtomState, probes: ProbeGraph) -> tuple[AtomState, ProbeGraph]:
+def restrict_to_neighbours(state: AtomState, probes: ProbeGraph) -> tuple[AtomState, ProbeGraph]:
     """The state of the atoms that some probe hears, and the probes with their senders counted among these.
 
     Models compute per atom what it sends, for every piece of a grid: in a large structure for a few atoms only.

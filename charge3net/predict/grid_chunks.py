@@ -12,7 +12,7 @@ from charge3net.predict.distributed import Processes
 from charge3net.predict.progress import Progress
 
 #: Points that a process reads at once: the one that collects holds a megabyte of numbers for each process.
-SLAB = 1 << 18
+CHUNK = 1 << 18
 
 #: ``points(start, stop)`` gives the flat indices of a range of the voxels to be read.
 Voxels = Callable[[int, int], Int[ndarray, "voxels"]]
@@ -51,7 +51,7 @@ def first_axis_fastest(shape: tuple[int, int, int]) -> Voxels:
     return voxels
 
 
-def read_slabs(
+def evaluate_chunks(
     out: Shaped[ndarray, "channels points"] | None,
     channels: int,
     dtype: np.dtype,
@@ -76,7 +76,7 @@ def read_slabs(
     Raises:
         InputError: in all processes, when reading fails in one.
     """
-    slab = min(SLAB, -(-n // processes.size))
+    slab = min(CHUNK, -(-n // processes.size))
     part = np.zeros((channels, slab), dtype=dtype)
     for start in range(0, n, slab * processes.size):
         first, last = (min(start + turn * slab, n) for turn in (processes.rank, processes.rank + 1))

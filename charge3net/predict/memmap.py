@@ -19,7 +19,7 @@ LARGE = 1 << 30
 
 
 @dataclass(frozen=True)
-class Scratch:
+class MemmapAllocator:
     """Makes arrays: small ones in memory, large ones in a file without a name that vanishes with the array.
 
     The system keeps as much of a file in memory as nobody else needs.

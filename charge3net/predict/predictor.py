@@ -26,10 +26,10 @@ from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
 from charge3net.kernels import torch_only
 from charge3net.models.base import DensityModel
-from charge3net.predict.box import close_atoms, place
+from charge3net.predict.box import close_atoms, prepare_grid
 from charge3net.predict.derivatives import density_derivatives
 from charge3net.predict.distributed import ALONE, Processes
-from charge3net.predict.encoded import DensityReader, as_points
+from charge3net.predict.encoded import EncodedStructure, as_points
 from charge3net.predict.progress import Clock, Progress, progress_bar
 from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
 from charge3net.version import __version__
@@ -135,7 +135,7 @@ class Predictor:
             electrons: scale the total density to this number of electrons.
             progress: True draws a bar on standard error; or a function of (points read, points).
             allocate: makes the array [channels, nx, ny, nz] for the values, in memory or in a file
-                (:class:`charge3net.predict.memmap.Scratch`).
+                (:class:`charge3net.predict.memmap.MemmapAllocator`).
             processes: those who read the grid together; all of them call this alike.
 
         Returns:
@@ -148,21 +148,21 @@ class Predictor:
         """
         clock = Clock()
         like = like.grid if isinstance(like, Density) else like
-        placed = place(
+        placed = prepare_grid(
             Geometry.of(structure), self.model.cutoff, shape=shape, spacing=spacing, encut=encut, grid=grid, like=like
         )
         geometry, mesh, caveats = placed.geometry, placed.grid, list(placed.warnings)
         with processes.together():
-            reader = self._reader(geometry, clock, caveats)
-            values = _allocate(self.model.channels, mesh, reader.dtype, allocate) if processes.collects else None
+            encoded = self._encode(geometry, clock, caveats)
+            values = _allocate(self.model.channels, mesh, encoded.dtype, allocate) if processes.collects else None
             with clock("symmetry"):
                 found = self._symmetry(geometry, mesh) if symmetry else "switched off"
         if isinstance(found, str):
             logger.info("symmetry not used: %s", found)
         with progress_bar(progress, "points") as report, self._switch():
-            reader.fill(values, mesh, None if isinstance(found, str) else found, report, processes)
+            encoded.density_on(values, mesh, None if isinstance(found, str) else found, report, processes)
         if values is None:
-            values = np.broadcast_to(reader.dtype.type(np.nan), (self.model.channels, *mesh.shape))
+            values = np.broadcast_to(encoded.dtype.type(np.nan), (self.model.channels, *mesh.shape))
         density = Density(geometry, mesh, values)
         scale = _scale_to(density, electrons) if processes.collects else None
         record = self._record
@@ -176,7 +176,7 @@ class Predictor:
             "electrons": density.electrons(),
             "scaled_by": scale,
             "symmetry": f"not used: {found}" if isinstance(found, str) else _describe(found),
-            "backend": reader.backend,
+            "backend": encoded.backend,
             "notes": list(placed.notes),
             "warnings": caveats,
             "seconds": clock.seconds,
@@ -197,10 +197,10 @@ class Predictor:
             InputError: as for :meth:`predict`, and for points that are not [n, 3] finite numbers.
         """
         places = as_points(points)
-        reader = self._reader(Geometry.of(structure), Clock(), [])
-        values = np.empty((self.model.channels, len(places)), dtype=reader.dtype)
+        encoded = self._encode(Geometry.of(structure), Clock(), [])
+        values = np.empty((self.model.channels, len(places)), dtype=encoded.dtype)
         with self._switch():
-            reader.at(places, values)
+            encoded.density_at(places, values)
         return values[0] if self.model.channels == 1 else values.T
 
     def gradient(self, structure: Any, where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
@@ -219,14 +219,14 @@ class Predictor:
         Raises:
             InputError: as for :meth:`at`.
         """
-        reader = self._reader(Geometry.of(structure), Clock(), [])
+        encoded = self._encode(Geometry.of(structure), Clock(), [])
         with self._switch():
-            found = density_derivatives(self.model, reader.state, reader.geometry, where).gradient
+            found = density_derivatives(self.model, encoded.state, encoded.geometry, where).gradient
         if isinstance(where, Grid):
             return np.ascontiguousarray(np.moveaxis(found, 0, -1)).reshape(self.model.channels, 3, *where.shape)
         return found
 
-    def _reader(self, geometry: Geometry, clock: Clock, caveats: list[str]) -> DensityReader:
+    def _encode(self, geometry: Geometry, clock: Clock, caveats: list[str]) -> EncodedStructure:
         """Checks the structure (warnings go to the user and to ``caveats``) and encodes its atoms."""
         caveats += self._unseen_elements(geometry)
         if self.model.ignore_pbc and geometry.pbc.any():
@@ -240,7 +240,7 @@ class Predictor:
         for caveat in caveats:
             warnings.warn(caveat, PredictionWarning, stacklevel=3)
         with self._switch():
-            return DensityReader(self.model, geometry, atoms, self.edge_budget, clock)
+            return EncodedStructure(self.model, geometry, atoms, self.edge_budget, clock)
 
     def _switch(self) -> AbstractContextManager[None]:
         return nullcontext() if self.kernels else torch_only()

@@ -21,40 +21,40 @@ from charge3net.plot import (
 )
 from charge3net.plot.isosurface import level_enclosing
 from charge3net.report.findings import relative_gain
-from charge3net.report.gather import Subject
+from charge3net.report.gather import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def curves(subject: Subject) -> str:
+def curves(subject: Comparison) -> str:
     """Validation error against step, with the superposition of atoms as a line."""
-    drawn = [Curve(c.label, *run.validation_curve()) for c in subject.contenders for run in c.runs]
+    drawn = [Curve(c.label, *run.validation_curve()) for c in subject.models for run in c.runs]
     baseline = None if np.isnan(subject.baseline).all() else float(np.nanmean(subject.baseline))
     return embed(learning_curves(drawn, baseline), "svg")
 
 
-def strip(subject: Subject) -> str:
+def strip(subject: Comparison) -> str:
     """Every structure's error for every model."""
-    rows = {c.label: c.errors for c in subject.contenders}
+    rows = {c.label: c.errors for c in subject.models}
     reference = "superposition of atoms"
     known = subject.baseline[np.isfinite(subject.baseline)]
     return embed(error_strip({**rows, reference: known} if len(known) else rows, reference), "svg")
 
 
-def elements(subject: Subject) -> str:
+def elements(subject: Comparison) -> str:
     """The best model's error by element."""
     found = subject.best.evaluations[0].by_element()
     baseline = {z: e.baseline.nmae for z, e in found.items() if e.baseline is not None}
     return embed(element_bars({z: e.pooled.nmae for z, e in found.items()}, baseline), "svg")
 
 
-def voxels(subject: Subject) -> str:
+def voxels(subject: Comparison) -> str:
     """The best model's prediction against the truth, voxel by voxel."""
     return embed(parity(subject.best.evaluations[0].parity()), "png")
 
 
-def gain(subject: Subject) -> str | None:
+def gain(subject: Comparison) -> str | None:
     """ζ against what higher rotation orders gain; None for fewer than two orders."""
     orders = subject.rotation_orders()
     if len(orders) < 2:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from charge3net.analysis.statistics import PairedDifference, paired_difference, spearman
-from charge3net.report.gather import Contender, Subject
+from charge3net.report.gather import Comparison, TrainedModel
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Findings:
     open: tuple[str, ...]
 
 
-def findings(subject: Subject) -> Findings:
+def findings(subject: Comparison) -> Findings:
     """Everything worth saying about a set of runs."""
     shown: list[str] = [_headline(subject)]
     unsettled: list[str] = []
@@ -34,12 +34,12 @@ def findings(subject: Subject) -> Findings:
     return Findings(tuple(shown), tuple(unsettled))
 
 
-def compare(first: Contender, second: Contender) -> PairedDifference | None:
+def compare(first: TrainedModel, second: TrainedModel) -> PairedDifference | None:
     """ε_mae of the first minus the second, material by material; None for a single material."""
     return paired_difference(first.errors, second.errors) if len(first.keys) > 1 else None
 
 
-def _headline(subject: Subject) -> str:
+def _headline(subject: Comparison) -> str:
     best, n = subject.best, len(subject.keys)
     text = f"{best.label} predicts the {n} held-out {_structures(n)} with ε_mae = {best.average} %"
     if np.isnan(subject.baseline).all():
@@ -54,7 +54,7 @@ def _headline(subject: Subject) -> str:
     )
 
 
-def _rotation_orders(subject: Subject) -> list[tuple[bool, str]]:
+def _rotation_orders(subject: Comparison) -> list[tuple[bool, str]]:
     orders = subject.rotation_orders()
     if len(orders) < 2:
         return []
@@ -73,7 +73,7 @@ def _rotation_orders(subject: Subject) -> list[tuple[bool, str]]:
     return sentences
 
 
-def _pair_sentence(first: str, second: str, one: Contender, other: Contender) -> list[tuple[bool, str]]:
+def _pair_sentence(first: str, second: str, one: TrainedModel, other: TrainedModel) -> list[tuple[bool, str]]:
     """Whether the first has the lower error, and whether that is settled; nothing for a single material."""
     pair = compare(one, other)
     if pair is None:
@@ -92,7 +92,7 @@ def _pair_sentence(first: str, second: str, one: Contender, other: Contender) ->
     return [(True, f"{text}.")]
 
 
-def _spread_of_difference(one: Contender, other: Contender) -> float | None:
+def _spread_of_difference(one: TrainedModel, other: TrainedModel) -> float | None:
     """Standard error of the difference from the spread between seeds, None unless both were trained more than once."""
     if one.between_trainings is None or other.between_trainings is None:
         return None
@@ -104,11 +104,11 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def _others(subject: Subject) -> list[tuple[bool, str]]:
+def _others(subject: Comparison) -> list[tuple[bool, str]]:
     """The best model against the best of each other architecture."""
     sentences: list[tuple[bool, str]] = []
     seen = {subject.best.runs[0].card.architecture}
-    for contender in subject.contenders[1:]:
+    for contender in subject.models[1:]:
         architecture = contender.runs[0].card.architecture
         if architecture not in seen:
             sentences += _pair_sentence(subject.best.label, contender.label, subject.best, contender)
@@ -116,7 +116,7 @@ def _others(subject: Subject) -> list[tuple[bool, str]]:
     return sentences
 
 
-def _angular(subject: Subject) -> list[tuple[bool, str]]:
+def _angular(subject: Comparison) -> list[tuple[bool, str]]:
     orders = subject.rotation_orders()
     if len(orders) < 2:
         return []
@@ -134,12 +134,12 @@ def _angular(subject: Subject) -> list[tuple[bool, str]]:
     return [(settled, text + ("." if settled else ": the interval includes zero, so no relation is shown here."))]
 
 
-def relative_gain(lower: Contender, higher: Contender) -> np.ndarray:
+def relative_gain(lower: TrainedModel, higher: TrainedModel) -> np.ndarray:
     """[materials] how much smaller the error of the second is, in % of the error of the first."""
     return 100.0 * (lower.errors - higher.errors) / lower.errors
 
 
-def _unequal(subject: Subject) -> list[str]:
+def _unequal(subject: Comparison) -> list[str]:
     orders = subject.rotation_orders()
     if len(orders) < 2:
         return []
@@ -155,36 +155,36 @@ def _unequal(subject: Subject) -> list[str]:
     return [f"Rotation orders are compared at equal steps and size, not at equal time ({text})."]
 
 
-def _seeds(subject: Subject) -> str:
-    counts = {len(c.runs) for c in subject.contenders}
+def _seeds(subject: Comparison) -> str:
+    counts = {len(c.runs) for c in subject.models}
     if counts == {1}:
         return (
             "Every model was trained once, with one seed: the intervals are over structures only, and the spread "
             "between trainings is not in them."
         )
-    spreads = [f"{c.label} {c.between_trainings:.2f}" for c in subject.contenders if c.between_trainings is not None]
+    spreads = [f"{c.label} {c.between_trainings:.2f}" for c in subject.models if c.between_trainings is not None]
     return (
         f"Trainings that differ in the seed only differ in ε_mae by (standard deviation, percentage points) "
         f"{', '.join(spreads)}; the intervals are over structures and do not contain this."
     )
 
 
-def _still_falling(subject: Subject) -> list[str]:
+def _still_falling(subject: Comparison) -> list[str]:
     names = []
-    for contender in subject.contenders:
+    for contender in subject.models:
         _, errors = contender.best_run.validation_curve()
         if len(errors) > 1 and errors.argmin() == len(errors) - 1:
             names.append(contender.label)
     if not names:
         return []
-    whose = "every model" if len(names) == len(subject.contenders) else ", ".join(names)
+    whose = "every model" if len(names) == len(subject.models) else ", ".join(names)
     return [
         f"The validation error of {whose} was lowest at the last step: a longer training would probably lower it "
         "further, and need not keep the order of the models."
     ]
 
 
-def _scope(subject: Subject) -> str:
+def _scope(subject: Comparison) -> str:
     from ase.data import chemical_symbols
 
     entries = [m.elements for m in subject.best.evaluations[0].materials]

@@ -23,7 +23,7 @@ from charge3net.train.runs import Run, find_runs
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class TrainedModel:
     """A model, trained once or with several seeds.
 
     Attributes:
@@ -83,25 +83,25 @@ class Contender:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Comparison:
     """Everything a report draws on.
 
     Attributes:
-        contenders: best first.
+        models: best first.
         test: the held-out materials.
         baseline: [materials] ε_mae of the superposition of atoms in %, NaN where the store has none.
         zeta: [materials] angular variation of the true densities.
     """
 
-    contenders: tuple[Contender, ...]
+    models: tuple[TrainedModel, ...]
     test: TestSet
     baseline: Float[ndarray, "materials"]
     zeta: Float[ndarray, "materials"]
 
     @property
-    def best(self) -> Contender:
+    def best(self) -> TrainedModel:
         """The contender with the lowest mean error."""
-        return self.contenders[0]
+        return self.models[0]
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -113,16 +113,16 @@ class Subject:
         order = np.argsort(self.best.errors, kind="stable")
         return self.keys[order[(len(order) - 1) // 2]]
 
-    def rotation_orders(self) -> list[Contender]:
+    def rotation_orders(self) -> list[TrainedModel]:
         """Contenders that differ in their rotation order L, lowest first; the best one of each L."""
-        found: dict[int, Contender] = {}
-        for contender in self.contenders:
+        found: dict[int, TrainedModel] = {}
+        for contender in self.models:
             if contender.rotation_order is not None:
                 found.setdefault(contender.rotation_order, contender)
         return [found[order] for order in sorted(found)]
 
 
-def gather(runs: str | Path, evaluations: str | Path, test: TestSet) -> Subject:
+def gather(runs: str | Path, evaluations: str | Path, test: TestSet) -> Comparison:
     """Read runs and evaluations and match them by the weights.
 
     Args:
@@ -147,20 +147,20 @@ def gather(runs: str | Path, evaluations: str | Path, test: TestSet) -> Subject:
     members = [pair for group in groups.values() for pair in group]
     _check_same_data([evaluation for _, evaluation in members], test)
     keys = _common_keys([evaluation for _, evaluation in members], test.keys)
-    contenders = [_contender(name, group, keys) for name, group in groups.items()]
-    contenders.sort(key=lambda c: c.average.mean)
-    first = contenders[0].evaluations[0].materials
+    models = [_contender(name, group, keys) for name, group in groups.items()]
+    models.sort(key=lambda c: c.average.mean)
+    first = models[0].evaluations[0].materials
     baseline = np.array([np.nan if m.baseline is None else m.baseline.nmae for m in first])
     zeta = [angular_variation(test.store[m.key].density()) if m.zeta is None else m.zeta for m in first]
-    return Subject(tuple(contenders), test, baseline, np.array(zeta))
+    return Comparison(tuple(models), test, baseline, np.array(zeta))
 
 
-def _contender(name: str, group: Sequence[tuple[Run, Evaluation]], keys: tuple[str, ...]) -> Contender:
+def _contender(name: str, group: Sequence[tuple[Run, Evaluation]], keys: tuple[str, ...]) -> TrainedModel:
     chosen = []
     for _, evaluation in group:
         by_key = {m.key: m for m in evaluation.materials}
         chosen.append(Evaluation(tuple(by_key[k] for k in keys), evaluation.failed, evaluation.facts))
-    return Contender(name, tuple(run for run, _ in group), tuple(chosen), keys)
+    return TrainedModel(name, tuple(run for run, _ in group), tuple(chosen), keys)
 
 
 def _evaluations(folder: Path) -> dict[str, Evaluation]:

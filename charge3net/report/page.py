@@ -18,7 +18,7 @@ from charge3net.provenance import commit, machine
 from charge3net.report import figures
 from charge3net.report.circumstances import evaluation_command, training_commands
 from charge3net.report.findings import Findings, compare, findings, signed
-from charge3net.report.gather import Contender, Subject, data_summary, gather
+from charge3net.report.gather import Comparison, TrainedModel, data_summary, gather
 from charge3net.report.style import STYLE
 
 
@@ -77,7 +77,7 @@ def write_report(
     return output
 
 
-def _example(subject: Subject) -> tuple[Density, Density]:
+def _example(subject: Comparison) -> tuple[Density, Density]:
     """The typical structure: true, and predicted by the best model."""
     from charge3net.predict.predictor import Predictor
 
@@ -86,7 +86,7 @@ def _example(subject: Subject) -> tuple[Density, Density]:
     return entry.density(), predictor.predict(entry.geometry, grid=entry.grid)
 
 
-def _head(title: str, subject: Subject) -> str:
+def _head(title: str, subject: Comparison) -> str:
     best, known = subject.best, subject.baseline[np.isfinite(subject.baseline)]
     tiles = [
         (
@@ -100,7 +100,7 @@ def _head(title: str, subject: Subject) -> str:
         if ratio < 1.0:
             ratio, kind = 1.0 / ratio, "larger"
         tiles.append((f"{ratio:.1f}×", f"{kind} error than the superposition of atoms"))
-    tiles.append((str(sum(len(c.runs) for c in subject.contenders)), "trained networks compared"))
+    tiles.append((str(sum(len(c.runs) for c in subject.models)), "trained networks compared"))
     cards = "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in tiles)
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     head = f'<header><h1>{_text(title)}</h1><p class="quiet">charge3net report, {date}</p></header>'
@@ -114,8 +114,8 @@ def _findings(found: Findings) -> str:
     )
 
 
-def _error_section(subject: Subject) -> str:
-    rows = [_error_row(contender, subject) for contender in subject.contenders]
+def _error_section(subject: Comparison) -> str:
+    rows = [_error_row(contender, subject) for contender in subject.models]
     known = subject.baseline[np.isfinite(subject.baseline)]
     if len(known):
         row = [
@@ -141,7 +141,7 @@ def _error_section(subject: Subject) -> str:
     return _section("Errors on held-out structures", _table(head, rows) + _figure(figures.strip(subject), note))
 
 
-def _error_row(contender: Contender, subject: Subject) -> list[str]:
+def _error_row(contender: TrainedModel, subject: Comparison) -> list[str]:
     errors, ratio = contender.errors, np.nanmean(subject.baseline) / contender.average.mean
     electrons = np.mean([e.summary()["absolute_electron_error"]["mean"] for e in contender.evaluations])
     difference = "the best"
@@ -159,7 +159,7 @@ def _error_row(contender: Contender, subject: Subject) -> list[str]:
     ]
 
 
-def _training_section(subject: Subject) -> str:
+def _training_section(subject: Comparison) -> str:
     head = [
         "model",
         "parameters",
@@ -173,7 +173,7 @@ def _training_section(subject: Subject) -> str:
         "at step",
     ]
     rows = []
-    for contender in subject.contenders:
+    for contender in subject.models:
         run = contender.best_run
         batch, optim = run.card.training.get("batch"), run.card.training.get("optim", {})
         rows.append(
@@ -199,7 +199,7 @@ def _training_section(subject: Subject) -> str:
     return _section("What was trained", _table(head, rows) + _figure(figures.curves(subject), note))
 
 
-def _example_section(subject: Subject, true: Density, predicted: Density) -> str:
+def _example_section(subject: Comparison, true: Density, predicted: Density) -> str:
     key = subject.typical()
     error = subject.best.errors[subject.keys.index(key)]
     intro = (
@@ -220,7 +220,7 @@ def _example_section(subject: Subject, true: Density, predicted: Density) -> str
     )
 
 
-def _angular_section(subject: Subject) -> str:
+def _angular_section(subject: Comparison) -> str:
     drawn = figures.gain(subject)
     if drawn is None:
         return ""
@@ -232,7 +232,7 @@ def _angular_section(subject: Subject) -> str:
     return _section("Angular variation and the gain from higher rotation orders", _figure(drawn, note))
 
 
-def _detail_section(subject: Subject) -> str:
+def _detail_section(subject: Comparison) -> str:
     note = (
         f"{subject.best.label}: left, every voxel of the test set; right, voxels by the element of their nearest atom."
     )
@@ -260,7 +260,7 @@ def _data_section(summary: Mapping[str, Any], test: TestSet) -> str:
     return _section("The data", _definitions(facts))
 
 
-def _repeat_section(commands: Sequence[str], subject: Subject) -> str:
+def _repeat_section(commands: Sequence[str], subject: Comparison) -> str:
     facts = subject.best.evaluations[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     known = {"commit": commit(), "versions": versions, **machine(), "evaluated on": facts["machine"]}

@@ -10,7 +10,7 @@ from typing import Any
 from charge3net.io.files import write_whole
 
 
-def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def cached(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """JSON values from a file; if it is not there they are made and kept in it first."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ def water_densities(model: DensityModel) -> list[float]:
     geometry = Geometry(np.array([8, 1, 1]), positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))
     points = np.array([[0.1, 0.2, 0.3], [1.0, 1.0, 1.0]])
     state = model.encode_atoms(build_atom_graph(geometry, model.cutoff))
-    return model.read_density(state, build_probe_graph(geometry, points, model.cutoff))[:, 0].tolist()
+    return model.density_at(state, build_probe_graph(geometry, points, model.cutoff))[:, 0].tolist()
 
 
 def main() -> None:

@@ -126,9 +126,9 @@ class Emulator:
 
 def install(emulator: Emulator) -> None:
     """Reads and sums of messages go to the emulator from now on."""
-    read_there, job_of, list_of = read.CompiledRead._read, messages._job, messages._addresses
+    read_there, job_of, list_of = read.CpuBackend._read, messages._job, messages._addresses
 
-    def _read(self: read.CompiledRead, points: np.ndarray, targets: np.ndarray, out: np.ndarray) -> None:
+    def _read(self: read.CpuBackend, points: np.ndarray, targets: np.ndarray, out: np.ndarray) -> None:
         points, targets = np.ascontiguousarray(points), np.ascontiguousarray(targets, dtype=np.int64)
         packed = self._packed
         emulator.know(points, targets, out, packed.nothing, *packed.arrays, *self._senders.values())
@@ -154,7 +154,7 @@ def install(emulator: Emulator) -> None:
         emulator.call(name, job)
 
     read.library = lambda: SimpleNamespace(handle=emulator, variant="neon", reason="")
-    read.CompiledRead._read = _read
+    read.CpuBackend._read = _read
     messages._job, messages._addresses, messages._call = _job, _addresses, _call
 
 

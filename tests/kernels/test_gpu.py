@@ -23,13 +23,13 @@ def test_the_device_of_a_model_decides_who_reads(monkeypatch):
     atoms = geometry(0, 2)
     model = network(1, 8, num_interactions=1)
     asked = (model, state_of(model, atoms), atoms)
-    assert fast.fast_read(*asked)[1].startswith(("compiled", "torch: "))
+    assert fast.choose_backend(*asked)[1].startswith(("compiled", "torch: "))
     monkeypatch.setattr(ChargE3Net, "device", torch.device("cuda", 0))
-    monkeypatch.setattr(gpu, "open_read", lambda *given: "the compiler is on holiday")
-    assert fast.fast_read(*asked) == (None, "torch: the compiler is on holiday")
-    reads = object.__new__(gpu_read.GpuRead)
-    monkeypatch.setattr(gpu, "open_read", lambda *given: reads if given == asked else "")
-    assert fast.fast_read(*asked) == (reads, "triton")
+    monkeypatch.setattr(gpu, "open_backend", lambda *given: "the compiler is on holiday")
+    assert fast.choose_backend(*asked) == (None, "torch: the compiler is on holiday")
+    reads = object.__new__(gpu_read.GpuBackend)
+    monkeypatch.setattr(gpu, "open_backend", lambda *given: reads if given == asked else "")
+    assert fast.choose_backend(*asked) == (reads, "triton")
 
 
 def test_runs_of_tiles():

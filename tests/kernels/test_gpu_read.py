@@ -57,8 +57,8 @@ def interpreted(monkeypatch):
     monkeypatch.setattr(gpu_read, "TILE", 128)
 
 
-def reader(model: ChargE3Net, geometry: Geometry) -> gpu_read.GpuRead:
-    return gpu_read.GpuRead(model, state_of(model, geometry), geometry, gpu._prepare(model).weights)
+def reader(model: ChargE3Net, geometry: Geometry) -> gpu_read.GpuBackend:
+    return gpu_read.GpuBackend(model, state_of(model, geometry), geometry, gpu._prepare(model).weights)
 
 
 def at(model: ChargE3Net, geometry: Geometry, points: np.ndarray) -> np.ndarray:
@@ -140,9 +140,9 @@ def hydrogen(monkeypatch) -> tuple[ChargE3Net, Geometry]:
 def test_the_kernels_are_used_after_a_comparison_with_torch(hydrogen, monkeypatch):
     model, geometry = hydrogen
     state = state_of(model, geometry)
-    assert isinstance(gpu.open_read(model, state, geometry), gpu_read.GpuRead)
+    assert isinstance(gpu.open_backend(model, state, geometry), gpu_read.GpuBackend)
     monkeypatch.setattr(gpu, "_difference", lambda *_: pytest.fail("compared once more"))
-    assert isinstance(gpu.open_read(model, state, geometry), gpu_read.GpuRead)
+    assert isinstance(gpu.open_backend(model, state, geometry), gpu_read.GpuBackend)
 
 
 def test_kernels_that_are_wrong_are_not_used(hydrogen, caplog):
@@ -150,18 +150,18 @@ def test_kernels_that_are_wrong_are_not_used(hydrogen, caplog):
     state = state_of(model, geometry)
     gpu._prepare(model).weights.readout.mul_(1.001)
     with caplog.at_level(logging.WARNING):
-        assert "differ from torch by" in gpu.open_read(model, state, geometry)
-        assert "differ from torch by" in gpu.open_read(model, state, geometry)
+        assert "differ from torch by" in gpu.open_backend(model, state, geometry)
+        assert "differ from torch by" in gpu.open_backend(model, state, geometry)
     assert len(caplog.records) == 1
     with torch.no_grad():
         model.readout.weights["0e"].mul_(2.0)
-    assert isinstance(gpu.open_read(model, state_of(model, geometry), geometry), gpu_read.GpuRead)
+    assert isinstance(gpu.open_backend(model, state_of(model, geometry), geometry), gpu_read.GpuBackend)
 
 
 def test_numbers_that_are_not_finite_are_left_to_torch(hydrogen):
     model, geometry = hydrogen
     gpu._prepare(model).weights.readout.fill_(float("nan"))
-    assert "not finite" in gpu.open_read(model, state_of(model, geometry), geometry)
+    assert "not finite" in gpu.open_backend(model, state_of(model, geometry), geometry)
 
 
 def test_kernels_that_do_not_run_are_not_used(hydrogen, monkeypatch, caplog):
@@ -175,7 +175,7 @@ def test_kernels_that_do_not_run_are_not_used(hydrogen, monkeypatch, caplog):
     monkeypatch.setattr(gpu_read, "kernels", lambda: SimpleNamespace(find_edges=find_edges, sum_messages=Broken()))
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            assert gpu.open_read(model, state, geometry) == (
+            assert gpu.open_backend(model, state, geometry) == (
                 "the GPU kernels do not run on cpu (RuntimeError: no compiler in sight)"
             )
     assert len(caplog.records) == 1
@@ -184,14 +184,14 @@ def test_kernels_that_do_not_run_are_not_used(hydrogen, monkeypatch, caplog):
 
 def test_who_is_not_read(hydrogen, monkeypatch):
     model, _ = hydrogen
-    assert gpu.why_not(model) == ""
-    assert "PaiNN" in gpu.why_not(PaiNNDensity(features=8, num_interactions=1))
-    assert "float64" in gpu.why_not(sharp_model(1, 10).double())
-    assert "order 6" in gpu.why_not(ChargE3Net(lmax=7, mul=8, num_interactions=1))
+    assert gpu.unsupported_reason(model) == ""
+    assert "PaiNN" in gpu.unsupported_reason(PaiNNDensity(features=8, num_interactions=1))
+    assert "float64" in gpu.unsupported_reason(sharp_model(1, 10).double())
+    assert "order 6" in gpu.unsupported_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
     with torch_only():
-        assert "switched off" in gpu.why_not(model)
+        assert "switched off" in gpu.unsupported_reason(model)
     monkeypatch.setattr(gpu, "_triton", lambda: ("", "triton is not installed"))
-    assert gpu.why_not(model) == "triton is not installed"
+    assert gpu.unsupported_reason(model) == "triton is not installed"
     assert gpu.status() == {"backend": "torch", "version": "", "reason": "triton is not installed"}
 
 
@@ -200,7 +200,7 @@ def test_a_number_that_is_not_finite_is_reported_with_its_place(hydrogen):
 
     model, geometry = hydrogen
     state = state_of(model, geometry)
-    read = gpu_read.GpuRead(model, state, geometry, gpu._prepare(model).weights)
+    read = gpu_read.GpuBackend(model, state, geometry, gpu._prepare(model).weights)
     read._senders[0].fill_(float("nan"))
     with pytest.raises(InputError, match=r"not finite at \(0\.100, 0\.200, 0\.300\)"):
         read.points(np.array([[0.1, 0.2, 0.3]]), np.empty((1, 1), dtype=np.float32))

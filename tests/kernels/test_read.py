@@ -63,7 +63,7 @@ def exact(model: DensityModel, geometry: Geometry, points: ndarray) -> ndarray:
     atoms, probes = build_atom_graph(geometry, model.cutoff), build_probe_graph(geometry, points, model.cutoff)
     with torch.no_grad(), torch_only():
         model.double()
-        density = model.read_density(model.encode_atoms(atoms), probes)
+        density = model.density_at(model.encode_atoms(atoms), probes)
         model.float()
     return density.numpy().T
 
@@ -250,15 +250,15 @@ def test_changed_weights_are_read():
 def test_who_is_not_read():
     geometry = HARD["tiny cell"][0]
     model = sharp_model(1, 10)
-    assert read.why_not(model) == ""
-    assert "Altered" in read.why_not(type("Altered", (PaiNNDensity,), {})(features=8, num_interactions=1))
-    assert "float64" in read.why_not(sharp_model(1, 10).double())
-    assert "order 6" in read.why_not(ChargE3Net(lmax=7, mul=8, num_interactions=1))
-    assert "PseudoscalarSpin" in read.why_not(charge3net.convert(golden_state("e3_l2_spin")))
+    assert read.unsupported_reason(model) == ""
+    assert "Altered" in read.unsupported_reason(type("Altered", (PaiNNDensity,), {})(features=8, num_interactions=1))
+    assert "float64" in read.unsupported_reason(sharp_model(1, 10).double())
+    assert "order 6" in read.unsupported_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
+    assert "PseudoscalarSpin" in read.unsupported_reason(charge3net.convert(golden_state("e3_l2_spin")))
     with torch_only():
-        assert "switched off" in read.why_not(model)
+        assert "switched off" in read.unsupported_reason(model)
         with pytest.raises(InputError, match="switched off"):
-            read.CompiledRead(model, state_of(model, geometry), geometry)
+            read.CpuBackend(model, state_of(model, geometry), geometry)
 
 
 def test_a_number_that_is_not_finite_is_reported_with_its_place():

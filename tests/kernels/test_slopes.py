@@ -78,8 +78,8 @@ def test_the_predictor_reads_gradients_by_the_kernels(monkeypatch):
     geometry, grid = HARD["tiny cell"]
     model = sharp_model(2, 30)
     calls = []
-    original = read.CompiledRead.grid
-    monkeypatch.setattr(read.CompiledRead, "grid", lambda self, *rest: calls.append(1) or original(self, *rest))
+    original = read.CpuBackend.grid
+    monkeypatch.setattr(read.CpuBackend, "grid", lambda self, *rest: calls.append(1) or original(self, *rest))
     compiled = Predictor(model).gradient(geometry, grid)
     plain = Predictor(model, kernels=False).gradient(geometry, grid)
     assert len(calls) == 1
@@ -107,4 +107,4 @@ def test_slopes_of_tables_are_those_of_the_networks():
 def test_a_gradient_that_is_not_compiled_says_so():
     from charge3net.models.painn import PaiNNDensity
 
-    assert "gradient" in read.why_not(PaiNNDensity(features=8, num_interactions=1), order=1)
+    assert "gradient" in read.unsupported_reason(PaiNNDensity(features=8, num_interactions=1), order=1)

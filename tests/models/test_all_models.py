@@ -98,7 +98,7 @@ def test_one_atom_one_probe_and_no_probe(model):
     assert testing.density_at(model, geometry, geometry.positions + 0.7).shape == (1, model.channels)
     empty = build_probe_graph(geometry, np.zeros((0, 3)), model.cutoff)
     state = model.encode_atoms(build_atom_graph(geometry, model.cutoff))
-    assert model.read_density(state, empty).shape == (0, model.channels)
+    assert model.density_at(state, empty).shape == (0, model.channels)
 
 
 def test_one_atom_has_a_spherical_density(model):
@@ -123,9 +123,9 @@ def test_the_checks_can_fail():
     """A model that looks at the x axis is caught."""
 
     class Crooked(ChargE3Net):
-        def read_density(self, state, probes):
+        def density_at(self, state, probes):
             tilt = probes.edge_vectors(state.atoms.positions, self.dtype)[:, 0].cos().sum()
-            return super().read_density(state, probes) + tilt
+            return super().density_at(state, probes) + tilt
 
     geometry = STRUCTURES["skewed"]
     with pytest.raises(AssertionError, match="rotation"):

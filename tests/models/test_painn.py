@@ -63,7 +63,7 @@ def test_a_probe_on_an_atom_has_a_finite_density_and_gradient():
     probes = build_probe_graph(geometry, geometry.positions, 4.0)
     state = model.encode_atoms(build_atom_graph(geometry, 4.0))
     points = probes.points.clone().requires_grad_()
-    density = model.read_density(state, replace(probes, points=points))
+    density = model.density_at(state, replace(probes, points=points))
     density.sum().backward()
     assert torch.isfinite(density).all()
     assert torch.isfinite(points.grad).all()

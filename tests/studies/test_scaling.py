@@ -62,7 +62,7 @@ def test_one_measurement():
     assert found.seconds == pytest.approx(found.neighbours + found.encoding + found.reading)
 
 
-def kept(folder, exponent: float, repeats: int = 2) -> None:
+def cached(folder, exponent: float, repeats: int = 2) -> None:
     """Measurements as an earlier run would have left them: seconds = 1e-3 · N^exponent, repeats 10 % apart."""
     folder.mkdir(parents=True)
     for crystal in CRYSTALS:
@@ -80,7 +80,7 @@ def kept(folder, exponent: float, repeats: int = 2) -> None:
 
 @pytest.mark.parametrize(("exponent", "words"), [(1.02, "reached by all"), (1.3, "not reached by ChargE3Net L=4")])
 def test_finished_measurements_are_not_made_again_and_give_the_exponent(tmp_path, exponent, words):
-    kept(tmp_path / "spacing_0.7", exponent)
+    cached(tmp_path / "spacing_0.7", exponent)
     config = scaling.Config(
         sizes=[100, 1000, 5000, 20_000], others=["painn"], other_sizes=[500, 1000, 2000], spacing=0.7, repeats=2
     )

@@ -65,7 +65,7 @@ class PseudoscalarSpinChargE3Net(ChargE3Net):
         full = _published_irreps(o3.Irreps("1x0e"), self.lmax, self.mul, self.num_interactions)
         return [o3.Irreps([(mul, ir) for mul, ir in irreps if ir.l == 0]) for irreps in full]
 
-    def read_density(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
+    def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
         """[probes, 2] e/Å³: up + down, up."""
         blocks = self.readout(split(self.read_features(state, probes), self.probe_irreps[-1]))
         even = blocks[EVEN_SCALAR].squeeze(-1)

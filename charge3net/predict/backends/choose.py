@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from charge3net.geometry import Geometry
 from charge3net.graph.types import AtomState
 from charge3net.models.base import DensityModel
-from charge3net.predict.backends.cpu import CompiledRead, why_not
+from charge3net.predict.backends.cpu import CpuBackend, unsupported_reason
 
 if TYPE_CHECKING:
-    from charge3net.predict.backends.gpu_evaluate import GpuRead
+    from charge3net.predict.backends.gpu_evaluate import GpuBackend
 
 
-def fast_read(model: DensityModel, state: AtomState, geometry: Geometry) -> tuple[CompiledRead | GpuRead | None, str]:
+def choose_backend(
+    model: DensityModel, state: AtomState, geometry: Geometry
+) -> tuple[CpuBackend | GpuBackend | None, str]:
     """A structure's density, ready to be read by kernels; None where torch reads. And who reads, in words.
 
     Args:
@@ -22,9 +24,9 @@ def fast_read(model: DensityModel, state: AtomState, geometry: Geometry) -> tupl
         geometry: the structure, atoms in the same order.
     """
     if model.device.type == "cuda":
-        from charge3net.predict.backends.gpu import open_read
+        from charge3net.predict.backends.gpu import open_backend
 
-        found = open_read(model, state, geometry)
+        found = open_backend(model, state, geometry)
         return (None, f"torch: {found}") if isinstance(found, str) else (found, "triton")
-    reason = why_not(model)
-    return (None, f"torch: {reason}") if reason else (CompiledRead(model, state, geometry), "compiled")
+    reason = unsupported_reason(model)
+    return (None, f"torch: {reason}") if reason else (CpuBackend(model, state, geometry), "compiled")

@@ -74,11 +74,11 @@ def _job_of(network: type[ctypes.Structure]) -> type[ctypes.Structure]:
     return Job
 
 
-class CompiledRead:
+class CpuBackend:
     """One structure's density, ready to be read. Memory: some MB, and 6 kB per atom in the largest ChargE3Net.
 
     Args:
-        model: one that :func:`why_not` has nothing against.
+        model: one that :func:`unsupported_reason` has nothing against.
         state: its encoded atoms.
         geometry: the structure; its periodicity is taken as it stands.
         order: 0 reads the density; 1 its gradient too.
@@ -88,11 +88,11 @@ class CompiledRead:
             derivatives with respect to x, y and z, e/Å⁴ (an atom at the point itself adds nothing to them).
 
     Raises:
-        InputError: if :func:`why_not` has an answer.
+        InputError: if :func:`unsupported_reason` has an answer.
     """
 
     def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry, order: int = 0) -> None:
-        reason = why_not(model, order)
+        reason = unsupported_reason(model, order)
         packed = None if reason else _pack(model, order)
         if packed is None:
             raise InputError(f"the compiled kernels cannot read this model: {reason}")
@@ -178,7 +178,7 @@ class CompiledRead:
             raise MemoryError("no memory for reading a tile of points")
 
 
-def why_not(model: DensityModel, order: int = 0) -> str:
+def unsupported_reason(model: DensityModel, order: int = 0) -> str:
     """Why a model (order 1: its gradient) is not read by the compiled kernels; empty when it is."""
     found = library()
     if found.handle is None:
@@ -223,11 +223,11 @@ def read_grid(
     """[channels, points] density at the voxels of a grid, or those with the flat indices ``index``, e/Å³.
 
     Raises:
-        InputError: where :func:`why_not` has an answer, or a prediction is not finite.
+        InputError: where :func:`unsupported_reason` has an answer, or a prediction is not finite.
     """
     if out is None:
         out = np.empty((model.channels, len(grid) if index is None else len(index)), dtype=np.float32)
-    CompiledRead(model, state, geometry).grid(grid, out, index)
+    CpuBackend(model, state, geometry).grid(grid, out, index)
     return out
 
 
@@ -237,8 +237,8 @@ def read_points(
     """[channels, points] density at any points (Å), e/Å³.
 
     Raises:
-        InputError: where :func:`why_not` has an answer, or a prediction is not finite.
+        InputError: where :func:`unsupported_reason` has an answer, or a prediction is not finite.
     """
     out = np.empty((model.channels, len(points)), dtype=np.float32)
-    CompiledRead(model, state, geometry).points(points, out)
+    CpuBackend(model, state, geometry).points(points, out)
     return out

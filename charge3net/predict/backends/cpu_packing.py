@@ -106,11 +106,11 @@ def row_numbers(channels: int, width: int, components: int = 1) -> Int[ndarray, 
     return rows.ravel().astype(np.int32)
 
 
-def answer_to_nothing(model: DensityModel, layers: tuple[Tensor, ...]) -> Float32[ndarray, "channels"]:
+def density_without_neighbours(model: DensityModel, layers: tuple[Tensor, ...]) -> Float32[ndarray, "channels"]:
     """[channels] density where no atom is in reach; ``layers``: features of one atom, whatever they are."""
     index, place = torch.zeros(0, dtype=torch.int64), torch.zeros(1, 3, dtype=torch.float64)
     ends = torch.tensor([0, 1])
     atoms = AtomGraph(torch.ones(1, dtype=torch.int64), place, index, index, place[:0], ends)
     with torch.no_grad(), torch_only():
-        density = model.read_density(AtomState(atoms, layers), ProbeGraph(place, index, index, place[:0], ends))
+        density = model.density_at(AtomState(atoms, layers), ProbeGraph(place, index, index, place[:0], ends))
     return density[0].numpy().astype(np.float32)

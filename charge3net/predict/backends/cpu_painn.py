@@ -20,7 +20,7 @@ from charge3net.predict.backends.cpu_packing import (
     Layout,
     Packed,
     aligned,
-    answer_to_nothing,
+    density_without_neighbours,
     linear,
     perceptron,
     row_numbers,
@@ -61,7 +61,7 @@ def pack(model: DensityModel, layout: Layout) -> Packed | None:
     network.edges = EdgeForm(1, tables.steps, _ON_ATOM)
     for name, array in arrays.items():
         setattr(network, name, array.ctypes.data)
-    nothing = answer_to_nothing(model, (torch.zeros(1, 4, model.features),) * model.num_interactions)
+    nothing = density_without_neighbours(model, (torch.zeros(1, 4, model.features),) * model.num_interactions)
     arguments = ("c3n_read_painn", network, nothing, tuple(arrays.values()))
     return Packed(*arguments, _Senders(layout.width), tables.steps, tables.error)
 

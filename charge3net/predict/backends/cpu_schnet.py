@@ -20,8 +20,8 @@ from charge3net.predict.backends.cpu_packing import (
     Layout,
     Packed,
     aligned,
-    answer_to_nothing,
     blocks,
+    density_without_neighbours,
     perceptron,
     row_numbers,
     vectors,
@@ -59,7 +59,7 @@ def pack(model: DensityModel, layout: Layout) -> Packed | None:
     network.edges = EdgeForm(0, tables.steps, 0.0)
     for name, array in arrays.items():
         setattr(network, name, array.ctypes.data)
-    nothing = answer_to_nothing(model, (torch.zeros(1, model.features),) * model.num_interactions)
+    nothing = density_without_neighbours(model, (torch.zeros(1, model.features),) * model.num_interactions)
     arguments = ("c3n_read_schnet", network, nothing, tuple(arrays.values()))
     return Packed(*arguments, _Senders(layout.width), tables.steps, tables.error)
 

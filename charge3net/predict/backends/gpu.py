@@ -22,7 +22,7 @@ from charge3net.grid import Grid
 from charge3net.kernels import enabled, torch_only
 from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.predict.backends.gpu_evaluate import GpuRead, kernels, true_float32
+from charge3net.predict.backends.gpu_evaluate import GpuBackend, kernels, true_float32
 from charge3net.predict.backends.gpu_weights import Weights, pack
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def status() -> dict[str, str]:
     return {"backend": "torch" if reason else "triton", "version": version, "reason": reason}
 
 
-def why_not(model: DensityModel) -> str:
+def unsupported_reason(model: DensityModel) -> str:
     """Why a model is not read by the GPU kernels; empty when nothing is known against it."""
     if reason := _triton()[1] or _switched_off():
         return reason
@@ -73,7 +73,7 @@ def why_not(model: DensityModel) -> str:
     return _failed.get(model.device) or _prepare(model).reason
 
 
-def open_read(model: DensityModel, state: AtomState, geometry: Geometry) -> GpuRead | str:
+def open_backend(model: DensityModel, state: AtomState, geometry: Geometry) -> GpuBackend | str:
     """A structure's density, ready to be read by the GPU kernels, or why not.
 
     At the first use of a model's weights a few hundred points are read both ways. Where the kernels do not run, or
@@ -84,13 +84,13 @@ def open_read(model: DensityModel, state: AtomState, geometry: Geometry) -> GpuR
         state: its encoded atoms.
         geometry: the structure, atoms in the same order.
     """
-    if reason := why_not(model):
+    if reason := unsupported_reason(model):
         return reason
     assert isinstance(model, ChargE3Net)
     prepared = _prepare(model)
     assert prepared.weights is not None
     try:
-        read = GpuRead(model, state, geometry, prepared.weights)
+        read = GpuBackend(model, state, geometry, prepared.weights)
         if prepared.compared:
             return read
         prepared.reason = _difference(read, model, state, geometry)
@@ -139,7 +139,7 @@ def _prepare(model: ChargE3Net) -> _Prepared:
     return _prepared[model]
 
 
-def _difference(read: GpuRead, model: ChargE3Net, state: AtomState, geometry: Geometry) -> str:
+def _difference(read: GpuBackend, model: ChargE3Net, state: AtomState, geometry: Geometry) -> str:
     """What is wrong with the kernels' densities around some atoms; empty when nothing is."""
     random, reach = np.random.default_rng(0), model.cutoff
     chosen = geometry.positions[random.integers(len(geometry), size=_POINTS)]
@@ -164,4 +164,4 @@ def _by_torch(
 ) -> Float[ndarray, "channels points"]:
     probes = build_probe_graph(geometry, points, model.cutoff).to(model.device)
     with torch.no_grad(), torch_only(), true_float32():
-        return model.read_density(state, probes).T.cpu().numpy()
+        return model.density_at(state, probes).T.cpu().numpy()

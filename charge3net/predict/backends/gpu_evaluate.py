@@ -1,6 +1,6 @@
 """The GPU read of ChargE3Net: densities on grids and at points by Triton kernels.
 
-What it computes is ``ChargE3Net.read_density`` with radial tables in place of the radial networks. How, and what was
+What it computes is ``ChargE3Net.density_at`` with radial tables in place of the radial networks. How, and what was
 checked: docs/kernels.md. Who may use it: :mod:`charge3net.predict.backends.gpu`.
 """
 
@@ -50,7 +50,7 @@ def kernels() -> ModuleType:
     return import_module("charge3net.predict.backends.gpu_kernels")
 
 
-class GpuRead:
+class GpuBackend:
     """One structure's density, ready to be read on the device of its encoded atoms.
 
     Memory on the device at L = 4, mul = 500, by the sizes of the arrays: 7 kB per atom, and below 0.5 GB for any grid.

@@ -18,7 +18,7 @@ import numpy as np
 
 from charge3net.errors import InputError
 from charge3net.studies.anatomy.page import section
-from charge3net.studies.cache import kept
+from charge3net.studies.cache import cached
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -139,7 +139,7 @@ def _dissected(
         return dissect(entry, predictor.predict(entry.geometry, grid=entry.grid), valence)
 
     return [
-        kept(folder / f"{key}.json", partial(dissected, key))
+        cached(folder / f"{key}.json", partial(dissected, key))
         for key in tqdm(keys, desc=folder.parent.name, unit="structure", disable=None)
     ]
 

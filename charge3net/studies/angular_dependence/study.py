@@ -16,7 +16,7 @@ import numpy as np
 from charge3net.errors import InputError
 from charge3net.studies.angular_dependence.page import section
 from charge3net.studies.angular_dependence.summary import groups
-from charge3net.studies.cache import kept
+from charge3net.studies.cache import cached
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -232,7 +232,7 @@ def _zeta(store: Store, key: str, distance: float | None, folder: Path) -> dict[
             "zeta_published": angular_variation(density, distance, "published"),
         }
 
-    return kept(folder / (f"{key}.json" if distance is None else f"{key}-{distance:g}.json"), both)
+    return cached(folder / (f"{key}.json" if distance is None else f"{key}-{distance:g}.json"), both)
 
 
 def _extremes(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charge3net.errors import InputError
-from charge3net.studies.cache import kept
+from charge3net.studies.cache import cached
 from charge3net.studies.charge_transfer.page import section
 from charge3net.studies.trained import finished_runs, run_record
 from charge3net.studies.training import sweep_orders
@@ -173,7 +173,7 @@ def _pair(
         }
         return {"name": name, **compare(halves, predictions, valence, config.radius)}
 
-    return kept(folder / weights / f"{name}.json", compared)
+    return cached(folder / weights / f"{name}.json", compared)
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Figure]:

@@ -17,7 +17,7 @@ from charge3net.data.splits import read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.evaluation.run import TestSet, caveats_of, label
-from charge3net.studies.cache import kept
+from charge3net.studies.cache import cached
 from charge3net.studies.fields.measure import CURVATURES, DISTANCES, Protocol
 from charge3net.studies.fields.page import fields_section
 from charge3net.train.config import MISSING
@@ -132,7 +132,7 @@ def _measured(model: DensityModel, store: Store, key: str, protocol: Protocol, f
         print(f"{key}: {found['points']} points, {found['seconds']:.0f} s", flush=True)
         return found
 
-    return kept(folder / f"{_file_name(key)}.json", measure)
+    return cached(folder / f"{_file_name(key)}.json", measure)
 
 
 def _drawn(model: DensityModel, store: Store, key: str, config: Config, folder: Path, work: Path) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _drawn(model: DensityModel, store: Store, key: str, config: Config, folder: 
         print(f"{key}: slice, and cubes in {cubes}", flush=True)
         return pack_slice(cut(model, store[key], config.floor, config.window))
 
-    return kept(folder / f"{_file_name(key)}-slice-{config.window:g}.json", draw)
+    return cached(folder / f"{_file_name(key)}-slice-{config.window:g}.json", draw)
 
 
 def _file_name(key: str) -> str:

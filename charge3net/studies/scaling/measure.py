@@ -141,19 +141,19 @@ def measure(architecture: str, crystal: str, atoms: int, spacing: float, repeat:
 def _read(model: DensityModel, geometry: Geometry, grid: Grid) -> tuple[list[float], float, str]:
     """Seconds of (search, atoms, grid); megabytes of the encoded atoms; who reads."""
     from charge3net.graph.build import build_atom_graph
-    from charge3net.predict.encoded import DensityReader
+    from charge3net.predict.encoded import EncodedStructure
     from charge3net.predict.progress import Clock
 
     times = [time.process_time()]
     graph = build_atom_graph(geometry, model.cutoff)
     times.append(time.process_time())
-    reader = DensityReader(model, geometry, graph, 1 << 15, Clock())
+    encoded = EncodedStructure(model, geometry, graph, 1 << 15, Clock())
     times.append(time.process_time())
     values = np.zeros((model.channels, *grid.shape), dtype=np.float32)
-    reader.fill(values, grid, None, lambda done, total: None)
+    encoded.density_on(values, grid, None, lambda done, total: None)
     times.append(time.process_time())
-    state = sum(layer.numel() * layer.element_size() for layer in reader.state.layers) / 2**20
-    return np.diff(times).tolist(), state, reader.backend
+    state = sum(layer.numel() * layer.element_size() for layer in encoded.state.layers) / 2**20
+    return np.diff(times).tolist(), state, encoded.backend
 
 
 def reset_peak_megabytes() -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from charge3net.analysis.power_law import PowerLaw, fit_power_law
 from charge3net.errors import InputError
 from charge3net.evaluation.run import label
-from charge3net.studies.cache import kept
+from charge3net.studies.cache import cached
 from charge3net.studies.scaling.measure import CRYSTALS, DISPLACED, Measurement, measure, unit_cell
 from charge3net.studies.text import table
 
@@ -97,7 +97,7 @@ def _measured(architecture: str, crystal: str, atoms: int, repeat: int, spacing:
         print(f"{architecture} {crystal}: {what}", flush=True)
         return asdict(found)
 
-    return Measurement(**kept(path, measured))
+    return Measurement(**cached(path, measured))
 
 
 def _fits(found: list[Measurement], fit_from: int) -> list[dict[str, Any]]:
