@@ -25,7 +25,7 @@ import torch
 from benchmarks.cold_start import full_size_model, predict
 from benchmarks.record import ROOT, circumstances, write_result
 from benchmarks.structures import structures
-from charge3net.checkpoints.save_load import load_model
+from charge3net.checkpoints import load_model
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid

@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.record import ROOT, circumstances, write_result
 from benchmarks.structures import structures
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.models.charge3net import ChargE3Net
 
 CRYSTALS = ("NaCl", "BaVS3", "LiCoO2", "TiO2", "SrTiO3")

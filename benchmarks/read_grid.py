@@ -30,7 +30,7 @@ from benchmarks.literal import LiteralChargE3Net
 from benchmarks.literal_deepdft import LiteralPaiNN, LiteralSchNet
 from benchmarks.record import circumstances, held_mb, peak_mb, write_result
 from benchmarks.structures import structures
-from charge3net.checkpoints.published import load_published
+from charge3net.checkpoints import load_published
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.grid import Grid

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from charge3net.version import __version__
 
 if TYPE_CHECKING:
-    from charge3net.checkpoints.published import load_published
-    from charge3net.checkpoints.save_load import load_model, save_model
+    from charge3net.checkpoints import load_model, load_published, save_model
     from charge3net.data.store import Store, StoreWriter
     from charge3net.density import Density
     from charge3net.errors import InputError
@@ -35,11 +34,11 @@ _HOME = {
     "SchNetDensity": "charge3net.models.schnet",
     "Store": "charge3net.data.store",
     "StoreWriter": "charge3net.data.store",
-    "load_model": "charge3net.checkpoints.save_load",
-    "load_published": "charge3net.checkpoints.published",
+    "load_model": "charge3net.checkpoints",
+    "load_published": "charge3net.checkpoints",
     "read_density": "charge3net.io",
     "read_structure": "charge3net.io",
-    "save_model": "charge3net.checkpoints.save_load",
+    "save_model": "charge3net.checkpoints",
     "write_density": "charge3net.io",
 }
 

@@ -9,7 +9,7 @@ import torch
 from benchmarks.big_systems import exponent, measure, supercell
 from benchmarks.cold_start import predict
 from benchmarks.structures import structures
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.models.charge3net import ChargE3Net
 
 

@@ -139,7 +139,7 @@ def test_layouts_that_are_none():
 
 
 def test_the_command_writes_a_large_grid_from_a_scratch_file(tmp_path, monkeypatch, capsys):
-    from charge3net.checkpoints.save_load import ModelCard, save_model
+    from charge3net.checkpoints import ModelCard, save_model
 
     torch.manual_seed(0)
     model = build_model("charge3net", SMALL["charge3net"])

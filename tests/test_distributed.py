@@ -14,7 +14,7 @@ import torch
 from ase.io import write
 
 from charge3net import Predictor, read_density
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.predict.distributed import ALONE, started_processes
 from tests import crystals

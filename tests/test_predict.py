@@ -13,7 +13,7 @@ from ase.build import molecule
 from pymatgen.core import Lattice, Molecule, Structure
 
 from charge3net import Predictor
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from charge3net.analysis.metrics import ErrorSums
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.data.splits import Split
 from charge3net.data.store import Store

@@ -13,14 +13,12 @@ Sums are float64 whatever the dtype of the densities.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
-from torch import Tensor
 
 from charge3net.errors import InputError
 
@@ -132,48 +130,6 @@ class Average:
         return f"{self.mean:.{digits}f} ± {self.standard_error:.{digits}f}"
 
 
-class DensityErrors:
-    """Errors of many materials, gathered in pieces.
-
-    Chunks of one material add; gatherings of several processes merge, because only numerators and denominators are
-    kept.
-
-    Example:
-        >>> errors = DensityErrors()
-        >>> errors.add("NaCl", np.array([1.0, 2.0]), np.array([1.0, 3.0]))
-        >>> errors.add("NaCl", np.array([4.0]), np.array([4.0]))
-        >>> errors["NaCl"].nmae  # 1 / 8
-        12.5
-    """
-
-    def __init__(self, sums: Mapping[str, ErrorSums] | None = None) -> None:
-        self._sums: dict[str, ErrorSums] = dict(sums or {})
-
-    def add(self, material: str, prediction: Float[ndarray, "..."], target: Float[ndarray, "..."]) -> None:
-        """Add a chunk of voxels of a material: one channel of each density, e/Å³."""
-        self._sums[material] = self[material] + ErrorSums.of(prediction, target)
-
-    def merge(self, other: DensityErrors) -> None:
-        """Add what another process (or an earlier run) gathered."""
-        for material, sums in other._sums.items():
-            self._sums[material] = self[material] + sums
-
-    def __getitem__(self, material: str) -> ErrorSums:
-        """The sums of a material; empty sums where nothing was added."""
-        return self._sums.get(material, ErrorSums())
-
-    def __len__(self) -> int:
-        return len(self._sums)
-
-    def materials(self) -> list[str]:
-        """Names in the order in which they were first added."""
-        return list(self._sums)
-
-    def nmae(self) -> Average:
-        """ε_mae in %, mean over materials ± standard error."""
-        return Average.of(sums.nmae for sums in self._sums.values())
-
-
 def sums_by_element(
     prediction: Float[ndarray, "voxels"], target: Float[ndarray, "voxels"], numbers: Int[ndarray, "voxels"]
 ) -> dict[int, ErrorSums]:
@@ -207,23 +163,3 @@ def sums_by_element(
         )
         for i, z in enumerate(elements)
     }
-
-
-def structure_sums(
-    prediction: Float[Tensor, "probes"], target: Float[Tensor, "probes"], offsets: Int[Tensor, "structures1"]
-) -> tuple[Float[Tensor, "structures"], Float[Tensor, "structures"]]:
-    """Numerator Σ|ρ̂ − ρ| and denominator Σ|ρ| of each structure of a batch, where the batch lives.
-
-    Args:
-        prediction, target: [probes] one channel, e/Å³.
-        offsets: [structures + 1] probes offsets[i]:offsets[i+1] belong to structure i.
-
-    Returns:
-        Two [structures] tensors, float64, detached from the graph.
-    """
-    target = target.detach().to(torch.float64)
-    difference = (prediction.detach().to(torch.float64) - target).abs()
-    lengths = offsets[1:] - offsets[:-1]
-    owner = torch.repeat_interleave(torch.arange(len(lengths), device=target.device), lengths)
-    zero = torch.zeros(len(lengths), dtype=torch.float64, device=target.device)
-    return zero.index_add(0, owner, difference), zero.index_add(0, owner, target.abs())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from charge3net.models.base import DensityModel
 
 if TYPE_CHECKING:
-    from charge3net.checkpoints.save_load import ModelCard
+    from charge3net.checkpoints.card import ModelCard
 
 
 def weights_hash(model: DensityModel, head: str = "") -> str:

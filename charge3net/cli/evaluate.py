@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write, print; 1 if some material could not be predicted."""
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
-    from charge3net.evaluation.run import TestSet, evaluate_checkpoint, unique_names
+    from charge3net.evaluation.run import TestSet, evaluate_checkpoint
+    from charge3net.train.runs import unique_names
 
     test = TestSet.of(Store(args.data), read_split(args.split) if args.split else None, args.part)
     names = unique_names(args.model)
@@ -63,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(evaluations: Sequence[Any], output: Path, figures: bool) -> None:
+    from charge3net.evaluation.comparison import comparison_figure, comparison_rows
     from charge3net.evaluation.files import write_table
-    from charge3net.evaluation.run import comparison_figure, comparison_rows
 
     rows = comparison_rows(evaluations)
     print(format_table(rows))

@@ -22,8 +22,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: if the weights cannot be read or do not fit, or the folder exists.
     """
-    from charge3net.checkpoints.published import load_published
-    from charge3net.checkpoints.save_load import ModelCard, save_model
+    from charge3net.checkpoints import ModelCard, load_published, save_model
     from charge3net.cli.models import describe
     from charge3net.errors import InputError
 

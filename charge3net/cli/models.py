@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charge3net.checkpoints.save_load import ModelCard
+    from charge3net.checkpoints import ModelCard
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         for name, architecture in ARCHITECTURES.items():
             print(f"{name:<{width}}  {architecture.summary}")
         return 0
-    from charge3net.checkpoints.save_load import load_card
+    from charge3net.checkpoints import load_card
 
     print("\n\n".join(describe(path, load_card(path)) for path in args.paths))
     return 0

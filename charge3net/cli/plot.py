@@ -84,8 +84,8 @@ def _curves(args: argparse.Namespace) -> Figure:
 
 
 def _errors(args: argparse.Namespace) -> Figure:
+    from charge3net.evaluation.comparison import comparison_figure
     from charge3net.evaluation.files import read_evaluation
-    from charge3net.evaluation.run import comparison_figure
 
     evaluations = [read_evaluation(folder) for folder in args.evaluations]
     if len({evaluation.facts["name"] for evaluation in evaluations}) < len(evaluations):

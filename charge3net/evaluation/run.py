@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from charge3net.checkpoints.fingerprint import fingerprint
+from charge3net.checkpoints import fingerprint
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
@@ -24,9 +24,7 @@ from charge3net.models.base import DensityModel
 from charge3net.provenance import installed_versions
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from charge3net.checkpoints.save_load import ModelCard
+    from charge3net.checkpoints import ModelCard
 
 _NAMES = {"charge3net": "ChargE3Net", "schnet": "SchNet", "painn": "PaiNN"}
 
@@ -165,16 +163,6 @@ def draw_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
     save_figure(element_bars({z: e.pooled.nmae for z, e in elements.items()}, lines, name), folder / "elements.png")
 
 
-def comparison_figure(evaluations: Sequence[Evaluation]) -> Figure:
-    """The errors of every material for several models, with the superposition of atoms where there is one."""
-    from charge3net.plot import error_strip
-
-    rows = {e.facts["name"]: np.array([m.total.nmae for m in e.materials]) for e in evaluations}
-    atoms = [m.baseline.nmae for m in evaluations[0].materials if m.baseline is not None]
-    reference = "superposition of atoms"
-    return error_strip({**rows, reference: np.array(atoms)} if atoms else rows, reference)
-
-
 def _with_bar(materials: Any, todo: Sequence[str]) -> Any:
     """Progress over materials on standard error, when that is a terminal."""
     from tqdm import tqdm
@@ -215,49 +203,3 @@ def _circumstances(device: torch.device) -> dict[str, Any]:
         "versions": installed_versions(),
         "machine": f"{platform.machine()} {platform.system()}, {torch.get_num_threads()} threads, {device}",
     }
-
-
-def comparison_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """One row a model, best first, each compared in pairs with the best over the materials that both have.
-
-    ``difference`` is this model's ε_mae minus that of the best, with its 95 % interval, in %.
-    """
-    from charge3net.analysis.statistics import paired_difference
-
-    order = sorted(evaluations, key=lambda e: e.nmae().mean)
-    best = _errors(order[0])
-    rows = []
-    for evaluation in order:
-        own, average, summary = _errors(evaluation), evaluation.nmae(), evaluation.summary()
-        row = {
-            "model": evaluation.facts["name"],
-            "nmae_percent": average.mean,
-            "standard_error": average.standard_error,
-            "baseline_nmae_percent": evaluation.baseline().mean,
-            "absolute_electron_error": summary["absolute_electron_error"]["mean"],
-            "materials": average.count,
-            "seconds_per_material": float(np.mean([m.seconds for m in evaluation.materials])),
-            "difference": None,
-            "difference_low": None,
-            "difference_high": None,
-        }
-        common = sorted(own.keys() & best.keys())
-        if evaluation is not order[0] and len(common) > 1:
-            pair = paired_difference(np.array([own[k] for k in common]), np.array([best[k] for k in common]))
-            row.update(difference=pair.mean, difference_low=pair.low, difference_high=pair.high)
-        rows.append(row)
-    return rows
-
-
-def _errors(evaluation: Evaluation) -> dict[str, float]:
-    return {m.key: m.total.nmae for m in evaluation.materials}
-
-
-def unique_names(models: Sequence[str | Path]) -> list[str]:
-    """A folder name for each model: the shortest ends of the paths that differ, parts joined by "-"."""
-    paths = [Path(model).resolve() for model in models]
-    for depth in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["-".join(path.parts[-depth:]).replace("/", "") for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    raise InputError("the same model is given twice; give each once")

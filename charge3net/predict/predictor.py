@@ -17,8 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from charge3net.checkpoints.fingerprint import model_record
-from charge3net.checkpoints.save_load import ModelCard, load_model
+from charge3net.checkpoints import ModelCard, load_model, model_record
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry

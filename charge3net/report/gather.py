@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from charge3net.analysis.angular import angular_variation
 from charge3net.analysis.metrics import Average
-from charge3net.checkpoints.fingerprint import fingerprint
+from charge3net.checkpoints import fingerprint
 from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.evaluation.files import SUMMARY, read_evaluation
@@ -170,7 +170,7 @@ def _evaluations(folder: Path) -> dict[str, Evaluation]:
 
 
 def _weights(run: Run) -> str:
-    from charge3net.checkpoints.save_load import load_model
+    from charge3net.checkpoints import load_model
 
     return fingerprint(load_model(run.path)[0])
 

@@ -15,13 +15,12 @@ import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
+from charge3net.checkpoints.save_load import BEST, LAST
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.train.module import MONITOR, DensityTask
-
-#: Names in a run folder.
-BEST, LAST, RESUME = "model", "last", "resume.ckpt"
+from charge3net.train.run_folder import RESUME
 
 #: From a model, the step and its metrics to the card that is saved beside it.
 CardOf = Callable[[DensityModel, int, dict[str, float]], ModelCard]

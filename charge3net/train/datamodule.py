@@ -84,11 +84,6 @@ class DensityDataModule(pl.LightningDataModule):
         )
 
     @property
-    def steps_per_epoch(self) -> float:
-        """Steps in which every training structure is seen once (with the trainer's number of processes)."""
-        return len(self.train_keys) / (self.batch_size * self._place()[1])
-
-    @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that occur in the training structures."""
         return tuple(sorted({int(z) for key in self.train_keys for z in self.store[key].geometry.numbers}))

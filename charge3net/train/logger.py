@@ -11,6 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from charge3net.io.files import write_whole
+from charge3net.train.run_folder import read_metrics
 
 
 class MetricsCsv(Logger):
@@ -75,9 +76,3 @@ class MetricsCsv(Logger):
         writer.writeheader()
         writer.writerows(self._rows[step] for step in sorted(self._rows))
         write_whole(self.path, text.getvalue())
-
-
-def read_metrics(path: str | Path) -> list[dict[str, str]]:
-    """Lines of a ``metrics.csv``: by column name, empty cells left out."""
-    with Path(path).open(newline="") as file:
-        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]

@@ -118,6 +118,24 @@ def _owners(offsets: Int[Tensor, "structures1"], n_probes: int) -> tuple[Int[Ten
     return torch.repeat_interleave(structures, offsets.diff(), output_size=n_probes), n_structures
 
 
+def structure_sums(
+    prediction: Float[Tensor, "probes"], target: Float[Tensor, "probes"], offsets: Int[Tensor, "structures1"]
+) -> tuple[Float[Tensor, "structures"], Float[Tensor, "structures"]]:
+    """Numerator Σ|ρ̂ − ρ| and denominator Σ|ρ| of each structure of a batch, on the device of the batch.
+
+    Args:
+        prediction, target: [probes] one channel, e/Å³.
+        offsets: [structures + 1] probes offsets[i]:offsets[i+1] belong to structure i.
+
+    Returns:
+        Two [structures] tensors, float64, detached from the graph.
+    """
+    target = target.detach().to(torch.float64)
+    difference = (prediction.detach().to(torch.float64) - target).abs()
+    owner, n_structures = _owners(offsets, target.shape[0])
+    return segment_sum(difference, owner, n_structures), segment_sum(target.abs(), owner, n_structures)
+
+
 LOSSES: dict[str, type[Loss]] = {"l1": L1, "mse": MSE, "normalised_l1": NormalisedL1, "unsigned_l1": UnsignedL1}
 
 

@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from charge3net.analysis.metrics import structure_sums
 from charge3net.graph.types import DensityBatch
 from charge3net.models.base import DensityModel
 from charge3net.train.config import OptimConfig
-from charge3net.train.losses import Loss
+from charge3net.train.losses import Loss, structure_sums
 from charge3net.train.schedule import Schedule
 
 #: What best models are chosen by: ε_mae in %, mean over validation materials.

@@ -14,7 +14,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers.logger import Logger
 
-from charge3net.checkpoints.save_load import ModelCard
+from charge3net.checkpoints import ModelCard
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model

@@ -1,22 +1,26 @@
-"""A run folder: what is in it, and whether a run may begin, go on, or is done already.
+"""The folder of a training run: its files, and whether a run may start, resume, or is finished already.
 
-``config.json`` (settings), ``metrics.csv`` (log), ``model/`` (best weights, for use), ``last/`` (last weights),
-``resume.ckpt`` (to go on from), ``summary.json`` (once finished).
+``config.json`` (settings), ``metrics.csv`` (log), ``model/`` (best weights), ``last/`` (last weights),
+``resume.ckpt`` (state to resume from), ``summary.json`` (once finished).
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
+from charge3net.checkpoints.card import CARD
+from charge3net.checkpoints.save_load import BEST
 from charge3net.errors import InputError
 from charge3net.io.files import write_whole
 from charge3net.train.config import TrainConfig
 
+#: Files of a run folder; its two checkpoint folders are ``BEST`` and ``LAST``.
 CONFIG, METRICS, SUMMARY, RESUME = "config.json", "metrics.csv", "summary.json", "resume.ckpt"
 
-#: Settings that may change between the parts of a run: they say where and how long, not what is learned.
+#: Settings that may differ when a run is resumed: they say where and how long it runs, not what is learned.
 FREE = {
     "name",
     "output",
@@ -34,14 +38,44 @@ FREE_GROUPS = ("logger.", "runtime.")
 
 
 class RunFolder:
-    """Where a run writes.
+    """The files of a run.
 
     Args:
-        path: the folder; it is made by :meth:`begin`, not before.
+        path: the folder; :meth:`begin` creates it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the folder holds the log of a run."""
+        return (self.path / METRICS).is_file()
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it holds a best model."""
+        return (self.path / BEST / CARD).is_file()
+
+    def config(self) -> dict[str, Any] | None:
+        """The settings of the run; None where they are not recorded.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        return self._read(CONFIG)
+
+    def summary(self) -> dict[str, Any] | None:
+        """The summary of a finished run; None before it is finished.
+
+        Raises:
+            InputError: if the file is damaged.
+        """
+        return self._read(SUMMARY)
+
+    def metrics(self) -> list[dict[str, str]]:
+        """The log: see :func:`read_metrics`."""
+        return read_metrics(self.path / METRICS)
 
     def finished(self, config: TrainConfig) -> dict[str, Any] | None:
         """The summary of the run if it is done as far as this configuration asks, else None.
@@ -50,7 +84,7 @@ class RunFolder:
             InputError: if the folder holds a run with other settings.
         """
         self._check_same(config)
-        summary = self._read(SUMMARY)
+        summary = self.summary()
         if summary is None or (summary["stopped"] == "max_steps" and summary["step"] < config.train.max_steps):
             return None
         return summary
@@ -70,7 +104,7 @@ class RunFolder:
             return given
         if resume:
             return own if own.is_file() else None
-        if own.exists() or (self.path / METRICS).exists():
+        if own.exists() or self.is_run:
             raise InputError(
                 f"{self.path} holds a run already; add resume=true to go on with it, or choose another output"
             )
@@ -87,7 +121,7 @@ class RunFolder:
         self._write(SUMMARY, summary)
 
     def _check_same(self, config: TrainConfig) -> None:
-        old = self._read(CONFIG)
+        old = self.config()
         if old is None:
             return
         before, now = flat(old), flat(json.loads(json.dumps(config.as_dict())))
@@ -103,12 +137,28 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            return json.loads(path.read_text())
+            return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{path} is not readable as JSON; choose another output or remove the folder") from error
+            raise InputError(f"{path} is damaged ({error}); choose another output or remove the folder") from error
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1) + "\n")
+
+
+def read_metrics(path: str | Path) -> list[dict[str, str]]:
+    """Lines of a ``metrics.csv``: column name → text, empty cells left out.
+
+    Raises:
+        InputError: if a cell is not a number.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = [{name: value for name, value in row.items() if name and value} for row in csv.DictReader(file)]
+    for number, row in enumerate(rows, start=2):
+        try:
+            [float(value) for value in row.values()]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}, line {number}: is damaged ({error}); remove the line") from error
+    return rows
 
 
 def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,10 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.errors import InputError
+from charge3net.train.run_folder import METRICS, RunFolder
 
 if TYPE_CHECKING:
-    from charge3net.checkpoints.save_load import ModelCard
-
-_METRICS, _CONFIG, _SUMMARY, _CARD = "metrics.csv", "config.json", "summary.json", "model/model.json"
+    from charge3net.checkpoints import ModelCard
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +52,9 @@ def find_runs(folder: str | Path) -> list[Run]:
         InputError: if there is none with a model in it.
     """
     folder = Path(folder)
-    found = sorted(path.parent for path in folder.rglob(_METRICS) if (path.parent / _CARD).is_file())
+    found = sorted(path.parent for path in folder.rglob(METRICS) if RunFolder(path.parent).has_model)
     if not found:
-        raise InputError(f"{folder} holds no run with a trained model (model/ and {_METRICS}); train one first")
+        raise InputError(f"{folder} holds no run with a trained model (model/ and {METRICS}); train one first")
     return read_runs(found)
 
 
@@ -67,32 +64,28 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     Raises:
         InputError: for a folder that is no run.
     """
-    from charge3net.checkpoints.save_load import load_card
-    from charge3net.evaluation.run import unique_names
+    from charge3net.checkpoints import load_card
 
     runs = []
     for path, name in zip(paths, unique_names(paths), strict=True):
-        if not (path / _METRICS).is_file():
-            raise InputError(f"{path} is not a run folder: it has no {_METRICS}")
-        metrics = _read_metrics(path / _METRICS)
-        runs.append(Run(path, name, load_card(path), _json(path / _CONFIG), _json(path / _SUMMARY), metrics))
+        run = RunFolder(path)
+        if not run.is_run:
+            raise InputError(f"{path} is not a run folder: it has no {METRICS}")
+        runs.append(Run(path, name, load_card(path), run.config() or {}, run.summary() or {}, _columns(run.metrics())))
     return runs
 
 
-def _read_metrics(path: Path) -> dict[str, Float[ndarray, "rows"]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
-        return {name: np.array([float(v) if v else np.nan for v in values]) for name, values in columns.items()}
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+def _columns(rows: Sequence[dict[str, str]]) -> dict[str, Float[ndarray, "rows"]]:
+    """Column name → values of all rows, NaN where a row has none."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([float(row.get(name, "nan")) for row in rows]) for name in names}
 
 
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+def unique_names(models: Sequence[str | Path]) -> list[str]:
+    """A folder name for each model: the shortest ends of the paths that differ, parts joined by "-"."""
+    paths = [Path(model).resolve() for model in models]
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["-".join(path.parts[-depth:]).replace("/", "") for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise InputError("the same model is given twice; give each once")

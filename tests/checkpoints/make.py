@@ -2,7 +2,7 @@
 
     python -m tests.checkpoints.make
 
-It writes tests/checkpoints/v<FORMAT_VERSION>/ and prints the densities that test_checkpoint.py holds.
+It writes tests/checkpoints/v<FORMAT_VERSION>/ and prints the densities that test_save_load.py holds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charge3net.checkpoints.save_load import FORMAT_VERSION, ModelCard, save_model
+from charge3net.checkpoints.card import FORMAT_VERSION, ModelCard
+from charge3net.checkpoints.save_load import save_model
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.models.base import DensityModel

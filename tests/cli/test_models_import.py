@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from charge3net.checkpoints.save_load import load_model
+from charge3net.checkpoints import load_model
 from charge3net.cli import import_, models
 from charge3net.errors import InputError
 from tests.golden_cases import golden_cases, golden_state, relative_error

@@ -12,7 +12,7 @@ from ase.build import molecule
 from ase.io import write
 
 from charge3net import Predictor, read_density
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.density import Density
 from charge3net.geometry import Geometry

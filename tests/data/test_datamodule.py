@@ -76,7 +76,6 @@ def test_subsets_are_nested(store_and_split: Paths) -> None:
     assert small < large
     assert len(make(store_and_split, validation_structures=1).validation_keys) == 1
     assert sorted(make(store_and_split, validation_structures=50).validation_keys) == ["m07", "m08"]
-    assert make(store_and_split).steps_per_epoch == 3.5
     assert make(store_and_split).elements == (3, 8, 9, 11, 12, 14, 17)
 
 

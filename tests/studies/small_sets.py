@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.data.writer import StoreWriter

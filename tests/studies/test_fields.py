@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.data.splits import Split
 from charge3net.data.store import Store, StoreWriter
 from charge3net.density import Density

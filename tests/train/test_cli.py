@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from charge3net.checkpoints.save_load import load_model
+from charge3net.checkpoints import load_model
 from charge3net.cli.main import main
 
 SMALL = (

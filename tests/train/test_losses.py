@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 
 from charge3net.errors import InputError
-from charge3net.train.losses import LOSSES, build_loss
+from charge3net.train.losses import LOSSES, build_loss, structure_sums
 
 # two structures: probes 0 … 1 and 2 … 4
 PREDICTION = torch.tensor([[1.0], [2.0], [0.0], [4.0], [1.0]])
@@ -78,3 +81,16 @@ def test_structure_without_density_stays_finite() -> None:
 def test_unknown_name() -> None:
     with pytest.raises(InputError, match=r"loss\.name is 'huber'; choose one of l1, mse, normalised_l1, unsigned_l1"):
         build_loss("huber")
+
+
+def test_structure_sums_match_numpy_per_structure() -> None:
+    rng = np.random.default_rng(2)
+    target, prediction = rng.standard_normal((2, 9))
+    offsets = [0, 4, 4, 9]
+    numerator, denominator = structure_sums(
+        torch.tensor(prediction, requires_grad=True), torch.tensor(target), torch.tensor(offsets)
+    )
+    assert not numerator.requires_grad
+    for i, (start, stop) in enumerate(itertools.pairwise(offsets)):
+        assert numerator[i].item() == pytest.approx(np.abs(prediction[start:stop] - target[start:stop]).sum())
+        assert denominator[i].item() == pytest.approx(np.abs(target[start:stop]).sum())

@@ -14,16 +14,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from charge3net.checkpoints.save_load import load_model
+from charge3net.checkpoints import load_model
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
 from charge3net.train.config import TrainConfig
 from charge3net.train.datamodule import DensityDataModule
-from charge3net.train.logger import MetricsCsv, read_metrics
+from charge3net.train.logger import MetricsCsv
 from charge3net.train.losses import L1
 from charge3net.train.module import DensityTask
 from charge3net.train.run import train
+from charge3net.train.run_folder import read_metrics
 
 
 def data_of(config: TrainConfig) -> DensityDataModule:

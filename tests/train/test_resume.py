@@ -13,9 +13,9 @@ import torch
 from charge3net.errors import InputError
 from charge3net.train.callbacks import Interrupted
 from charge3net.train.config import TrainConfig
-from charge3net.train.logger import read_metrics
 from charge3net.train.module import DensityTask
 from charge3net.train.run import train
+from charge3net.train.run_folder import read_metrics
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, happens: Any) -> None:

@@ -174,7 +174,7 @@ def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[s
     Raises:
         InputError: if one of the keys is in the training part of the split that it was trained with.
     """
-    from charge3net.checkpoints.fingerprint import fingerprint
+    from charge3net.checkpoints import fingerprint
     from charge3net.data.splits import read_split
     from charge3net.evaluation.run import label
     from charge3net.studies.trained import run_record

@@ -158,7 +158,7 @@ def _pair(
     name: str, config: Config, store: Store, runs: Sequence[Run], valence: Mapping[int, int], folder: Path
 ) -> dict[str, Any]:
     """One pair compared, kept as a file as soon as it is finished."""
-    from charge3net.checkpoints.fingerprint import fingerprint
+    from charge3net.checkpoints import fingerprint
     from charge3net.predict.predictor import Predictor
     from charge3net.studies.charge_transfer.measure import compare
 

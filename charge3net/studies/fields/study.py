@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charge3net.checkpoints.fingerprint import fingerprint
+from charge3net.checkpoints import fingerprint
 from charge3net.data.splits import read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
@@ -25,7 +25,7 @@ from charge3net.train.config import MISSING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from charge3net.checkpoints.save_load import ModelCard
+    from charge3net.checkpoints import ModelCard
     from charge3net.models.base import DensityModel
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
-from charge3net.analysis.metrics import Average, DensityErrors, ErrorSums, structure_sums, sums_by_element
+from charge3net.analysis.metrics import Average, ErrorSums, sums_by_element
 from charge3net.analysis.nearest import nearest_atoms
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -26,20 +24,14 @@ def test_sums_by_hand() -> None:
     assert sums.electron_error(0.2) == pytest.approx(-0.5)
 
 
-def test_chunks_and_ranks_add_up_to_the_whole() -> None:
+def test_chunks_add_up_to_the_whole() -> None:
     rng = np.random.default_rng(0)
     target, prediction = rng.random((2, 1000)).astype(np.float32)
     whole = ErrorSums.of(prediction, target)
-    first, second = DensityErrors(), DensityErrors()
-    first.add("a", prediction[:300], target[:300])
-    second.add("a", prediction[300:], target[300:])
-    second.add("b", target[:10], target[:10])
-    first.merge(second)
-    assert first.materials() == ["a", "b"]
-    assert first["a"].nmae == pytest.approx(whole.nmae, rel=1e-12)
-    assert first["a"].largest == whole.largest
-    assert first.nmae().mean == pytest.approx(whole.nmae / 2)
-    assert first["nothing"].voxels == 0
+    sums = ErrorSums.of(prediction[:300], target[:300]) + ErrorSums.of(prediction[300:], target[300:])
+    assert sums.voxels == whole.voxels
+    assert sums.nmae == pytest.approx(whole.nmae, rel=1e-12)
+    assert sums.largest == whole.largest
 
 
 def test_float32_sums_do_not_drift() -> None:
@@ -97,19 +89,6 @@ def test_elements_follow_the_nearest_image_brute_force() -> None:
         assert by_element[z].nmae == pytest.approx(reference.nmae)
         assert by_element[z].largest == reference.largest
         assert by_element[z].signed == pytest.approx(reference.signed)
-
-
-def test_structure_sums_match_numpy_per_structure() -> None:
-    rng = np.random.default_rng(2)
-    target, prediction = rng.standard_normal((2, 9))
-    offsets = [0, 4, 4, 9]
-    numerator, denominator = structure_sums(
-        torch.tensor(prediction, requires_grad=True), torch.tensor(target), torch.tensor(offsets)
-    )
-    assert not numerator.requires_grad
-    for i, (start, stop) in enumerate(itertools.pairwise(offsets)):
-        assert numerator[i].item() == pytest.approx(np.abs(prediction[start:stop] - target[start:stop]).sum())
-        assert denominator[i].item() == pytest.approx(np.abs(target[start:stop]).sum())
 
 
 def test_superposition_error_of_real_densities(shared: Path) -> None:

@@ -11,17 +11,19 @@ import pytest
 import torch
 
 from charge3net.analysis.metrics import ErrorSums
-from charge3net.checkpoints.save_load import ModelCard, save_model
+from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.density import Density
 from charge3net.errors import InputError
+from charge3net.evaluation.comparison import comparison_rows
 from charge3net.evaluation.files import EvaluationLog, read_evaluation, write_evaluation
 from charge3net.evaluation.materials import Evaluation, evaluate, material_errors
-from charge3net.evaluation.run import TestSet, caveats_of, comparison_rows, unique_names
+from charge3net.evaluation.run import TestSet, caveats_of
 from charge3net.grid import Grid
 from charge3net.models.registry import build_model
+from charge3net.train.runs import unique_names
 from tests.evaluation_helpers import Scaled, make_store
 
 
@@ -166,7 +168,7 @@ def test_comparison_is_paired_over_materials(data: tuple[Store, Split]) -> None:
 
 
 def test_caveats(data: tuple[Store, Split], checkpoint: Path) -> None:
-    from charge3net.checkpoints.save_load import load_card
+    from charge3net.checkpoints import load_card
 
     store, split = data
     card = load_card(checkpoint)

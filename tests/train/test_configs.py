@@ -16,7 +16,7 @@ from charge3net.train.config import TrainConfig
 from charge3net.train.losses import build_loss
 from charge3net.train.schedule import build_schedule
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 DATA = ["data.store=STORE", "data.split=SPLIT"]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 MODELS = sorted(str(path.relative_to(CONF / "model").with_suffix("")) for path in (CONF / "model").rglob("*.yaml"))

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from charge3net.checkpoints import save_load as checkpoint
-from charge3net.checkpoints.save_load import CARD, FORMAT_VERSION, WEIGHTS, ModelCard, load_card, load_model, save_model
+from charge3net.checkpoints import ModelCard, card, load_card, load_model, save_model
+from charge3net.checkpoints.card import CARD, FORMAT_VERSION, WEIGHTS
 from charge3net.errors import InputError
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.registry import build_model
 from tests.checkpoints.make import water_densities
 from tests.golden_cases import golden_cases, golden_state, relative_error
 
-STORED = Path(__file__).parent / "checkpoints"
+STORED = Path(__file__).parent
 
 #: What each stored checkpoint answered when it was written.
 STORED_DENSITIES = {1: [-0.5338764865609653, -0.6055548764152263]}
@@ -213,6 +213,6 @@ def test_older_cards_are_upgraded_step_by_step(monkeypatch):
         1: lambda card: card | {"units": "from 1"},
         2: lambda card: card | {"units": card["units"] + " to 3"},
     }
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 3)
-    monkeypatch.setattr(checkpoint, "UPGRADERS", steps)
+    monkeypatch.setattr(card, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(card, "UPGRADERS", steps)
     assert load_card(STORED / "v1").units == "from 1 to 3"

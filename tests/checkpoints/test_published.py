@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net.checkpoints.published import load_published
+from charge3net.checkpoints import load_published
 from charge3net.errors import InputError
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity

@@ -1,0 +1,58 @@
+"""Several models evaluated on the same materials, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from charge3net.analysis.statistics import paired_difference
+from charge3net.evaluation.materials import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def comparison_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """One row a model, best first, each compared in pairs with the best over the materials that both have.
+
+    ``difference`` is this model's ε_mae minus that of the best, with its 95 % interval, in %.
+    """
+    order = sorted(evaluations, key=lambda e: e.nmae().mean)
+    best = _errors(order[0])
+    rows = []
+    for evaluation in order:
+        own, average, summary = _errors(evaluation), evaluation.nmae(), evaluation.summary()
+        row = {
+            "model": evaluation.facts["name"],
+            "nmae_percent": average.mean,
+            "standard_error": average.standard_error,
+            "baseline_nmae_percent": evaluation.baseline().mean,
+            "absolute_electron_error": summary["absolute_electron_error"]["mean"],
+            "materials": average.count,
+            "seconds_per_material": float(np.mean([m.seconds for m in evaluation.materials])),
+            "difference": None,
+            "difference_low": None,
+            "difference_high": None,
+        }
+        common = sorted(own.keys() & best.keys())
+        if evaluation is not order[0] and len(common) > 1:
+            pair = paired_difference(np.array([own[k] for k in common]), np.array([best[k] for k in common]))
+            row.update(difference=pair.mean, difference_low=pair.low, difference_high=pair.high)
+        rows.append(row)
+    return rows
+
+
+def comparison_figure(evaluations: Sequence[Evaluation]) -> Figure:
+    """The errors of every material for several models, with the superposition of atoms where there is one."""
+    from charge3net.plot import error_strip
+
+    rows = {e.facts["name"]: np.array([m.total.nmae for m in e.materials]) for e in evaluations}
+    atoms = [m.baseline.nmae for m in evaluations[0].materials if m.baseline is not None]
+    reference = "superposition of atoms"
+    return error_strip({**rows, reference: np.array(atoms)} if atoms else rows, reference)
+
+
+def _errors(evaluation: Evaluation) -> dict[str, float]:
+    return {m.key: m.total.nmae for m in evaluation.materials}
