@@ -78,7 +78,7 @@ def test_reading_needs_only_the_atoms_that_are_heard(architecture, monkeypatch):
     monkeypatch.setattr(
         model, "density_at", lambda state, probes: seen.append(len(state.layers[0])) or read(state, probes)
     )
-    monkeypatch.setattr(charge3net.predict.encoded, "MANY_ATOMS", 10)
+    monkeypatch.setattr(charge3net.graph.chunks, "MANY_ATOMS", 10)
     np.testing.assert_allclose(predictor.at(atoms, points), every, rtol=0, atol=1e-13 * np.abs(every).max())
     assert max(seen) <= 40 < len(atoms)
 

@@ -18,9 +18,9 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
+from charge3net.graph.chunks import chunk_probes
 from charge3net.grid import Grid
 from charge3net.models.registry import build_model
-from charge3net.predict.encoded import chunk_probes
 from tests import crystals
 from tests.gaussians import GaussianAtoms, superposition
 from tests.golden_cases import golden_cases, golden_state, relative_error

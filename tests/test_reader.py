@@ -8,8 +8,9 @@ import torch
 
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
+from charge3net.graph.cell_list import sorted_in_space
+from charge3net.graph.chunks import MANY_ATOMS
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.predict.encoded import MANY_ATOMS, sorted_in_space
 from charge3net.predict.predictor import Predictor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,11 @@ from charge3net.errors import InputError
 from charge3net.evaluation.files import EvaluationLog, write_evaluation
 from charge3net.evaluation.materials import Evaluation, evaluate
 from charge3net.models.base import DensityModel
+from charge3net.models.registry import label
 from charge3net.provenance import installed_versions
 
 if TYPE_CHECKING:
     from charge3net.checkpoints import ModelCard
-
-_NAMES = {"charge3net": "ChargE3Net", "schnet": "SchNet", "painn": "PaiNN"}
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,6 @@ def evaluate_checkpoint(
     if figures:
         draw_evaluation(evaluation, folder)
     return evaluation
-
-
-def label(architecture: str, hyperparameters: Mapping[str, Any]) -> str:
-    """A model's name in tables: "ChargE3Net L=2", "SchNet"."""
-    name = _NAMES.get(architecture, architecture)
-    return f"{name} L={hyperparameters['lmax']}" if "lmax" in hyperparameters else name
 
 
 def caveats_of(card: ModelCard | None, test: TestSet) -> list[str]:

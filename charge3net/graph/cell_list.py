@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from charge3net.geometry import Geometry
+from charge3net.graph import chunks
 from charge3net.graph.neighbors import complete_cell
+from charge3net.graph.types import AtomGraph
 
 #: Width of a bin in Å, about.
 _WIDTH = 2.0
@@ -73,3 +76,21 @@ def cell_list(geometry: Geometry) -> CellList:
         members.astype(np.int32),
         wraps.astype(np.int32),
     )
+
+
+def sorted_in_space(geometry: Geometry, atoms: AtomGraph) -> tuple[Geometry, AtomGraph]:
+    """The atoms of a large structure in an order in which those that are neighbours in space are near in memory."""
+    if len(geometry) < chunks.MANY_ATOMS:
+        return geometry, atoms
+    order = cell_list(geometry).members.astype(np.int64)
+    places = torch.from_numpy(np.argsort(order))
+    receivers, edges = torch.sort(places[atoms.receivers], stable=True)
+    graph = AtomGraph(
+        numbers=atoms.numbers[order],
+        positions=atoms.positions[order],
+        senders=places[atoms.senders[edges]],
+        receivers=receivers,
+        shifts=atoms.shifts[edges],
+        offsets=atoms.offsets,
+    )
+    return Geometry(geometry.numbers[order], geometry.positions[order], geometry.cell, geometry.pbc), graph

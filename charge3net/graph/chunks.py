@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from charge3net.graph.types import AtomGraph
+from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 
 #: Edges whose messages are formed at once where no gradient is asked for: 40 kB each in the largest model on torch.
 EDGES_AT_ONCE = 1 << 12
+
+#: From this many atoms on, they are sorted in space, and what they send is computed for those that are heard only.
+MANY_ATOMS = 256
 
 
 def atom_chunks(atoms: AtomGraph) -> list[tuple[slice, slice]]:
@@ -47,3 +51,35 @@ def receiver_chunks(receivers: Int[Tensor, "edges"], n_receivers: int, max_edges
 def concatenate(parts: Sequence[Float[Tensor, "_ *features"]]) -> Float[Tensor, "atoms *features"]:
     """The parts one after the other; a single one as it is."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def chunk_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
+    """The probes of one structure in order, in pieces of at most ``max_edges`` edges, or of one probe."""
+    if len(graph.senders) <= max_edges:
+        yield graph
+        return
+    for probes, edges in receiver_chunks(graph.receivers, graph.n_probes, max_edges):
+        yield ProbeGraph(
+            points=graph.points[probes],
+            senders=graph.senders[edges],
+            receivers=graph.receivers[edges] - probes.start,
+            shifts=graph.shifts[edges],
+            offsets=torch.tensor([0, probes.stop - probes.start]),
+        )
+
+
+def restrict_to_neighbours(state: AtomState, probes: ProbeGraph) -> tuple[AtomState, ProbeGraph]:
+    """The state of the atoms that some probe hears, and the probes with their senders counted among these.
+
+    Models compute per atom what it sends, for every piece of a grid: in a large structure for a few atoms only.
+    """
+    atoms = state.atoms
+    if atoms.n_atoms < MANY_ATOMS:
+        return state, probes
+    heard, senders = torch.unique(probes.senders, return_inverse=True)
+    here = heard.to(atoms.numbers.device)
+    none = atoms.senders[:0]
+    near = AtomGraph(
+        atoms.numbers[here], atoms.positions[here], none, none, atoms.shifts[:0], torch.tensor([0, len(heard)])
+    )
+    return AtomState(near, tuple(layer[here] for layer in state.layers)), replace(probes, senders=senders)

@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-import charge3net.nn.messages_compiled  # noqa: F401  registers the compiled sums
 from charge3net.errors import InputError
 from charge3net.graph.chunks import atom_chunks, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
-from charge3net.nn.convolution import Convolution, Edges
+from charge3net.nn.convolution import Convolution
 from charge3net.nn.e3nn import o3
+from charge3net.nn.edges import Edges
 from charge3net.nn.irreps import EVEN_SCALAR, Blocks, Gate, IrrepsLinear, hidden_irreps, natural, reachable, split
 from charge3net.nn.radial_charge3net import GaussianBasis
 

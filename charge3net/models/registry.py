@@ -19,11 +19,13 @@ class Architecture:
 
     Attributes:
         module, name: the class.
+        label: in tables and figures.
         summary: one line for people who choose.
     """
 
     module: str
     name: str
+    label: str
     summary: str
 
     def load(self) -> type[DensityModel]:
@@ -37,23 +39,36 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "charge3net": Architecture(
             "charge3net.models.charge3net",
             "ChargE3Net",
+            "ChargE3Net",
             "higher-order equivariant network, rotation order L = 0, 1, 2, …",
         ),
         "schnet": Architecture(
             "charge3net.models.schnet",
             "SchNetDensity",
+            "SchNet",
             "invariant network (DeepDFT): distances only",
         ),
         "painn": Architecture(
-            "charge3net.models.painn", "PaiNNDensity", "equivariant network (DeepDFT) with scalars and vectors"
+            "charge3net.models.painn",
+            "PaiNNDensity",
+            "PaiNN",
+            "equivariant network (DeepDFT) with scalars and vectors",
         ),
         "charge3net-published-spin": Architecture(
-            "charge3net.checkpoints.published.charge3net",
+            "charge3net.models.published_spin",
             "PseudoscalarSpinChargE3Net",
+            "charge3net-published-spin",
             "charge3net with the published spin head, for imported weights only",
         ),
     }
 )
+
+
+def label(architecture: str, hyperparameters: Mapping[str, Any]) -> str:
+    """A model's name in tables and figures: "ChargE3Net L=2", "SchNet"."""
+    entry = ARCHITECTURES.get(architecture)
+    name = architecture if entry is None else entry.label
+    return f"{name} L={hyperparameters['lmax']}" if "lmax" in hyperparameters else name
 
 
 def build_model(architecture: str, hyperparameters: Mapping[str, Any]) -> DensityModel:

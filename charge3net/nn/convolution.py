@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from charge3net.nn.e3nn import o3
+from charge3net.nn.edges import Edges
 from charge3net.nn.irreps import EVEN_SCALAR, Blocks, IrrepsLinear, coupling, split
-from charge3net.nn.messages import compiled_messages
-from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
+from charge3net.nn.messages_compiled import summed_messages
+from charge3net.nn.radial_charge3net import RadialNet
 from charge3net.nn.segment import segment_sum
 
 #: Scale of the angle that mixes a receiver's own features with what it hears.
 _ANGLE_SCALE = 0.1
-
-#: An edge shorter than this (Å) has no direction: the probe is on the atom.
-ON_ATOM = 1e-5
-
-
-@dataclass(frozen=True, eq=False)
-class Edges:
-    """What every layer needs of the edges, computed once and only when asked for.
-
-    Attributes:
-        senders, receivers: [edges], receivers ascending.
-        n_receivers: how many receivers there are.
-        vectors: [edges, 3] Å, from sender to receiver.
-        lmax: highest order of the spherical harmonics.
-        basis: radial functions.
-    """
-
-    senders: Int[Tensor, "edges"]
-    receivers: Int[Tensor, "edges"]
-    n_receivers: int
-    vectors: Float[Tensor, "edges 3"]
-    lmax: int
-    basis: GaussianBasis
-
-    @cached_property
-    def lengths(self) -> Float[Tensor, "edges"]:
-        """[edges] Å."""
-        return torch.linalg.vector_norm(self.vectors, dim=1)
-
-    @cached_property
-    def harmonics(self) -> Float[Tensor, "edges harmonics"]:
-        """[edges, (lmax+1)²] spherical harmonics of the directions, component normalised; l > 0 vanish on an atom."""
-        directions = torch.where(self.lengths[:, None] > ON_ATOM, self.vectors, torch.zeros_like(self.vectors))
-        orders = list(range(self.lmax + 1))
-        return o3.spherical_harmonics(orders, directions, normalize=True, normalization="component")
-
-    @cached_property
-    def radial(self) -> Float[Tensor, "edges basis"]:
-        """[edges, n_basis] radial functions of the lengths."""
-        return self.basis(self.lengths)
 
 
 class Convolution(nn.Module):
@@ -107,7 +65,7 @@ class Convolution(nn.Module):
 
     def forward(self, sent: Blocks, receivers: Float[Tensor, "receivers dim2"], edges: Edges) -> dict[o3.Irrep, Tensor]:
         """Blocks of ``irreps_out`` for every receiver, before the gate; the edges count the senders in ``sent``."""
-        messages = compiled_messages(self, sent, edges) or self.messages(sent, edges)
+        messages = summed_messages(self, sent, edges) or self.messages(sent, edges)
         heard = self.message_mix(messages)
         own = self.self_mix(split(receivers, self.irreps_receiver))
         angle = _ANGLE_SCALE * self.angle_mix(messages)[EVEN_SCALAR]

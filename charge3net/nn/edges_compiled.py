@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from charge3net.kernels.library import compiled
-from charge3net.nn.convolution import ON_ATOM, Edges
+from charge3net.nn.edges import ON_ATOM, Edges
 from charge3net.nn.radial_table import node_basis
 
 

@@ -1,7 +1,7 @@
 """The sums of messages of a ChargE3Net layer as one compiled operation, forwards and backwards.
 
-Importing this module registers it with :mod:`charge3net.nn.messages`. It answers None, and torch does the sum, for
-anything it was not made for: other devices and dtypes, gradients with respect to positions, orders above :data:`MAX_L`.
+:func:`summed_messages` gives None, and torch forms the sum, for everything else: other devices and dtypes, gradients
+with respect to positions, orders above :data:`MAX_L`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,11 +21,11 @@ from torch.autograd.function import once_differentiable
 
 from charge3net.kernels import enabled
 from charge3net.kernels.library import compiled, library
-from charge3net.nn.convolution import Convolution, Edges
 from charge3net.nn.e3nn import o3
+from charge3net.nn.edges import Edges
 from charge3net.nn.edges_compiled import EdgeArrays, prepared
 from charge3net.nn.irreps import Blocks
-from charge3net.nn.messages import register
+from charge3net.nn.radial_charge3net import RadialNet
 from charge3net.nn.radial_table import TOLERANCE, TOLERANCE_WITHOUT_GRADIENT, fine_enough, table
 
 #: Highest rotation order that is compiled.
@@ -36,6 +36,18 @@ _WORTH_A_THREAD = 100_000
 
 
 _SORTED = ("bounds", "receivers", "rows", "harmonics", "spline")
+
+
+@runtime_checkable
+class Layer(Protocol):
+    """What the sum needs of a :class:`charge3net.nn.convolution.Convolution`."""
+
+    irreps_sender: o3.Irreps
+    irreps_message: o3.Irreps
+    paths: dict[o3.Irrep, tuple[tuple[int, o3.Irrep], ...]]
+    lmax: int
+    num_neighbors: float
+    radial: RadialNet
 
 
 class _BySender(ctypes.Structure):
@@ -90,7 +102,7 @@ class Plan:
         job.cg_value = self.cg_value.ctypes.data
 
 
-def plan_of(layer: Convolution) -> Plan:
+def plan_of(layer: Layer) -> Plan:
     """The plan of a layer; layers of one shape share it."""
     paths = tuple((mul, ir, layer.paths[ir]) for mul, ir in layer.irreps_sender)
     return _plan(paths, layer.irreps_message, layer.num_neighbors)
@@ -198,7 +210,7 @@ def _call(name: str, job: _Job) -> None:
         raise MemoryError(f"{name}: no memory for the sums of {job.n_edges} edges")
 
 
-def summed_messages(layer: Convolution, senders: Blocks, edges: Edges) -> dict[o3.Irrep, Tensor] | None:
+def summed_messages(layer: Layer, senders: Blocks, edges: Edges) -> dict[o3.Irrep, Tensor] | None:
     """Message blocks {irrep: [receivers, copies, 2l+1]} of a layer, or None where torch has to do it."""
     if library().handle is None or not enabled() or not _fits(layer, senders, edges):
         return None
@@ -214,7 +226,7 @@ def summed_messages(layer: Convolution, senders: Blocks, edges: Edges) -> dict[o
     return {ir: block.transpose(1, 2) for ir, block in zip(plan.targets, sums, strict=True)}
 
 
-def _fits(layer: Convolution, senders: Blocks, edges: Edges) -> bool:
+def _fits(layer: Layer, senders: Blocks, edges: Edges) -> bool:
     tensors = (*senders.values(), edges.vectors, layer.radial.first)
     return (
         layer.lmax <= MAX_L
@@ -224,6 +236,3 @@ def _fits(layer: Convolution, senders: Blocks, edges: Edges) -> bool:
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-register(summed_messages)

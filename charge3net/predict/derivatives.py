@@ -25,13 +25,14 @@ from torch import Tensor
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
+from charge3net.graph.chunks import chunk_probes, restrict_to_neighbours
 from charge3net.graph.neighbors import find_neighbors
 from charge3net.graph.types import AtomState, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
-from charge3net.nn.convolution import ON_ATOM
+from charge3net.nn.edges import ON_ATOM
 from charge3net.predict.backends.cpu import CpuBackend, unsupported_reason
-from charge3net.predict.encoded import as_points, chunk_probes, restrict_to_neighbours
+from charge3net.predict.encoded import as_points
 
 #: Pairs of probe and atom differentiated at once, by order; what a backward pass keeps of each: up to 50 kB, 150 kB.
 EDGES_AT_ONCE = {1: 1 << 12, 2: 1 << 10}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from numpy.typing import ArrayLike
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
-from charge3net.graph.cell_list import cell_list
-from charge3net.graph.chunks import receiver_chunks
-from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
+from charge3net.graph.cell_list import sorted_in_space
+from charge3net.graph.chunks import chunk_probes, restrict_to_neighbours
+from charge3net.graph.types import AtomGraph, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
 from charge3net.predict.backends.choose import choose_backend
@@ -35,9 +34,6 @@ from charge3net.predict.symmetry import GridSymmetry
 
 #: Points searched for neighbours at once, at most; bounds the memory where there are no atoms.
 MAX_POINTS = 1 << 15
-
-#: From this many atoms on, they are sorted in space, and what they send is computed for those that are heard only.
-MANY_ATOMS = 256
 
 #: ``points(start, stop)`` gives the positions [stop − start, 3] Å of a range of points.
 Points = Callable[[int, int], ndarray]
@@ -219,53 +215,3 @@ def as_points(points: ArrayLike) -> Float[ndarray, "points 3"]:
     if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
         raise InputError(f"points are finite Cartesian positions [n, 3] in Å, found shape {places.shape}")
     return places
-
-
-def chunk_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
-    """The probes of one structure in order, in pieces of at most ``max_edges`` edges, or of one probe."""
-    if len(graph.senders) <= max_edges:
-        yield graph
-        return
-    for probes, edges in receiver_chunks(graph.receivers, graph.n_probes, max_edges):
-        yield ProbeGraph(
-            points=graph.points[probes],
-            senders=graph.senders[edges],
-            receivers=graph.receivers[edges] - probes.start,
-            shifts=graph.shifts[edges],
-            offsets=torch.tensor([0, probes.stop - probes.start]),
-        )
-
-
-def sorted_in_space(geometry: Geometry, atoms: AtomGraph) -> tuple[Geometry, AtomGraph]:
-    """The atoms of a large structure in an order in which those that are neighbours in space are near in memory."""
-    if len(geometry) < MANY_ATOMS:
-        return geometry, atoms
-    order = cell_list(geometry).members.astype(np.int64)
-    places = torch.from_numpy(np.argsort(order))
-    receivers, edges = torch.sort(places[atoms.receivers], stable=True)
-    graph = AtomGraph(
-        numbers=atoms.numbers[order],
-        positions=atoms.positions[order],
-        senders=places[atoms.senders[edges]],
-        receivers=receivers,
-        shifts=atoms.shifts[edges],
-        offsets=atoms.offsets,
-    )
-    return Geometry(geometry.numbers[order], geometry.positions[order], geometry.cell, geometry.pbc), graph
-
-
-def restrict_to_neighbours(state: AtomState, probes: ProbeGraph) -> tuple[AtomState, ProbeGraph]:
-    """The state of the atoms that some probe hears, and the probes with their senders counted among these.
-
-    Models compute per atom what it sends, for every piece of a grid: in a large structure for a few atoms only.
-    """
-    atoms = state.atoms
-    if atoms.n_atoms < MANY_ATOMS:
-        return state, probes
-    heard, senders = torch.unique(probes.senders, return_inverse=True)
-    here = heard.to(atoms.numbers.device)
-    none = atoms.senders[:0]
-    near = AtomGraph(
-        atoms.numbers[here], atoms.positions[here], none, none, atoms.shifts[:0], torch.tensor([0, len(heard)])
-    )
-    return AtomState(near, tuple(layer[here] for layer in state.layers)), replace(probes, senders=senders)

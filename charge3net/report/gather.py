@@ -18,7 +18,8 @@ from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.evaluation.files import SUMMARY, read_evaluation
 from charge3net.evaluation.materials import Evaluation
-from charge3net.evaluation.run import TestSet, label
+from charge3net.evaluation.run import TestSet
+from charge3net.models.registry import label
 from charge3net.train.runs import Run, find_runs
 
 

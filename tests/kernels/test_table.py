@@ -12,7 +12,7 @@ from scipy.interpolate import BSpline
 
 from charge3net.kernels.library import compiled, library
 from charge3net.nn import radial_table as tables
-from charge3net.nn.convolution import Edges
+from charge3net.nn.edges import Edges
 from charge3net.nn.edges_compiled import prepared
 from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
 

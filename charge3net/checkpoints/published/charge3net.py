@@ -7,70 +7,21 @@ can; the result is the same function of the atoms.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from charge3net.errors import InputError
-from charge3net.graph.types import AtomState, ProbeGraph
 from charge3net.models.charge3net import N_SPECIES, ChargE3Net
+from charge3net.models.published_spin import PseudoscalarSpinChargE3Net, published_irreps
 from charge3net.nn.convolution import Convolution, tensor_product_paths
 from charge3net.nn.e3nn import o3
-from charge3net.nn.irreps import EVEN_SCALAR, ODD_SCALAR, Gate, IrrepsLinear, hidden_irreps, reachable, split
+from charge3net.nn.irreps import EVEN_SCALAR, ODD_SCALAR, Gate, IrrepsLinear, hidden_irreps
 
 #: e3nn's own buffers, recomputed here: names that may be in the file and are not used.
 _IGNORED = ("output_mask", "_w3j", "_compiled", "tp.weight", "sh.", ".mul.", "cutoff_func")
 
 _MARK = "atom_model.convolutions.0.fc.layer0.weight"
-
-
-class PseudoscalarSpinChargE3Net(ChargE3Net):
-    """The published spin variant, as it answers: channel 0 is up + down, channel 1 is *up* (not the magnetisation).
-
-    Its second head is a pseudoscalar (0o) that changes its sign under an inversion and so vanishes on every inversion
-    centre, which a collinear magnetisation does not. It is here to reproduce published results; to train, take
-    ChargE3Net with ``channels=2``.
-    """
-
-    architecture: ClassVar[str] = "charge3net-published-spin"
-
-    def __init__(
-        self,
-        lmax: int = 4,
-        mul: int = 500,
-        num_interactions: int = 3,
-        cutoff: float = 4.0,
-        num_basis: int = 20,
-        hidden: int = 100,
-        num_neighbors: float = 20.0,
-    ) -> None:
-        super().__init__(lmax, mul, num_interactions, cutoff, num_basis, hidden, num_neighbors, channels=2)
-        self.readout = IrrepsLinear(self.probe_irreps[-1], o3.Irreps("1x0e+1x0o"))
-
-    @property
-    def channel_parity(self) -> tuple[int, ...]:
-        """Channel 0 mixes a scalar with a pseudoscalar."""
-        return (-1, 1)
-
-    def hyperparameters(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {name: value for name, value in super().hyperparameters().items() if name != "channels"}
-
-    def _atom_irreps(self) -> list[o3.Irreps]:
-        return _published_irreps(o3.Irreps(f"{N_SPECIES}x0e"), self.lmax, self.mul, self.num_interactions)
-
-    def _probe_irreps(self) -> list[o3.Irreps]:
-        full = _published_irreps(o3.Irreps("1x0e"), self.lmax, self.mul, self.num_interactions)
-        return [o3.Irreps([(mul, ir) for mul, ir in irreps if ir.l == 0]) for irreps in full]
-
-    def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
-        """[probes, 2] e/Å³: up + down, up."""
-        blocks = self.readout(split(self.read_features(state, probes), self.probe_irreps[-1]))
-        even = blocks[EVEN_SCALAR].squeeze(-1)
-        odd = blocks[ODD_SCALAR].squeeze(-1) if ODD_SCALAR in blocks else torch.zeros_like(even)
-        return torch.cat([even + odd, even], dim=1)
 
 
 @dataclass(frozen=True)
@@ -104,20 +55,11 @@ class _PublishedLayer:
         }
 
 
-def _published_irreps(start: o3.Irreps, lmax: int, mul: int, layers: int) -> list[o3.Irreps]:
-    """Features after each layer of the published networks, for receivers that start as ``start``."""
-    hidden, found, current = hidden_irreps(lmax, mul), [], start
-    for _ in range(layers):
-        current = reachable(current, lmax, hidden)
-        found.append(current)
-    return found
-
-
 def _published_layers(lmax: int, mul: int, layers: int) -> dict[str, _PublishedLayer]:
     """Prefix → layer, atoms and probes."""
     one_hot, zero = o3.Irreps(f"{N_SPECIES}x0e"), o3.Irreps("1x0e")
-    atoms = [one_hot, *_published_irreps(one_hot, lmax, mul, layers)]
-    probes = [zero, *_published_irreps(zero, lmax, mul, layers)]
+    atoms = [one_hot, *published_irreps(one_hot, lmax, mul, layers)]
+    probes = [zero, *published_irreps(zero, lmax, mul, layers)]
     found = {}
     for n in range(layers):
         found[f"atom_model.convolutions.{n}."] = _PublishedLayer(atoms[n], atoms[n], Gate(atoms[n + 1]))
@@ -205,7 +147,7 @@ def _expected_shapes(
         shapes |= {prefix + name: shape for name, shape in layer.shapes(num_basis, hidden).items()}
     for side in ("atom_model", "probe_model"):
         shapes |= {f"{side}.basis.mean": (num_basis,), f"{side}.basis.inv_std": (num_basis,)}
-    last = _published_irreps(o3.Irreps("1x0e"), lmax, mul, layers)[-1]
+    last = published_irreps(o3.Irreps("1x0e"), lmax, mul, layers)[-1]
     heads = (EVEN_SCALAR, ODD_SCALAR) if spin else (EVEN_SCALAR,)
     shapes["probe_model.readout.weight"] = (sum(last.count(ir) for ir in heads),)
     return shapes

@@ -12,7 +12,7 @@ from numpy import ndarray
 from charge3net.graph.types import AtomState
 from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.nn.convolution import ON_ATOM
+from charge3net.nn.edges import ON_ATOM
 from charge3net.nn.irreps import SILU_NORM
 from charge3net.predict.backends.charge3net_parts import (
     angles,

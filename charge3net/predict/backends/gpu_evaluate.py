@@ -23,7 +23,7 @@ from charge3net.graph.cell_list import CellList, cell_list
 from charge3net.graph.types import AtomState
 from charge3net.grid import Grid
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.nn.convolution import ON_ATOM
+from charge3net.nn.edges import ON_ATOM
 from charge3net.predict.backends.gpu_weights import Weights, head, pack_senders
 
 #: Points of a tile: the lanes of a warp.

@@ -176,7 +176,7 @@ def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[s
     """
     from charge3net.checkpoints import fingerprint
     from charge3net.data.splits import read_split
-    from charge3net.evaluation.run import label
+    from charge3net.models.registry import label
     from charge3net.studies.trained import run_record
     from charge3net.train.runs import read_runs
 

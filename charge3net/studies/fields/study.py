@@ -16,7 +16,8 @@ from charge3net.checkpoints import fingerprint
 from charge3net.data.splits import read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
-from charge3net.evaluation.run import TestSet, caveats_of, label
+from charge3net.evaluation.run import TestSet, caveats_of
+from charge3net.models.registry import label
 from charge3net.studies.cache import cached
 from charge3net.studies.fields.measure import CURVATURES, DISTANCES, Protocol
 from charge3net.studies.fields.page import fields_section

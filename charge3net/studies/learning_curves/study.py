@@ -62,7 +62,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
-    from charge3net.evaluation.run import TestSet, evaluate_checkpoint, label
+    from charge3net.evaluation.run import TestSet, evaluate_checkpoint
+    from charge3net.models.registry import label
     from charge3net.studies.trained import run_record
 
     if len(set(config.sizes)) < 3 or not config.networks:

@@ -13,7 +13,7 @@ import numpy as np
 
 from charge3net.analysis.power_law import PowerLaw, fit_power_law
 from charge3net.errors import InputError
-from charge3net.evaluation.run import label
+from charge3net.models.registry import label
 from charge3net.studies.cache import cached
 from charge3net.studies.scaling.measure import CRYSTALS, DISPLACED, Measurement, measure, unit_cell
 from charge3net.studies.text import table
