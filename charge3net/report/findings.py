@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from charge3net.analysis.statistics import PairedDifference, paired_difference, spearman
+from charge3net.report.formatting import signed
 from charge3net.report.gather import Comparison, TrainedModel
 
 
@@ -97,11 +98,6 @@ def _spread_of_difference(one: TrainedModel, other: TrainedModel) -> float | Non
     if one.between_trainings is None or other.between_trainings is None:
         return None
     return float(np.sqrt(one.between_trainings**2 / len(one.runs) + other.between_trainings**2 / len(other.runs)))
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """With its sign, a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _others(subject: Comparison) -> list[tuple[bool, str]]:

@@ -33,7 +33,7 @@ class Study:
 
     def module(self) -> ModuleType:
         """Its module (see the text above for what that offers)."""
-        return import_module(f"charge3net.studies.{self.name}.study")
+        return import_module(f"charge3net.studies.{self.name}")
 
 
 #: In the order of the page.

@@ -11,7 +11,8 @@ import pytest
 from charge3net.data.splits import Split
 from charge3net.errors import InputError
 from charge3net.plot.isosurface import error_isosurfaces
-from charge3net.studies.anatomy import study as anatomy
+from charge3net.studies import anatomy
+from charge3net.studies.anatomy.config import Group
 from charge3net.studies.anatomy.summary import sum_up
 from tests.studies.small_sets import errors_of, gaussian_density, untrained_run, write_set
 
@@ -29,7 +30,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> anatomy.Config:
     rows = [{"key": key, "epsilon_mad": value} for key, value in SPREAD.items()]
     spread = {"code": "code 1", "mode": "PW", "functionals": ["LDA", "PBE"], "structures": rows}
     (folder / "functionals.json").write_text(json.dumps(spread))
-    groups = {"cells": anatomy.Group(str(split), [str(run) for run in runs])}
+    groups = {"cells": Group(str(split), [str(run) for run in runs])}
     return anatomy.Config(str(store), str(split), groups, str(folder / "functionals.json"))
 
 
@@ -91,14 +92,14 @@ def test_a_finished_study_computes_nothing_again(
 def test_test_structures_that_were_trained_on_are_refused(config: anatomy.Config, tmp_path: Path) -> None:
     Split((*KEYS[:1], "b"), (), ("a",)).save(tmp_path / "other.json")
     run = untrained_run(tmp_path / "run", tmp_path / "other.json", 0)
-    group = anatomy.Group(config.groups["cells"].split, [str(run)])
+    group = Group(config.groups["cells"].split, [str(run)])
     with pytest.raises(InputError, match="trained or chosen on 't0'"):
         anatomy.run(anatomy.Config(config.store, config.split, {"cells": group}, config.functionals), tmp_path)
 
 
 def test_structures_outside_the_split_of_all_kinds_are_left_out(config: anatomy.Config, tmp_path: Path) -> None:
     Split(("a",), (), ("t1", "t2")).save(tmp_path / "whole.json")
-    groups = {"cells": anatomy.Group(config.groups["cells"].split, config.groups["cells"].models[:1])}
+    groups = {"cells": Group(config.groups["cells"].split, config.groups["cells"].models[:1])}
     found = anatomy.run(
         anatomy.Config(config.store, str(tmp_path / "whole.json"), groups, config.functionals), tmp_path
     )["groups"]["cells"]

@@ -18,7 +18,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.studies.angular_dependence.study import Config, run
+from charge3net.studies.angular_dependence import Config, run
 from charge3net.studies.angular_dependence.summary import groups, noise
 from charge3net.studies.training import sweep_orders
 from charge3net.train.runs import find_runs
@@ -96,9 +96,7 @@ def test_from_trainings_to_the_page(
     assert all(f"results/angular_dependence-once_more/{name}.png" in text for name in pictures)
     assert "## Angular dependence\n" in text
     assert "## Angular dependence: once more\n" in text
-    monkeypatch.setattr(
-        "charge3net.studies.angular_dependence.study.run", lambda config, work: pytest.fail("a wrong label")
-    )
+    monkeypatch.setattr("charge3net.studies.angular_dependence.run", lambda config, work: pytest.fail("a wrong label"))
     assert main([*arguments, "--label", "a/b"]) == 2
     assert main([*arguments, "--label", "once_more"]) == 2  # would be the folder of "once more"
     again, out = ["study", "page"], ["-o", str(tmp_path / "results")]

@@ -13,7 +13,8 @@ from charge3net.data.store import Store
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
-from charge3net.studies.charge_transfer import study as charge_transfer
+from charge3net.studies import charge_transfer
+from charge3net.studies.charge_transfer import study
 from charge3net.studies.charge_transfer.measure import ATOMS, compare
 from charge3net.studies.charge_transfer.summary import sum_up
 from tests.evaluation_helpers import gaussians
@@ -56,13 +57,13 @@ def result(config: charge_transfer.Config, tmp_path_factory: pytest.TempPathFact
             split = work / "training" / "split.json"
             untrained_run(work / "runs" / f"lmax={lmax},seed={seed}", split, seed, lmax)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(charge_transfer, "_train", lambda *_: None)
+        patch.setattr(study, "_train", lambda *_: None)
         return json.loads(json.dumps(charge_transfer.run(config, work)))
 
 
 def test_training_set_holds_no_pair(config: charge_transfer.Config, tmp_path: Path) -> None:
     for _ in range(2):  # a second time finds everything there
-        folder = charge_transfer.gather(config, tmp_path)
+        folder = study.gather(config, tmp_path)
     split = read_split(folder / "split.json")
     assert split.train == ("c0", "x", "y")
     assert split.validation == ("c1",)

@@ -17,7 +17,7 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io import read_density
 from charge3net.models.charge3net import ChargE3Net
-from charge3net.studies.fields import study as fields
+from charge3net.studies import fields
 from charge3net.studies.fields.measure import Protocol, check_by_differences, measure_structure, write_cubes
 from charge3net.studies.fields.slices import cut, pack_slice, unpack_slice
 from charge3net.units import BOHR

@@ -17,7 +17,9 @@ import pytest
 from charge3net.cli.main import main
 from charge3net.errors import InputError
 from charge3net.studies import find_study
-from charge3net.studies.learning_curves.study import Config, run, size_errors, varied
+from charge3net.studies.learning_curves import Config, run, section
+from charge3net.studies.learning_curves.study import varied
+from charge3net.studies.learning_curves.summary import compare_runs, size_errors
 from charge3net.studies.training import sweep
 from tests.evaluation_helpers import make_store
 from tests.studies.helpers import TINY
@@ -170,8 +172,6 @@ def _runs(exponents: dict[str, float], seeds: int = 2) -> list[dict[str, Any]]:
 
 
 def test_text_says_what_the_numbers_say() -> None:
-    from charge3net.studies.learning_curves.study import _compared, section
-
     runs = _runs({"ChargE3Net L=0": 0.1, "ChargE3Net L=1": 0.4, "PaiNN": 0.2})
     config = Config("", "", ["a", "b"], ["c"], [10, 20, 40], [0, 1], [0, 1], draws=20)
     data = {
@@ -183,7 +183,7 @@ def test_text_says_what_the_numbers_say() -> None:
         "formulas": ["CO2", "CO2", "H2O", "H2O"],
         "superposition_nmae_percent": [20.0] * 4,
     }
-    result = json.loads(json.dumps({"data": data, "runs": runs, **_compared(runs, config)}))
+    result = json.loads(json.dumps({"data": data, "runs": runs, **compare_runs(runs, config)}))
     assert [step["to"] for step in result["steps"]] == ["ChargE3Net L=1"]
     text = section(result, {"curves": "curves.png", "orders": "orders.png"})
     assert "18 trainings: 3 models" in text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from charge3net.errors import InputError
-from charge3net.studies.scaling import study as scaling
+from charge3net.studies import scaling
 from charge3net.studies.scaling.measure import (
     CRYSTALS,
     DISPLACED,

@@ -20,8 +20,10 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.predict.predictor import Predictor
-from charge3net.studies.spin import study as spin
-from charge3net.studies.spin.measure import average, case_of, chosen
+from charge3net.studies import spin
+from charge3net.studies.spin import study
+from charge3net.studies.spin.measure import case_of
+from charge3net.studies.spin.summary import average, chosen
 from charge3net.train.config import TrainConfig
 from tests.evaluation_helpers import CELL, gaussians
 
@@ -122,7 +124,7 @@ def fake_sweep(
 
 
 def test_study(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spin, "sweep_orders", fake_sweep)
+    monkeypatch.setattr(study, "sweep_orders", fake_sweep)
     Split(("m0",), ("m1",), ("m2",)).save(tmp_path / "split.json")
     Split(("m0",), ("m1",), ("m3",)).save(tmp_path / "alike.json")
     config = spin.Config(

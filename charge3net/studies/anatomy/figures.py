@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from charge3net.io.packed import unpack_density
 from charge3net.plot.style import GREY, colour, plain_log_ticks, styled
 
 if TYPE_CHECKING:
@@ -201,3 +202,24 @@ def _band(
 
 def _numbers(values: Sequence[float | None]) -> Float[ndarray, "parts"]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
+    """Errors, elements, distances, densities; and the errors of three structures of each group in space."""
+    from charge3net.plot.isosurface import error_isosurfaces
+
+    groups = {name.replace("_", " "): group for name, group in result["groups"].items()}
+    drawn = {
+        "errors": error_histograms({name: group["structures"] for name, group in groups.items()}),
+        "elements": element_errors({name: group["elements"] for name, group in groups.items()}),
+        "distances": distance_profiles({name: group["distance"] for name, group in groups.items()}),
+        "densities": density_profiles({name: group["density"] for name, group in groups.items()}),
+    }
+    for name, group in result["groups"].items():
+        pictures = list(group["pictures"].items())
+        drawn[f"surfaces_{name}"] = error_isosurfaces(
+            [unpack_density(picture["error"]) for _, picture in pictures],
+            [f"{which}: {picture['formula']}, ε$_{{mae}}$ {picture['nmae']:.2f} %" for which, picture in pictures],
+            [picture["level"] for _, picture in pictures],
+        )
+    return drawn

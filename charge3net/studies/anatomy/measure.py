@@ -17,7 +17,7 @@ from charge3net.analysis.shells import by_density, by_distance, density_histogra
 from charge3net.data.store import StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.studies.rounding import significant
+from charge3net.report.formatting import significant
 
 
 def dissect(entry: StoreEntry, prediction: Density, valence: Mapping[int, int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from charge3net.studies.text import plus_minus, table
+from charge3net.report.formatting import plus_minus, table
 
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,49 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charge3net.errors import InputError
-from charge3net.studies.anatomy.page import section
+from charge3net.studies.anatomy.config import Config, Group
 from charge3net.studies.cache import cached
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from charge3net.data.store import Store
     from charge3net.predict.predictor import Predictor
 
-__all__ = ["Config", "Group", "figures", "run", "section"]
 
 #: Fraction of a structure's error inside the surfaces that are drawn of it.
 ENCLOSED = 0.3
-
-
-@dataclass
-class Group:
-    """Structures of one kind and who predicts them.
-
-    Attributes:
-        split: its test part is taken.
-        models: run folders, one a seed; errors are means over them.
-    """
-
-    split: str
-    models: list[str]
-
-
-@dataclass
-class Config:
-    """Settings.
-
-    Attributes:
-        store: densities; their integrals together must tell the valence electrons of each element.
-        split: of all kinds together; what is not in its test part is left out everywhere.
-        groups: name (letters, digits, _) → structures and models, in the order of the figures.
-        functionals: JSON of ``data_prep/benchmark_set/functionals.py``: ε_mad of some of the structures; null: none.
-    """
-
-    store: str
-    split: str
-    groups: dict[str, Group]
-    functionals: str | None = None
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:
@@ -147,8 +113,8 @@ def _dissected(
 def _pictures(found: Sequence[Mapping[str, Any]], store: Store, predictor: Predictor) -> dict[str, dict[str, Any]]:
     """best, median, worst → the first model's error as a packed density, and the level that encloses part of it."""
     from charge3net.density import Density
+    from charge3net.io.packed import pack_density
     from charge3net.plot.isosurface import level_enclosing
-    from charge3net.studies.packed import pack_density
 
     ranked = sorted(found, key=lambda structure: float(np.mean(structure["nmae"])))
     chosen = {"best": ranked[0], "median": ranked[(len(ranked) - 1) // 2], "worst": ranked[-1]}
@@ -177,7 +143,7 @@ def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[s
     from charge3net.checkpoints import fingerprint
     from charge3net.data.splits import read_split
     from charge3net.models.registry import label
-    from charge3net.studies.trained import run_record
+    from charge3net.studies.training import run_record
     from charge3net.train.runs import read_runs
 
     run = read_runs([Path(path)])[0]
@@ -219,26 +185,3 @@ def _read_spread(path: str | None) -> dict[str, Any]:
         raise InputError(
             f"{path} holds no spread of functionals ({error}); data_prep/benchmark_set/functionals.py makes it"
         ) from error
-
-
-def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
-    """Errors, elements, distances, densities; and the errors of three structures of each group in space."""
-    from charge3net.plot.isosurface import error_isosurfaces
-    from charge3net.studies.anatomy.figures import density_profiles, distance_profiles, element_errors, error_histograms
-    from charge3net.studies.packed import unpack_density
-
-    groups = {name.replace("_", " "): group for name, group in result["groups"].items()}
-    drawn = {
-        "errors": error_histograms({name: group["structures"] for name, group in groups.items()}),
-        "elements": element_errors({name: group["elements"] for name, group in groups.items()}),
-        "distances": distance_profiles({name: group["distance"] for name, group in groups.items()}),
-        "densities": density_profiles({name: group["density"] for name, group in groups.items()}),
-    }
-    for name, group in result["groups"].items():
-        pictures = list(group["pictures"].items())
-        drawn[f"surfaces_{name}"] = error_isosurfaces(
-            [unpack_density(picture["error"]) for _, picture in pictures],
-            [f"{which}: {picture['formula']}, ε$_{{mae}}$ {picture['nmae']:.2f} %" for which, picture in pictures],
-            [picture["level"] for _, picture in pictures],
-        )
-    return drawn

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from charge3net.analysis.shells import DENSITY_EDGES, SHELL
 from charge3net.analysis.statistics import paired_difference, ratio_of_means
-from charge3net.studies.rounding import averaged, significant
+from charge3net.report.formatting import averaged, significant
 
 #: Shells and bins that hold less than this fraction of the electrons of a group are left out of ratios.
 LEAST = 1e-6

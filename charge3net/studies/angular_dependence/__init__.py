@@ -1,1 +1,8 @@
 """Angular dependence: whether a density that varies around its atoms gains more from a high rotation order."""
+
+from charge3net.studies.angular_dependence.config import Config
+from charge3net.studies.angular_dependence.figures import figures
+from charge3net.studies.angular_dependence.page import section
+from charge3net.studies.angular_dependence.study import run
+
+__all__ = ["Config", "figures", "run", "section"]

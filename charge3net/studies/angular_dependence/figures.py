@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +13,9 @@ from charge3net.analysis.nearest import nearest_atoms
 from charge3net.analysis.shells import SHELL, by_distance
 from charge3net.analysis.statistics import spearman
 from charge3net.density import Density
+from charge3net.io.packed import unpack_density
 from charge3net.plot.style import colour, marker, styled
+from charge3net.studies.angular_dependence.summary import columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,3 +169,42 @@ def _dots(ax: Axes, distances: Float[ndarray, "voxels"], density: Density, atoms
     ax.set_ylim(0.0, float(np.percentile(values, 99.9)) * 1.05)
     ax.grid(True, color="#e5e7eb", linewidth=0.8)
     ax.legend(markerscale=3.0)
+
+
+#: Isosurfaces are drawn this much smaller: their shades make large files.
+SHRINK = 0.68
+
+
+def figures(result: dict[str, Any]) -> dict[str, Figure]:
+    """``gain`` (``gain_fitted``): ζ against what the higher order saves on test (training) materials; ``methods``: both
+    ζ; ``highest_zeta``, ``lowest_zeta``, ``profiles``: the two extreme densities."""
+    from charge3net.plot.isosurface import isosurfaces, level_enclosing
+
+    low, high = result["orders"]
+    table = columns(result["materials"])
+    kinds = [material["kind"] for material in result["materials"]]
+    titles = ("DFT", f"L = {low}", f"L = {high}")
+    drawn = {
+        "gain": gain_by_kind(table.zeta, table.gains, table.relative_gains, kinds, (low, high)),
+        "methods": two_methods(table.zeta, table.zeta_published, kinds),
+    }
+    if result["fitted"]:
+        fitted = columns(result["fitted"])
+        kinds = [material["kind"] for material in result["fitted"]]
+        drawn["gain_fitted"] = gain_by_kind(fitted.zeta, fitted.gains, fitted.relative_gains, kinds, (low, high))
+    named = {material["key"]: material for material in result["materials"]}
+    profiles = []
+    for extreme in result["extremes"]:
+        material = named[extreme["key"]]
+        densities = [unpack_density(packed) for packed in extreme["densities"]]
+        title = f"{material['formula']}: ζ = {material['zeta']:.3f}"
+        level = level_enclosing(densities[0], 0.8)
+        paired = zip(densities, titles, strict=True)
+        shown = [(d, name) for d, name in paired if d.total.min() < level < d.total.max()]
+        surfaces = isosurfaces([d for d, _ in shown], [name for _, name in shown], level)
+        surfaces.text(0.46, 1.0, title, ha="center", va="bottom", weight="bold", fontsize=12)
+        width, height = surfaces.get_size_inches()
+        surfaces.set_size_inches((SHRINK * width, SHRINK * height))
+        drawn[f"{extreme['which']}_zeta"] = surfaces
+        profiles.append((title, densities))
+    return {**drawn, "profiles": radial_profiles(profiles, titles)}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from charge3net.report.findings import signed
-from charge3net.studies.text import plus_minus, table
+from charge3net.report.formatting import plus_minus, signed, table
 
 #: Spearman's ρ between ζ and the gain that was hoped for.
 WANTED = 0.5

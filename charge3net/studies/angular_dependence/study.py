@@ -7,63 +7,19 @@ error that the higher of two rotation orders saves. docs/studies.md describes it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from charge3net.errors import InputError
-from charge3net.studies.angular_dependence.page import section
+from charge3net.studies.angular_dependence.config import Config
+from charge3net.studies.angular_dependence.measure import volume_per_atom, zeta_by_both_methods
 from charge3net.studies.angular_dependence.summary import groups
-from charge3net.studies.cache import cached
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from charge3net.data.splits import Split
     from charge3net.data.store import Store
     from charge3net.evaluation.materials import Evaluation
     from charge3net.train.runs import Run
-
-__all__ = ["Config", "figures", "run", "section"]
-
-#: Isosurfaces are drawn this much smaller: their shades make large files.
-SHRINK = 0.68
-
-
-@dataclass
-class Config:
-    """Settings.
-
-    Attributes:
-        store, split: densities, all kinds together.
-        kinds: folders beside ``split``, each with the ``split.json`` of a kind; empty: one kind.
-        fitted: of the kinds, those whose training materials are evaluated as well: what the networks can represent,
-            without the chance of new compositions.
-        experiment: of conf/experiment, trained at both rotation orders.
-        low, high: rotation orders L that are compared.
-        rates: L → learning rate.
-        seeds: of weights and order of the data.
-        min_volume: materials with less volume per atom, Å³, are left out of every part; null keeps all.
-        distance: voxels farther than this (Å) from every atom do not count in ζ; null: all count.
-        overrides: further settings of every training, e.g. ``train.max_steps=6000``.
-        launcher: how members run: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one after another.
-    """
-
-    store: str
-    split: str
-    kinds: list[str]
-    experiment: str
-    low: int
-    high: int
-    rates: dict[int, float]
-    seeds: list[int]
-    min_volume: float | None = None
-    distance: float | None = None
-    fitted: list[str] = field(default_factory=list)
-    overrides: list[str] = field(default_factory=list)
-    launcher: list[str] = field(default_factory=list)
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:
@@ -74,8 +30,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
-    from charge3net.studies.trained import finished_runs, run_record
-    from charge3net.studies.training import sweep_orders
+    from charge3net.studies.training import finished_runs, run_record, sweep_orders
 
     if not config.low < config.high or len(config.seeds) < 1:
         raise InputError(f"two rotation orders, low < high, are compared; found low={config.low}, high={config.high}")
@@ -175,7 +130,7 @@ def _without_dense(store: Store, split: Split, least: float | None) -> tuple[Spl
     from charge3net.data.splits import PARTS
 
     keys = [key for part in PARTS for key in getattr(split, part)]
-    dense = [] if least is None else [key for key in keys if _volume_per_atom(store, key) < least]
+    dense = [] if least is None else [key for key in keys if volume_per_atom(store, key) < least]
     rest = split.restricted_to([key for key in keys if key not in dense])
     if not all(getattr(rest, part) for part in PARTS):
         raise InputError(f"min_volume={least} leaves a part of the split empty; take a smaller one")
@@ -186,12 +141,6 @@ def _known_formulas(store: Store, split: Split) -> int:
     """How many of the test materials have a formula that is trained on."""
     known = {store[key].geometry.formula for key in split.train}
     return sum(store[key].geometry.formula in known for key in split.test)
-
-
-def _volume_per_atom(store: Store, key: str) -> float:
-    """Å³; of a molecule, of its box."""
-    geometry = store[key].geometry
-    return float(abs(np.linalg.det(geometry.cell)) / len(geometry))
 
 
 def _materials(
@@ -211,8 +160,8 @@ def _materials(
                 "key": one.key,
                 "formula": one.formula,
                 "kind": kinds[one.key],
-                "volume_per_atom": round(_volume_per_atom(store, one.key), 3),
-                **_zeta(store, one.key, config.distance, folder),
+                "volume_per_atom": round(volume_per_atom(store, one.key), 3),
+                **zeta_by_both_methods(store, one.key, config.distance, folder),
                 "superposition": None if one.baseline is None else round(one.baseline.nmae, 4),
                 "low": [errors[config.low, seed] for seed in config.seeds],
                 "high": [errors[config.high, seed] for seed in config.seeds],
@@ -221,26 +170,12 @@ def _materials(
     return rows
 
 
-def _zeta(store: Store, key: str, distance: float | None, folder: Path) -> dict[str, float]:
-    """ζ by both methods, kept in a file once it is known."""
-    from charge3net.analysis.angular import angular_variation
-
-    def both() -> dict[str, float]:
-        density = store[key].density()
-        return {
-            "zeta": angular_variation(density, distance, "spectral"),
-            "zeta_published": angular_variation(density, distance, "published"),
-        }
-
-    return cached(folder / (f"{key}.json" if distance is None else f"{key}-{distance:g}.json"), both)
-
-
 def _extremes(
     store: Store, materials: Sequence[Mapping[str, Any]], trained: Mapping[tuple[int, int], Run], config: Config
 ) -> list[dict[str, Any]]:
     """The materials with the highest and the lowest ζ, and their densities: true, and of the first seed's models."""
+    from charge3net.io.packed import pack_density
     from charge3net.predict.predictor import Predictor
-    from charge3net.studies.packed import pack_density
 
     order = sorted(materials, key=lambda material: -material["zeta"])
     predictors = [
@@ -253,41 +188,3 @@ def _extremes(
         densities = [pack_density(density) for density in (entry.density(), *predicted)]
         chosen.append({"which": which, "key": material["key"], "densities": densities})
     return chosen
-
-
-def figures(result: dict[str, Any]) -> dict[str, Figure]:
-    """``gain`` (``gain_fitted``): ζ against what the higher order saves on test (training) materials; ``methods``: both
-    ζ; ``highest_zeta``, ``lowest_zeta``, ``profiles``: the two extreme densities."""
-    from charge3net.plot.isosurface import isosurfaces, level_enclosing
-    from charge3net.studies.angular_dependence.figures import gain_by_kind, radial_profiles, two_methods
-    from charge3net.studies.angular_dependence.summary import columns
-    from charge3net.studies.packed import unpack_density
-
-    low, high = result["orders"]
-    table = columns(result["materials"])
-    kinds = [material["kind"] for material in result["materials"]]
-    titles = ("DFT", f"L = {low}", f"L = {high}")
-    drawn = {
-        "gain": gain_by_kind(table.zeta, table.gains, table.relative_gains, kinds, (low, high)),
-        "methods": two_methods(table.zeta, table.zeta_published, kinds),
-    }
-    if result["fitted"]:
-        fitted = columns(result["fitted"])
-        kinds = [material["kind"] for material in result["fitted"]]
-        drawn["gain_fitted"] = gain_by_kind(fitted.zeta, fitted.gains, fitted.relative_gains, kinds, (low, high))
-    named = {material["key"]: material for material in result["materials"]}
-    profiles = []
-    for extreme in result["extremes"]:
-        material = named[extreme["key"]]
-        densities = [unpack_density(packed) for packed in extreme["densities"]]
-        title = f"{material['formula']}: ζ = {material['zeta']:.3f}"
-        level = level_enclosing(densities[0], 0.8)
-        paired = zip(densities, titles, strict=True)
-        shown = [(d, name) for d, name in paired if d.total.min() < level < d.total.max()]
-        surfaces = isosurfaces([d for d, _ in shown], [name for _, name in shown], level)
-        surfaces.text(0.46, 1.0, title, ha="center", va="bottom", weight="bold", fontsize=12)
-        width, height = surfaces.get_size_inches()
-        surfaces.set_size_inches((SHRINK * width, SHRINK * height))
-        drawn[f"{extreme['which']}_zeta"] = surfaces
-        profiles.append((title, densities))
-    return {**drawn, "profiles": radial_profiles(profiles, titles)}

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.analysis.statistics import spearman
-from charge3net.studies.rounding import averaged
+from charge3net.report.formatting import averaged
 
 #: All kinds together.
 POOLED = "all"

@@ -142,3 +142,13 @@ def error_pairs(models: Mapping[str, Mapping[str, Any]]) -> Figure:
     ax.grid(True, axis="y", color=_GRID, linewidth=0.8)
     ax.legend(loc="best")
     return figure
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
+    """Δq of every atom, of the metals and of oxygen together, and the errors of every pair."""
+
+    return {
+        "changes": change_scatter(result["pairs"], result["models"], result["radius"]),
+        "totals": total_changes(result["models"]),
+        "errors": error_pairs(result["models"]),
+    }

@@ -22,7 +22,7 @@ from charge3net.analysis.metrics import ErrorSums
 from charge3net.data.store import StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.studies.rounding import significant
+from charge3net.report.formatting import significant
 
 #: Name of the superposition of atoms among the methods.
 ATOMS = "superposition of atoms"

@@ -10,9 +10,8 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from charge3net.analysis.statistics import paired_difference
-from charge3net.report.findings import signed
+from charge3net.report.formatting import plus_minus, signed, table
 from charge3net.studies.charge_transfer.measure import ATOMS
-from charge3net.studies.text import plus_minus, table
 
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:

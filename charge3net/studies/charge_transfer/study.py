@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,50 +15,15 @@ import numpy as np
 
 from charge3net.errors import InputError
 from charge3net.studies.cache import cached
-from charge3net.studies.charge_transfer.page import section
-from charge3net.studies.trained import finished_runs, run_record
-from charge3net.studies.training import sweep_orders
+from charge3net.studies.charge_transfer.config import Config
+from charge3net.studies.training import finished_runs, run_record, sweep_orders
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from charge3net.data.store import Store
     from charge3net.train.runs import Run
 
-__all__ = ["Config", "figures", "run", "section"]
 
 _EXPERIMENT = "charge_transfer"
-
-
-@dataclass
-class Config:
-    """Settings.
-
-    Attributes:
-        store, split: cathode cells; the test part is pairs, training and validation part are trained on.
-        with_store, with_split: further densities; of their training part, those whose elements all occur in the
-            cathode cells, and whose formula is not that of a pair, are trained on as well.
-        before, after: how the keys of the two halves of a pair end.
-        lmax: rotation orders.
-        rates: L → learning rate.
-        seeds: of the weights and of the order of the data.
-        radius: atoms and voxels within this of the vacancy are near it, Å.
-        overrides: further settings of every training, e.g. ``train.max_steps=3000``.
-        launcher: how members run: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one after another.
-    """
-
-    store: str
-    split: str
-    with_store: str
-    with_split: str
-    before: str
-    after: str
-    lmax: list[int]
-    rates: dict[int, float]
-    seeds: list[int]
-    radius: float
-    overrides: list[str] = field(default_factory=list)
-    launcher: list[str] = field(default_factory=list)
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:
@@ -174,14 +138,3 @@ def _pair(
         return {"name": name, **compare(halves, predictions, valence, config.radius)}
 
     return cached(folder / weights / f"{name}.json", compared)
-
-
-def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
-    """Δq of every atom, of the metals and of oxygen together, and the errors of every pair."""
-    from charge3net.studies.charge_transfer.figures import change_scatter, error_pairs, total_changes
-
-    return {
-        "changes": change_scatter(result["pairs"], result["models"], result["radius"]),
-        "totals": total_changes(result["models"]),
-        "errors": error_pairs(result["models"]),
-    }

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from charge3net.report.formatting import averaged
 from charge3net.studies.charge_transfer.measure import ATOMS
-from charge3net.studies.rounding import averaged
 
 #: Columns of errors of a method, each a percentage.
 ERRORS = ("error", "near_error", "density_error", "near_density_error")

@@ -1,1 +1,8 @@
 """Derivatives of the density: ∇ρ, Hessian, IRI and DORI of a model, against DFT and against finite differences."""
+
+from charge3net.studies.fields.config import Config
+from charge3net.studies.fields.figures import figures
+from charge3net.studies.fields.page import section
+from charge3net.studies.fields.study import run
+
+__all__ = ["Config", "figures", "run", "section"]

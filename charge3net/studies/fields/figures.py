@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.plot.slices import draw_symbols
 from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
+from charge3net.studies.fields.slices import FieldSlice, unpack_slice
+from charge3net.studies.fields.summary import ErrorCurve, curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,48 +32,6 @@ _FIELDS: dict[str, tuple[str, float | None, list[float], str, float | None]] = {
     "iri": ("IRI (atomic units)", 2.0, [0.0, 0.5, 1.0, 1.5, 2.0], "magma", 1.0),
     "dori": ("DORI", 1.0, [0.0, 0.25, 0.5, 0.75, 1.0], "cividis", 0.9),
 }
-
-
-@dataclass(frozen=True, eq=False)
-class FieldSlice:
-    """Fields of two densities on a plane.
-
-    Attributes:
-        key, formula: the structure.
-        size: side of the window in Å.
-        floor: e/Å³; below it nothing is drawn.
-        numbers: [atoms] atomic numbers of those in the plane.
-        places: [atoms, 2] where, Å from the middle.
-        maps: {dft, model: {density, iri, dori: [n, n]}}; NaN where they are not defined.
-    """
-
-    key: str
-    formula: str
-    size: float
-    floor: float
-    numbers: Int[ndarray, "atoms"]
-    places: Float[ndarray, "atoms 2"]
-    maps: Mapping[str, Mapping[str, Float[ndarray, "n n"]]]
-
-
-@dataclass(frozen=True, eq=False)
-class ErrorCurve:
-    """Mean and standard error over structures, by bins.
-
-    Attributes:
-        label: in the legend.
-        x: [bins] middles.
-        mean, error: [bins]; NaN for a bin without structures.
-        look: number of the colour.
-        reference: drawn dashed: what the model is compared with.
-    """
-
-    label: str
-    x: Float[ndarray, "bins"]
-    mean: Float[ndarray, "bins"]
-    error: Float[ndarray, "bins"]
-    look: int
-    reference: bool = False
 
 
 @styled
@@ -147,8 +106,8 @@ def derivative_errors(by_distance: Sequence[ErrorCurve], signs: Sequence[ErrorCu
 
     figure = Figure(figsize=(10.4, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for ax, curves in ((left, by_distance), (right, signs)):
-        for curve in curves:
+    for ax, drawn in ((left, by_distance), (right, signs)):
+        for curve in drawn:
             _curve(ax, curve)
         ax.grid(True, which="major", color="#e5e7eb", linewidth=0.8)
     left.set(yscale="log", xlabel="distance to the nearest atom (Å)", ylabel="Σ|difference| / Σ|DFT| (%)")
@@ -175,3 +134,11 @@ def _curve(ax: Axes, curve: ErrorCurve) -> None:
         elinewidth=1.0,
         label=curve.label,
     )
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
+    """Errors against distance and curvature, and a figure of slices per drawn structure."""
+
+    titles = {"dft": "DFT", "model": result["model"]["name"]}
+    drawn = {f"slice_{i + 1}": field_maps(unpack_slice(packed), titles) for i, packed in enumerate(result["slices"])}
+    return {"errors": derivative_errors(*curves(result)), **drawn}

@@ -10,11 +10,9 @@ import numpy as np
 
 from charge3net.analysis.metrics import Average
 from charge3net.analysis.statistics import paired_difference
-from charge3net.studies.fields.figures import ErrorCurve
+from charge3net.report.formatting import plus_minus, table
 from charge3net.studies.fields.measure import LONG_WAVES
-from charge3net.studies.text import plus_minus, table
-
-_ORDERS = {"density": "ρ", "gradient": "∇ρ", "hessian": "∇∇ρ"}
+from charge3net.studies.fields.summary import ORDERS
 
 #: Row of the table of errors → (key in ``errors``, factor, decimals).
 _ROWS = {
@@ -36,30 +34,8 @@ _ROWS = {
 _HIGHER_IS_BETTER = ("sign", "iri_region", "dori_region")
 
 
-def curves(result: Mapping[str, Any]) -> tuple[list[ErrorCurve], list[ErrorCurve]]:
-    """Errors by distance, and signs of λ₂ by its size: means and standard errors over structures, in %."""
-    edges, sizes = np.array(result["distances"]), np.array(result["curvatures"])
-    sizes[0] = sizes[1] ** 2 / sizes[2]  # the first bin begins at 0: drawn one step to the left
-    apart, steep = (edges[1:] + edges[:-1]) / 2, np.sqrt(sizes[1:] * sizes[:-1])
-    by_distance, signs = [], []
-    for i, (who, name) in enumerate((("model", result["model"]["name"]), ("superposition", "superposition of atoms"))):
-        having = [one for one in result["structures"] if who in one["by_distance"]]
-        if not having:
-            continue
-        for j, (what, symbol) in enumerate(_ORDERS.items()):
-            rows = [one["by_distance"][who][what] for one in having]
-            by_distance.append(ErrorCurve(f"{symbol}, {name}", apart, *_in_percent(rows), j, i > 0))
-        signs.append(ErrorCurve(name, steep, *_in_percent([one["sign_by_size"][who] for one in having]), i, i > 0))
-    return by_distance, signs
-
-
-def _in_percent(rows: Sequence[Sequence[float | None]]) -> tuple[np.ndarray, np.ndarray]:
-    averages = [Average.of(np.nan if v is None else 100.0 * v for v in column) for column in zip(*rows, strict=True)]
-    return np.array([a.mean for a in averages]), np.array([a.standard_error for a in averages])
-
-
-def fields_section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
-    """The text."""
+def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """The page section in Markdown; ``pictures``: name of a figure → its file."""
     text = [*_what(result), "", *_table(result), "", *_reference(result), "", *_differences(result), ""]
     text += [f"![errors of derivatives]({pictures['errors']})", ""]
     for i, packed in enumerate(result["slices"]):
@@ -169,7 +145,7 @@ def _average(values: Sequence[float], decimals: int) -> str:
 def _reference(result: Mapping[str, Any]) -> list[str]:
     """How sharp the reference is, and where the model jumps."""
     beyond = {
-        what: _average([100.0 * one["beyond_resolved"][what] for one in result["structures"]], 1) for what in _ORDERS
+        what: _average([100.0 * one["beyond_resolved"][what] for one in result["structures"]], 1) for what in ORDERS
     }
     lines = [
         "How far the reference itself can be trusted: without the waves beyond 80 % of its grid's limit the DFT "

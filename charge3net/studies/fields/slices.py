@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from charge3net.analysis.angular import gradient_spectral
@@ -17,7 +18,6 @@ from charge3net.analysis.spectral import hessian_spectral, refined
 from charge3net.data.store import StoreEntry
 from charge3net.models.base import DensityModel
 from charge3net.plot.plane import Plane, sample
-from charge3net.studies.fields.figures import FieldSlice
 from charge3net.studies.fields.measure import model_derivatives
 
 #: Points along a side.
@@ -28,6 +28,28 @@ SELECTING = 5.0
 
 #: The DFT density is read between its voxels from this many times finer a grid (the same waves), by cubic splines.
 FINER = 2
+
+
+@dataclass(frozen=True, eq=False)
+class FieldSlice:
+    """Fields of two densities on a plane.
+
+    Attributes:
+        key, formula: the structure.
+        size: side of the window in Å.
+        floor: e/Å³; below it nothing is drawn.
+        numbers: [atoms] atomic numbers of those in the plane.
+        places: [atoms, 2] where, Å from the middle.
+        maps: {dft, model: {density, iri, dori: [n, n]}}; NaN where they are not defined.
+    """
+
+    key: str
+    formula: str
+    size: float
+    floor: float
+    numbers: Int[ndarray, "atoms"]
+    places: Float[ndarray, "atoms 2"]
+    maps: Mapping[str, Mapping[str, Float[ndarray, "n n"]]]
 
 
 def cut(model: DensityModel, entry: StoreEntry, floor: float, size: float) -> FieldSlice:

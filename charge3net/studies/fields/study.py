@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,48 +18,12 @@ from charge3net.errors import InputError
 from charge3net.evaluation.run import TestSet, caveats_of
 from charge3net.models.registry import label
 from charge3net.studies.cache import cached
+from charge3net.studies.fields.config import Config
 from charge3net.studies.fields.measure import CURVATURES, DISTANCES, Protocol
-from charge3net.studies.fields.page import fields_section
-from charge3net.train.config import MISSING
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from charge3net.checkpoints import ModelCard
     from charge3net.models.base import DensityModel
-
-
-@dataclass
-class Config:
-    """Settings of the study.
-
-    Attributes:
-        checkpoint: of the model: run folder, checkpoint folder or released weights.
-        store: the densities.
-        split: of the store; without it the structures must be named, and whether they were trained on is not known.
-        part: of the split, where no structures are named.
-        keys: structures to compare; empty: all of the part.
-        drawn: those of them that get a slice and cube files (WORK/cubes).
-        floor: points with a DFT density (e/Å³) below it are left out; molecular surfaces are drawn at 0.00675.
-        points: compared per structure, at most, drawn at random.
-        differences: points per structure where the model is differentiated by finite differences too.
-        step: of those, Å.
-        window: side of the slices, Å.
-        seed: of what is drawn.
-    """
-
-    checkpoint: str = MISSING
-    store: str = MISSING
-    split: str | None = None
-    part: str = "test"
-    keys: list[str] = field(default_factory=list)
-    drawn: list[str] = field(default_factory=list)
-    floor: float = 0.01
-    points: int = 12_000
-    differences: int = 200
-    step: float = 1e-3
-    window: float = 7.0
-    seed: int = 0
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:
@@ -152,19 +115,3 @@ def _drawn(model: DensityModel, store: Store, key: str, config: Config, folder: 
 
 def _file_name(key: str) -> str:
     return key.replace("/", "_")
-
-
-def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
-    """Errors against distance and curvature, and a figure of slices per drawn structure."""
-    from charge3net.studies.fields.figures import derivative_errors, field_maps
-    from charge3net.studies.fields.page import curves
-    from charge3net.studies.fields.slices import unpack_slice
-
-    titles = {"dft": "DFT", "model": result["model"]["name"]}
-    drawn = {f"slice_{i + 1}": field_maps(unpack_slice(packed), titles) for i, packed in enumerate(result["slices"])}
-    return {"errors": derivative_errors(*curves(result)), **drawn}
-
-
-def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
-    """What was compared, the numbers, the figures."""
-    return fields_section(result, pictures)

@@ -1,1 +1,8 @@
 """Learning curves: the error against the number of training materials, for every rotation order and the baselines."""
+
+from charge3net.studies.learning_curves.config import Config
+from charge3net.studies.learning_curves.figures import figures
+from charge3net.studies.learning_curves.page import section
+from charge3net.studies.learning_curves.study import run
+
+__all__ = ["Config", "figures", "run", "section"]

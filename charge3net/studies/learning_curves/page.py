@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from charge3net.report.findings import signed
-from charge3net.studies.text import table
+from charge3net.report.formatting import signed, table
+from charge3net.studies.learning_curves.summary import combined_error
 
 _CURVES = (
     "Left: test error against the number of training materials; bars: standard error; lines: fitted power laws. "
@@ -85,14 +85,6 @@ def _table(result: dict[str, Any]) -> list[str]:
             f"error here ({best[1]}, {best[0]:.2f} %)."
         )
     return ["\n".join(table(head, rows)), note]
-
-
-def combined_error(curve: Mapping[str, Any]) -> np.ndarray:
-    """[sizes] standard errors of the mean from materials and from seeds, added in squares."""
-    error = np.square(np.array(curve["material_error"], dtype=float))
-    if curve["seed_spread"] is not None:
-        error = error + np.square(np.array(curve["seed_spread"])) / curve["seeds"]
-    return np.sqrt(error)
 
 
 def _figure(pictures: Mapping[str, str], name: str, caption: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from charge3net.analysis.power_law import PowerLaw
 from charge3net.plot.style import colour, marker, styled
+from charge3net.studies.scaling.summary import NAMES, QUANTITIES, series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,3 +92,28 @@ def _draw(ax: Axes, one: Growth) -> None:
     if one.fit is not None:
         ends = np.array([one.x[one.x >= one.fit_from].min(), one.x.max()])
         ax.plot(ends, one.fit.at(ends), color=shade, linewidth=1.2, alpha=0.7)
+
+
+def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
+    """Time and memory against the number of atoms."""
+
+    panels = {QUANTITIES[name]: _growths(result, name) for name in ("seconds", "megabytes")}
+    parts = {QUANTITIES[name]: _growths(result, name, "charge3net") for name in ("encoding", "reading")}
+    return {"size": growth(panels, "atoms"), "parts": growth(parts, "atoms")}
+
+
+def _growths(result: Mapping[str, Any], name: str, only: str | None = None) -> list[Growth]:
+
+    laws = {
+        (fit["architecture"], fit["crystal"]): PowerLaw(**fit[name]) for fit in result["fits"] if fit[name] is not None
+    }
+    crystals = list(dict.fromkeys(row["crystal"] for row in result["measurements"]))
+    drawn = []
+    for i, architecture in enumerate(dict.fromkeys(row["architecture"] for row in result["measurements"])):
+        for j, crystal in enumerate(crystals):
+            rows = [r for r in result["measurements"] if (r["architecture"], r["crystal"]) == (architecture, crystal)]
+            if rows and only in (None, architecture):
+                law = laws.get((architecture, crystal))
+                title, look = f"{NAMES[architecture]}, {crystal}", (i if only is None else j, j)
+                drawn.append(Growth(title, *series(rows, name), law, float(result["fit_from"]), look))
+    return drawn

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.density import Density
+from charge3net.io.packed import unpack_density
 from charge3net.plot.errors import strip_row
 from charge3net.plot.plane import Plane, sample
 from charge3net.plot.slices import draw_atoms, draw_map
 from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
+from charge3net.studies.spin.summary import (
+    GROUPS,
+    UNSIGNED,
+    WITH_TRAINED,
+    atom_moments,
+    chosen,
+    over_seeds,
+    variant_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,3 +154,59 @@ def magnetisation_maps(rows: Mapping[str, tuple[Density, Density]], titles: tupl
     for ax in axes[-1]:
         ax.set_xlabel("Å")
     return figure
+
+
+def figures(result: dict[str, Any]) -> dict[str, Figure]:
+    """Errors by group, moments, maps."""
+
+    reference = "superposition of atoms"
+    panels = {
+        "ε$_{mae}$ of the total density (%)": _strip(result, "total", (None,), reference),
+        "ε$_{mae}$ of the magnetisation, up to its sign (%)": _strip(result, "unsigned", ("parallel", "antiparallel")),
+    }
+    drawn = {"errors": grouped_strip(panels, reference), "moments": moment_parity(_moment_panels(result))}
+    if result["maps"]:
+        rows = {
+            "-".join(key.split("-")[:3]): (unpack_density(pair["DFT"]), unpack_density(pair["predicted"]))
+            for key, pair in result["maps"].items()
+        }
+        drawn["maps"] = magnetisation_maps(rows, ("DFT", "predicted"))
+    return drawn
+
+
+def _strip(
+    result: dict[str, Any], name: str, alignments: Sequence[str | None], reference: str | None = None
+) -> dict[str, dict[str, np.ndarray]]:
+    """Title of a block → name of a model → errors of the structures."""
+    blocks: dict[str, dict[str, np.ndarray]] = {}
+    for group, title in WITH_TRAINED.items():
+        for alignment in alignments:
+            select = chosen(group, alignment)
+            block = {}
+            for variant in result["variants"]:
+                kept = [[case for case in cases if select(case)] for cases in variant["cases"]]
+                block[variant_name(variant)] = np.array(list(over_seeds(kept, name).values()))
+            if reference:
+                block[reference] = np.array(list(over_seeds(kept[:1], "baseline").values()))
+            block = {row: values for row, values in block.items() if len(values)}
+            if block:
+                blocks[title + (f", {alignment}" if alignment else "")] = block
+    return blocks
+
+
+def _moment_panels(result: dict[str, Any]) -> dict[str, Any]:
+
+    panels: dict[str, Any] = {}
+    for variant in result["variants"]:
+        if variant["loss"] == UNSIGNED:
+            cases = variant["cases"]
+            panels[f"atoms, {variant_name(variant)}"] = [
+                Moments(title, *atom_moments(cases, chosen(group))) for group, title in GROUPS.items()
+            ]
+            last = cases
+    tested = [[case for case in of_seed if case["group"] in GROUPS] for of_seed in last]
+    panels[f"cells, L = {result['variants'][len(panels) - 1]['lmax']}"] = [
+        Moments(title, np.array([c[name][0] for c in tested[0]]), np.array([[c[name][1] for c in s] for s in tested]))
+        for name, title in {"cell": "∫m", "absolute": "∫|m|"}.items()
+    ]
+    return panels

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from charge3net.analysis.metrics import ErrorSums
 from charge3net.analysis.moments import alignment, cell_moments, sphere_moments
 from charge3net.data.store import Store, StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.studies.rounding import averaged
 
 if TYPE_CHECKING:
     from charge3net.evaluation.materials import PredictsDensity
 
-#: Elements that carry moments of their own: V, Cr, Mn, Fe, Co, Ni.
-MAGNETIC = (23, 24, 25, 26, 27, 28)
-
-#: Losses: up to the global sign of the magnetisation, and with the sign that the DFT loop ended with.
-UNSIGNED, SIGNED = "unsigned_l1", "l1"
-
-#: Group of test structures → its name in figures and text; ``alike`` is a third group, told of on its own.
-GROUPS = {"distortion": "new distortions", "composition": "new compositions"}
-
-#: The same with the training structures, to tell what was learned from what is general.
-WITH_TRAINED = {"trained": "trained on", **GROUPS}
 
 #: A smaller |moment| per cell is no magnetisation to compare with (μ_B).
 UNMAGNETIC = 0.1
@@ -113,64 +99,6 @@ def case_of(entry: StoreEntry, predicted: Density) -> Case:
             (sign * sphere_moments(spin, entry.grid, entry.geometry)).tolist(),
         ),
     )
-
-
-def variant_name(variant: dict[str, Any]) -> str:
-    """``L = 4``, or ``L = 4, signed`` where the sign of the DFT loop was learned."""
-    return f"L = {variant['lmax']}" + (", signed" if variant["loss"] == SIGNED else "")
-
-
-def chosen(group: str, alignment: str | None = None) -> Callable[[dict[str, Any]], bool]:
-    """Whether a case is of a group, and of an alignment of moments where one is given."""
-    return lambda case: case["group"] == group and alignment in (None, case["alignment"])
-
-
-def over_seeds(runs: Iterable[Sequence[dict[str, Any]]], name: str) -> dict[str, float]:
-    """Key → mean over the seeds of a number of the cases, where it is defined."""
-    values: dict[str, list[float]] = {}
-    for cases in runs:
-        for case in cases:
-            if case[name] is not None:
-                values.setdefault(case["key"], []).append(case[name])
-    return {key: float(np.mean(several)) for key, several in values.items()}
-
-
-def average(
-    runs: Sequence[Sequence[dict[str, Any]]], name: str, select: Callable[[dict[str, Any]], bool]
-) -> dict[str, Any] | None:
-    """Mean over structures of a number; None where no selected case has it.
-
-    Returns:
-        ``mean``, ``standard_error`` over the structures (of their means over the seeds), ``seeds``: the mean of each
-        seed, ``structures``: how many.
-    """
-    kept = [[case for case in cases if select(case)] for cases in runs]
-    per_structure = list(over_seeds(kept, name).values())
-    if not per_structure:
-        return None
-    found = averaged(per_structure)
-    return {
-        "structures": found.pop("count"),
-        **found,
-        "seeds": [round(float(np.mean([c[name] for c in cases if c[name] is not None])), 4) for cases in kept],
-    }
-
-
-def atom_moments(
-    runs: Sequence[Sequence[dict[str, Any]]], select: Callable[[dict[str, Any]], bool]
-) -> tuple[Float[ndarray, "atoms"], Float[ndarray, "seeds atoms"]]:
-    """DFT moments in μ_B of the atoms of elements with moments of their own, and the predicted ones of each seed."""
-    rows = []
-    for cases in runs:
-        of_seed = [
-            pair
-            for case in cases
-            if select(case)
-            for z, *pair in zip(case["numbers"], *case["atoms"], strict=True)
-            if z in MAGNETIC
-        ]
-        rows.append(np.array(of_seed, dtype=np.float64).reshape(-1, 2))
-    return rows[0][:, 0], np.stack([row[:, 1] for row in rows])
 
 
 def _rounded(value: Any) -> Any:

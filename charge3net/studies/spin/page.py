@@ -7,16 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from charge3net.studies.spin.measure import (
-    GROUPS,
-    SIGNED,
-    UNSIGNED,
-    WITH_TRAINED,
-    atom_moments,
-    chosen,
-    variant_name,
-)
-from charge3net.studies.text import table
+from charge3net.report.formatting import table
+from charge3net.studies.spin.summary import GROUPS, SIGNED, UNSIGNED, WITH_TRAINED, atom_moments, chosen, variant_name
 
 
 def section(result: dict[str, Any], pictures: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.studies.packed import pack_density, unpack_density
+from charge3net.io.packed import pack_density, unpack_density
 
 CELL = np.array([[4.0, 0.0, 0.0], [1.0, 3.6, 0.0], [0.3, -0.4, 4.4]])
 
