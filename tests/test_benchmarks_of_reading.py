@@ -35,7 +35,7 @@ def test_store_reads(tmp_path: Path) -> None:
 
 def test_loader(tmp_path: Path) -> None:
     from charge3net.data.store import StoreWriter
-    from tests.data.random_densities import make_density
+    from tests.helpers.random_densities import make_density
 
     with StoreWriter(tmp_path / "store") as writer:
         for seed in range(3):

@@ -21,9 +21,10 @@ from charge3net.graph.chunks import atom_chunks, receiver_chunks
 from charge3net.io import write_density
 from charge3net.models.registry import build_model
 from charge3net.predict.memmap import MemmapAllocator
-from tests import crystals
-from tests.gaussians import GaussianAtoms, superposition
-from tests.test_predict import SMALL, triclinic
+from tests.helpers import crystals
+from tests.helpers.crystals import triclinic
+from tests.helpers.gaussians import GaussianAtoms, superposition
+from tests.helpers.networks import SMALL
 
 
 def shaken(repeat: int = 2) -> Atoms:

@@ -15,7 +15,7 @@ from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
 from charge3net.predict.derivatives import Derivatives, density_derivatives
 from charge3net.testing import density_at
-from tests.gaussians import ALPHA, GaussianAtoms
+from tests.helpers.gaussians import ALPHA, GaussianAtoms
 
 SMALL = {
     "charge3net": {"lmax": 3, "mul": 24, "hidden": 16, "num_basis": 8, "channels": 2},

@@ -17,10 +17,11 @@ from charge3net import Predictor, read_density
 from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.predict.distributed import ALONE, started_processes
-from tests import crystals
-from tests.distributed_worker import model_of
-from tests.gaussians import GaussianAtoms, superposition
-from tests.test_predict import SMALL, small_model, triclinic
+from tests.helpers import crystals
+from tests.helpers.crystals import triclinic
+from tests.helpers.distributed_worker import model_of
+from tests.helpers.gaussians import GaussianAtoms, superposition
+from tests.helpers.networks import SMALL, small_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,13 +40,13 @@ def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
-    """What two processes of tests/distributed_worker.py leave."""
+    """What two processes of tests.helpers.distributed_worker.py leave."""
     folder = tmp_path_factory.mktemp("two")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    command = [sys.executable, "-m", "tests.distributed_worker", str(folder)]
+    command = [sys.executable, "-m", "tests.helpers.distributed_worker", str(folder)]
     started = [
         subprocess.Popen(
             command, env=environment(RANK=rank, LOCAL_RANK=rank, **common), cwd=ROOT, stderr=subprocess.PIPE, text=True

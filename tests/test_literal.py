@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.literal import LiteralChargE3Net, load
 from benchmarks.literal_deepdft import LiteralPaiNN, LiteralSchNet
-from tests.golden_cases import golden_cases, golden_facts, golden_state, relative_error
+from tests.helpers.golden import golden_cases, golden_facts, golden_state, relative_error
 
 CHARGE3NET = ["e3_l0", "e3_l1", "e3_l2", "e3_l4", "e3_l2_n2_spin"]
 DEEPDFT = ["schnet", "schnet_spin", "painn"]

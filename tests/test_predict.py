@@ -10,7 +10,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import molecule
-from pymatgen.core import Lattice, Molecule, Structure
+from pymatgen.core import Molecule
 
 from charge3net import Predictor
 from charge3net.checkpoints import ModelCard, save_model
@@ -20,27 +20,11 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
 from charge3net.graph.chunks import chunk_probes
 from charge3net.grid import Grid
-from charge3net.models.registry import build_model
-from tests import crystals
-from tests.gaussians import GaussianAtoms, superposition
-from tests.golden_cases import golden_cases, golden_state, relative_error
-
-SMALL = {
-    "charge3net": {"lmax": 2, "mul": 24, "hidden": 16, "num_basis": 8},
-    "schnet": {"features": 16, "num_interactions": 2},
-    "painn": {"features": 16, "num_interactions": 2},
-}
-
-
-def small_model(architecture: str):
-    torch.manual_seed(3)
-    return build_model(architecture, SMALL[architecture])
-
-
-def triclinic() -> Structure:
-    """Two atoms in a cell without any right angle, one of them outside of it."""
-    lattice = Lattice.from_parameters(4.1, 5.0, 4.6, 75, 82, 66)
-    return Structure(lattice, ["O", "C"], [[0.1, 0.2, 0.3], [1.7, -0.45, 0.6]])
+from tests.helpers import crystals
+from tests.helpers.crystals import triclinic
+from tests.helpers.gaussians import GaussianAtoms, superposition
+from tests.helpers.golden import golden_cases, golden_state, relative_error
+from tests.helpers.networks import SMALL, small_model
 
 
 @pytest.mark.parametrize("make", [triclinic, crystals.sodium_chloride, crystals.quartz])

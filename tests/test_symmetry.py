@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, _orbits, find_grid_symmetry
-from tests import crystals
+from tests.helpers import crystals
 
 
 def brute_force(atoms: Atoms, shape: tuple[int, int, int], origin=(0, 0, 0), proper: bool = False) -> list[frozenset]:

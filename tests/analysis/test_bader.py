@@ -14,18 +14,9 @@ from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io import read_density
+from tests.helpers.gaussians import gaussian_density
 
 SKEWED = np.array([[1.0, 0.0, 0.0], [2.3, 1.0, 0.0], [0.2, 3.1, 1.2]])
-
-
-def _gaussians(geometry: Geometry, grid: Grid, charges: list[float], width: float) -> Density:
-    """A Gaussian of a charge on every atom, images next door included."""
-    points, values = grid.points(), np.zeros(len(grid))
-    for shift in itertools.product((-1, 0, 1), repeat=3):
-        for charge, position in zip(charges, geometry.positions + np.array(shift) @ geometry.cell, strict=True):
-            squared = ((points - position) ** 2).sum(axis=1)
-            values += charge * np.exp(-squared / (2 * width**2)) / (2 * np.pi * width**2) ** 1.5
-    return Density(geometry, grid, values.reshape(1, *grid.shape))
 
 
 def _geometry(numbers: list[int], fractions: list[list[float]], cell: np.ndarray) -> Geometry:
@@ -51,7 +42,7 @@ def test_facets_close_around_the_volume_of_a_voxel(steps: np.ndarray, neighbours
 def test_two_separate_gaussians() -> None:
     cell = np.diag([9.0, 5.0, 5.0])
     geometry = _geometry([8, 3], [[0.23, 0.5, 0.51], [0.74, 0.5, 0.49]], cell)
-    density = _gaussians(geometry, Grid(cell, (45, 25, 25)), [5.0, 3.0], 0.45)
+    density = gaussian_density(geometry, Grid(cell, (45, 25, 25)), 0.45, charges=[5.0, 3.0], images=1)
     volumes = bader_volumes(density)
     np.testing.assert_allclose(volumes.integrate(density.total), [5.0, 3.0], atol=2e-4)
     np.testing.assert_allclose(bader_charges(density).sum(), density.electrons(), rtol=1e-12)
@@ -68,7 +59,7 @@ def test_rock_salt_gives_equal_ions_equal_charges() -> None:
     corners = [[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]
     fractions = corners + (np.array(corners) + np.array([0.5, 0.0, 0.0])).tolist()
     geometry = _geometry([11] * 4 + [17] * 4, fractions, cell)
-    density = _gaussians(geometry, Grid(cell, (24, 24, 24)), [7.0] * 4 + [8.0] * 4, 0.7)
+    density = gaussian_density(geometry, Grid(cell, (24, 24, 24)), 0.7, charges=[7.0] * 4 + [8.0] * 4, images=1)
     charges = bader_charges(density)
     np.testing.assert_allclose(charges[:4], charges[0], rtol=1e-9)
     np.testing.assert_allclose(charges[4:], charges[4], rtol=1e-9)
@@ -124,7 +115,7 @@ def test_against_a_loop_over_voxels() -> None:
 def test_the_core_gives_an_atom_without_a_maximum_its_volume() -> None:
     cell = np.diag([6.0, 6.0, 6.0])
     geometry = _geometry([9, 3], [[0.3, 0.5, 0.5], [0.62, 0.5, 0.5]], cell)
-    density = _gaussians(geometry, Grid(cell, (40, 40, 40)), [7.9, 0.1], 0.7)
+    density = gaussian_density(geometry, Grid(cell, (40, 40, 40)), 0.7, charges=[7.9, 0.1], images=1)
     bare = bader_volumes(density)
     assert bare.without_maximum().tolist() == [1]
     assert bare.integrate(density.total)[1] < 1e-3
@@ -139,7 +130,7 @@ def test_the_core_gives_an_atom_without_a_maximum_its_volume() -> None:
 def test_a_maximum_in_empty_space_is_astray() -> None:
     cell = np.diag([6.0, 6.0, 6.0])
     both = _geometry([9, 1], [[0.25, 0.5, 0.5], [0.75, 0.5, 0.5]], cell)
-    density = _gaussians(both, Grid(cell, (30, 30, 30)), [6.0, 1.0], 0.5)
+    density = gaussian_density(both, Grid(cell, (30, 30, 30)), 0.5, charges=[6.0, 1.0], images=1)
     single = Density(_geometry([9], [[0.25, 0.5, 0.5]], cell), density.grid, density.values)
     volumes = bader_volumes(single)
     assert volumes.astray(single.total) == pytest.approx(1.0, abs=0.02)

@@ -11,6 +11,7 @@ from charge3net.analysis.moments import alignment, cell_moments, sphere_moments
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from tests.helpers.gaussians import gaussian_density
 
 CELL = np.array([[5.0, 0.0, 0.0], [0.8, 4.6, 0.0], [0.0, 0.5, 5.5]])
 WIDTH = 0.3  # Å
@@ -20,15 +21,8 @@ def two_atoms() -> tuple[Grid, Geometry, np.ndarray]:
     """Gaussian moments of +3 and −2 μ_B on two atoms of a skewed cell, one of them at its corner."""
     positions = np.array([[0.0, 0.0, 0.0], 0.5 * CELL.sum(axis=0)])
     grid = Grid(CELL, (40, 40, 44))
-    points = grid.points(np.arange(len(grid)))
-    shifts = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ CELL
-    values = np.zeros(len(grid))
-    for moment, position in zip((3.0, -2.0), positions, strict=True):
-        for shift in shifts:
-            squares = ((points - position - shift) ** 2).sum(axis=1)
-            values += moment * np.exp(-squares / (2 * WIDTH**2)) / (2 * np.pi * WIDTH**2) ** 1.5
     geometry = Geometry(np.array([25, 26]), positions, CELL, np.array([True] * 3))
-    return grid, geometry, values.reshape(grid.shape)
+    return grid, geometry, gaussian_density(geometry, grid, WIDTH, charges=(3.0, -2.0), images=1).total
 
 
 def test_moments_of_gaussians() -> None:

@@ -16,7 +16,7 @@ from charge3net.errors import InputError
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
-from tests.golden_cases import golden_cases, golden_state, relative_error
+from tests.helpers.golden import golden_cases, golden_state, relative_error
 
 CLASSES = {"schnet": SchNetDensity, "schnet_spin": SchNetDensity, "painn": PaiNNDensity, "e3_l0": ChargE3Net}
 

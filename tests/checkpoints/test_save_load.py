@@ -18,7 +18,7 @@ from charge3net.errors import InputError
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.registry import build_model
 from tests.checkpoints.make import water_densities
-from tests.golden_cases import golden_cases, golden_state, relative_error
+from tests.helpers.golden import golden_cases, golden_state, relative_error
 
 STORED = Path(__file__).parent
 

@@ -11,7 +11,7 @@ import torch
 from charge3net.checkpoints import load_model
 from charge3net.cli import import_, models
 from charge3net.errors import InputError
-from tests.golden_cases import golden_cases, golden_state, relative_error
+from tests.helpers.golden import golden_cases, golden_state, relative_error
 
 
 def call(command, *arguments):

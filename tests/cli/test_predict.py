@@ -19,7 +19,7 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io import write_density
 from charge3net.models.registry import build_model
-from tests import crystals
+from tests.helpers import crystals
 
 
 @pytest.fixture(scope="module")

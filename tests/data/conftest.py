@@ -9,7 +9,7 @@ import pytest
 
 from charge3net.data.splits import Split
 from charge3net.data.store import StoreWriter
-from tests.data.random_densities import make_density
+from tests.helpers.random_densities import make_density
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from charge3net.data.store import Store
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.io import write_density
-from tests.data.random_densities import make_density, written
+from tests.helpers.random_densities import make_density, written
 
 
 def save_npz(path: Path, density: Density, **more: object) -> None:

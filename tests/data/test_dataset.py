@@ -12,7 +12,7 @@ from charge3net.data.dataset import FixedProbeDataset, ProbeDataset, StructureDa
 from charge3net.data.sampling import sample_voxels
 from charge3net.data.store import Store, StoreWriter
 from charge3net.errors import InputError
-from tests.data.random_densities import make_density, written
+from tests.helpers.random_densities import make_density, written
 
 MakeStore = Callable[..., Path]
 

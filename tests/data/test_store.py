@@ -19,7 +19,7 @@ from charge3net.data.store import Store, StoreWriter
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from tests.data.random_densities import make_density, written
+from tests.helpers.random_densities import make_density, written
 
 MakeStore = Callable[..., Path]
 
@@ -189,7 +189,7 @@ def test_a_killed_writer_can_be_followed_by_another(tmp_path: Path, moment: str)
     script = f"""
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from tests.data.random_densities import make_density
+from tests.helpers.random_densities import make_density
 from charge3net.data import writer
 writer.COMMIT_SECONDS = 1e9
 made = writer.StoreWriter({str(tmp_path / "s")!r})

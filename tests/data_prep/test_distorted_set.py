@@ -11,7 +11,7 @@ from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from data_prep.bundles.bundle import bundle_report, read_index
 from data_prep.distorted_set import build, unpack
-from tests.data_prep.made_up import made_up
+from tests.helpers.generated_files import write_generated
 
 CARD = Path(build.__file__).with_name("README.md")
 #: Of GPAW's PBE setups (gpaw.setup_data.SetupData(element, "PBE").Nv), by atomic number.
@@ -24,8 +24,8 @@ def made(tmp_path: Path) -> Path:
     """Three crystals with copies 0 to 4, and one of which only copy 1 is there."""
     for base, numbers in (("swap-KF-x_a", [19, 9]), ("aflow-C-x_b", [6, 6]), ("swap-Be-x", [4])):
         for copy in range(5):
-            made_up(tmp_path, f"{base}-{copy}", numbers)
-    made_up(tmp_path, "swap-ZnO-x-1", [30, 8])
+            write_generated(tmp_path, f"{base}-{copy}", numbers)
+    write_generated(tmp_path, "swap-ZnO-x-1", [30, 8])
     return tmp_path
 
 
@@ -55,14 +55,14 @@ def test_parts_do_not_depend_on_the_order() -> None:
 def test_other_settings_and_too_few_copies_are_refused(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made_up(made, "swap-KF-x_a-5", [19, 9], xc="LDA")
+    write_generated(made, "swap-KF-x_a-5", [19, 9], xc="LDA")
     with pytest.raises(SystemExit) as stopped:
         build.main([str(made), "-o", str(tmp_path / "bundle")])
     assert stopped.value.code == 2
     assert "2 different settings" in capsys.readouterr().err
     few = tmp_path / "few"
     few.mkdir()
-    made_up(few, "swap-KF-x-1", [19, 9])
+    write_generated(few, "swap-KF-x-1", [19, 9])
     with pytest.raises(ValueError, match="too few copies"):
         build.build(few, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

@@ -16,7 +16,7 @@ from charge3net.errors import InputError
 from charge3net.io import write_density
 from data_prep import qm9_vasp
 from data_prep.published.download import download
-from tests.data.random_densities import make_density
+from tests.helpers.random_densities import make_density
 
 
 class Handler(BaseHTTPRequestHandler):

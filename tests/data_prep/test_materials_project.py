@@ -18,7 +18,7 @@ from charge3net.geometry import Geometry
 from data_prep.published import materials_project
 from data_prep.published.mp_client import MaterialsProject, density_of, id_number
 from data_prep.published.mp_fetch import Manifest, Record, distinct, space_group
-from tests.data_prep.fake_materials_project import FakeRester, FakeService, caesium_chloride, make_chgcar, rock_salt
+from tests.helpers.fake_materials_project import FakeRester, FakeService, caesium_chloride, make_chgcar, rock_salt
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from data_prep.bundles.bundle import bundle_report, read_index
 from data_prep.nmc_set import build, unpack
-from tests.data_prep.made_up import made_up
+from tests.helpers.generated_files import write_generated
 
 CARD = Path(build.__file__).with_name("README.md")
 VALENCE = {3: 1, 8: 6, 25: 15, 27: 9, 28: 16}  # of GPAW's PBE setups; Li 1s² is core, Mn 3s² 3p⁶ is not
@@ -21,11 +21,11 @@ VALENCE = {3: 1, 8: 6, 25: 15, 27: 9, 28: 16}  # of GPAW's PBE setups; Li 1s² i
 def made(tmp_path: Path) -> Path:
     """Six random cells, two whole pairs, and half a pair."""
     for index in range(6):
-        made_up(tmp_path, f"nmc-0-{index:04d}", [3, 28, 8, 8], spin="collinear")
+        write_generated(tmp_path, f"nmc-0-{index:04d}", [3, 28, 8, 8], spin="collinear")
     for index in range(2):
-        made_up(tmp_path, f"pair-0-{index:02d}-Co-full", [3, 3, 27, 8], spin="collinear")
-        made_up(tmp_path, f"pair-0-{index:02d}-Co-minus_li", [3, 27, 8], spin="collinear")
-    made_up(tmp_path, "pair-0-02-Mn-full", [3, 3, 25, 8], spin="collinear")
+        write_generated(tmp_path, f"pair-0-{index:02d}-Co-full", [3, 3, 27, 8], spin="collinear")
+        write_generated(tmp_path, f"pair-0-{index:02d}-Co-minus_li", [3, 27, 8], spin="collinear")
+    write_generated(tmp_path, "pair-0-02-Mn-full", [3, 3, 25, 8], spin="collinear")
     return tmp_path
 
 
@@ -53,7 +53,7 @@ def test_validation_cells_do_not_depend_on_the_order() -> None:
 
 
 def test_mixed_settings_are_refused(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made_up(made, "nmc-0-0009", [3, 28, 8, 8], spin="unpolarised")
+    write_generated(made, "nmc-0-0009", [3, 28, 8, 8], spin="unpolarised")
     with pytest.raises(SystemExit) as stopped:
         build.main([str(made), "-o", str(tmp_path / "bundle")])
     assert stopped.value.code == 2
@@ -62,7 +62,7 @@ def test_mixed_settings_are_refused(made: Path, tmp_path: Path, capsys: pytest.C
 
 
 def test_a_folder_without_pairs_is_refused(tmp_path: Path) -> None:
-    made_up(tmp_path, "nmc-0-0000", [3, 28, 8, 8])
+    write_generated(tmp_path, "nmc-0-0000", [3, 28, 8, 8])
     with pytest.raises(ValueError, match="0 of pairs"):
         build.build(tmp_path, tmp_path / "bundle")
 

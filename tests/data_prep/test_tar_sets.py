@@ -20,7 +20,7 @@ from charge3net.grid import Grid
 from charge3net.io import write_density
 from data_prep import ethylene_carbonate, nmc, qm9_vasp
 from data_prep.published import tar_members as _tar_members
-from tests.data.random_densities import make_density, written
+from tests.helpers.random_densities import make_density, written
 
 NAMES = [f"dsgdb9nsd_{number:06d}" for number in range(1, 8)]
 SUFFIXES = ["CHGCAR.lz4", "CHGCAR.gz", "cube.gz", "CHGCAR.zz", "cube.zz", "CHGCAR", "cube.lz4"]

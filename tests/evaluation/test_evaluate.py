@@ -24,7 +24,7 @@ from charge3net.evaluation.run import TestSet, caveats_of
 from charge3net.grid import Grid
 from charge3net.models.registry import build_model
 from charge3net.train.runs import unique_names
-from tests.evaluation_helpers import Scaled, make_store
+from tests.helpers.evaluation import Scaled, make_store
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io import read_density, read_grid, write_density
-from tests.io import made_up
+from tests.helpers import dft_files
 
 
 def body_lines(data: bytes, shape: bytes) -> list[bytes]:
@@ -72,38 +72,38 @@ def test_real_files_read_as_pymatgen_and_ase_read_them(shared: Path, tmp_path: P
 def test_what_we_write_is_what_pymatgen_reads(tmp_path: Path) -> None:
     from pymatgen.io.vasp.outputs import Chgcar
 
-    density = made_up.density(channels=2)
+    density = dft_files.density(channels=2)
     write_density(density, tmp_path / "CHGCAR")
     theirs = Chgcar.from_file(str(tmp_path / "CHGCAR"))
-    np.testing.assert_allclose(theirs.data["total"], density.total * made_up.VOLUME, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(theirs.data["diff"], density.spin * made_up.VOLUME, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(theirs.structure.lattice.matrix, made_up.CELL, atol=1e-13)
+    np.testing.assert_allclose(theirs.data["total"], density.total * dft_files.VOLUME, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(theirs.data["diff"], density.spin * dft_files.VOLUME, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(theirs.structure.lattice.matrix, dft_files.CELL, atol=1e-13)
     np.testing.assert_allclose(theirs.structure.cart_coords, density.geometry.positions, atol=1e-13)
 
 
 def test_values_are_divided_by_the_volume_and_first_axis_is_fastest(tmp_path: Path) -> None:
     path = tmp_path / "CHGCAR"
     numbers = " ".join(map(str, range(1, 61)))
-    path.write_text(made_up.head() + "\n 3 4 5\n" + numbers + "\n")
+    path.write_text(dft_files.head() + "\n 3 4 5\n" + numbers + "\n")
     density = read_density(path)
-    assert density.grid.volume == pytest.approx(made_up.VOLUME, rel=1e-14)
-    assert density.total[0, 0, 0] * made_up.VOLUME == pytest.approx(1)
-    assert density.total[1, 0, 0] * made_up.VOLUME == pytest.approx(2)
-    assert density.total[0, 1, 0] * made_up.VOLUME == pytest.approx(4)
-    assert density.total[0, 0, 1] * made_up.VOLUME == pytest.approx(13)
+    assert density.grid.volume == pytest.approx(dft_files.VOLUME, rel=1e-14)
+    assert density.total[0, 0, 0] * dft_files.VOLUME == pytest.approx(1)
+    assert density.total[1, 0, 0] * dft_files.VOLUME == pytest.approx(2)
+    assert density.total[0, 1, 0] * dft_files.VOLUME == pytest.approx(4)
+    assert density.total[0, 0, 1] * dft_files.VOLUME == pytest.approx(13)
     assert density.electrons() == pytest.approx(60 * 61 / 2 / 60)
     assert density.total.flags.c_contiguous
 
 
 @pytest.mark.parametrize("moments", [False, True])
 def test_spin_augmentation_and_moments_are_kept(tmp_path: Path, moments: bool) -> None:
-    path = made_up.write_chgcar(tmp_path / "CHGCAR", spin=True, moments=moments)
+    path = dft_files.write_chgcar(tmp_path / "CHGCAR", spin=True, moments=moments)
     density = read_density(path)
     assert density.augmentation == (
-        made_up.augmentation(0.0) + (made_up.MOMENTS if moments else ""),
-        made_up.augmentation(10.0),
+        dft_files.augmentation(0.0) + (dft_files.MOMENTS if moments else ""),
+        dft_files.augmentation(10.0),
     )
-    np.testing.assert_allclose(density.spin * made_up.VOLUME, made_up.values(1), rtol=1e-10)
+    np.testing.assert_allclose(density.spin * dft_files.VOLUME, dft_files.values(1), rtol=1e-10)
     write_density(density, tmp_path / "CHGCAR.again")
     lines = [body_lines(p.read_bytes(), b"3 4 5") for p in (path, tmp_path / "CHGCAR.again")]
     assert lines[0] == lines[1]
@@ -111,30 +111,30 @@ def test_spin_augmentation_and_moments_are_kept(tmp_path: Path, moments: bool) -
 
 def test_other_columns_give_the_same_numbers(tmp_path: Path) -> None:
     """CHG's ten columns, ASE's leading digit, Windows line ends, D exponents, three-digit exponents, one per line."""
-    numbers = np.round(made_up.values(), 14).ravel(order="F")
+    numbers = np.round(dft_files.values(), 14).ravel(order="F")
     layouts = {
         "CHG": "".join("".join(f"{x:12.4G}" for x in numbers[i : i + 10]) + "\n" for i in range(0, len(numbers), 10)),
         "ase": "".join("".join(f" {x:17.10E}" for x in numbers[i : i + 5]) + "\n" for i in range(0, 60, 5)),
-        "dos": made_up.body(made_up.values()).replace("\n", "\r\n"),
-        "D": made_up.body(made_up.values()).replace("E", "D"),
+        "dos": dft_files.body(dft_files.values()).replace("\n", "\r\n"),
+        "D": dft_files.body(dft_files.values()).replace("E", "D"),
         "column": "\n".join(map(repr, numbers.tolist())),
-        "long": made_up.body(made_up.values()).replace("E-12", "-112").replace("E-11", "-111"),
-        "spaced": made_up.body(made_up.values()).replace("\n", " \n", 3),
+        "long": dft_files.body(dft_files.values()).replace("E-12", "-112").replace("E-11", "-111"),
+        "spaced": dft_files.body(dft_files.values()).replace("\n", " \n", 3),
     }
     for name, text in layouts.items():
         path = tmp_path / f"CHGCAR_{name}"
-        path.write_bytes((made_up.head() + "\n 3 4 5\n" + text).encode())
-        expected = np.array([float(x) for x in made_up.body(made_up.values()).split()])
+        path.write_bytes((dft_files.head() + "\n 3 4 5\n" + text).encode())
+        expected = np.array([float(x) for x in dft_files.body(dft_files.values()).split()])
         if name == "long":
             expected = np.where(np.abs(expected) < 1e-11, expected * 1e-100, expected)
-        found = read_density(path).total.ravel(order="F") * made_up.VOLUME
+        found = read_density(path).total.ravel(order="F") * dft_files.VOLUME
         rtol = 1e-3 if name == "CHG" else 1e-9
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=0 if name in ("D", "dos", "spaced") else 1e-13)
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2", ".lz4"])
 def test_compressed_round_trip(tmp_path: Path, suffix: str) -> None:
-    density = read_density(made_up.write_chgcar(tmp_path / "CHGCAR", spin=True))
+    density = read_density(dft_files.write_chgcar(tmp_path / "CHGCAR", spin=True))
     write_density(density, tmp_path / f"CHGCAR{suffix}")
     assert (tmp_path / f"CHGCAR{suffix}").read_bytes() != (tmp_path / "CHGCAR").read_bytes()
     again = read_density(tmp_path / f"CHGCAR{suffix}")
@@ -144,7 +144,7 @@ def test_compressed_round_trip(tmp_path: Path, suffix: str) -> None:
 
 def test_memory_beyond_the_grid_is_small(tmp_path: Path) -> None:
     """Reading and writing hold the values once, and a few MB whatever the size."""
-    density = made_up.density(channels=2, shape=(100, 90, 80))
+    density = dft_files.density(channels=2, shape=(100, 90, 80))
     tracemalloc.start()
     try:
         write_density(density, tmp_path / "CHGCAR")
@@ -155,15 +155,15 @@ def test_memory_beyond_the_grid_is_small(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     np.testing.assert_allclose(values, density.values, rtol=1e-9, atol=1e-12)
-    (tmp_path / "CHGCAR.huge").write_text(made_up.head() + "\n 3000000 3000000 3000000\n 1.0\n")
+    (tmp_path / "CHGCAR.huge").write_text(dft_files.head() + "\n 3000000 3000000 3000000\n 1.0\n")
     with pytest.raises(InputError, match="the grid 3000000 x 3000000 x 3000000 does not fit into memory"):
         read_density(tmp_path / "CHGCAR.huge")
 
 
 def broken(name: str) -> str:
     """Text of a file that is wrong in one way."""
-    head, shape, body = made_up.head(), "\n 3 4 5\n", made_up.body(made_up.values())
-    aug = made_up.augmentation(0.0)
+    head, shape, body = dft_files.head(), "\n 3 4 5\n", dft_files.body(dft_files.values())
+    aug = dft_files.augmentation(0.0)
     return {
         "binary": "\x1f\x8b\0\0 binary",
         "no_grid": head,
@@ -181,7 +181,7 @@ def broken(name: str) -> str:
         "aug_gap": head + shape + body + aug.replace("E+00\n", "E+00\nwhat\n", 1).replace("   5\n", "   6\n"),
         "second": head + shape + body + aug + " 3 4 6\n" + body,
         "second_short": head + shape + body + aug + " 3 4 5\n" + body[:364],
-        "moments": head + shape + body + aug + made_up.MOMENTS,
+        "moments": head + shape + body + aug + dft_files.MOMENTS,
         "noncollinear": head + (shape + body) * 4,
         "frames": head + shape + body + head + shape + body,
     }[name]
@@ -240,10 +240,10 @@ def test_a_real_file_cut_anywhere_is_refused(shared: Path, tmp_path: Path) -> No
 
 def test_grid_like_reads_the_head_only(tmp_path: Path) -> None:
     path = tmp_path / "AECCAR0"
-    path.write_text(made_up.head() + "\n 30 40 50\n not a number")
+    path.write_text(dft_files.head() + "\n 30 40 50\n not a number")
     grid = Grid.like(path)
     assert grid.shape == (30, 40, 50)
-    np.testing.assert_allclose(grid.cell, made_up.CELL)
+    np.testing.assert_allclose(grid.cell, dft_files.CELL)
     with pytest.raises(InputError, match="No such file"):
         read_grid(tmp_path / "CHGCAR.none")
 
@@ -251,7 +251,7 @@ def test_grid_like_reads_the_head_only(tmp_path: Path) -> None:
 def test_interleaved_species_are_grouped_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from pymatgen.io.vasp.inputs import Poscar
 
-    density = made_up.density()
+    density = dft_files.density()
     geometry = replace(density.geometry, numbers=np.array([8, 3, 8]))
     write_density(replace(density, geometry=geometry), tmp_path / "CHGCAR")
     assert "[0, 2, 1]" in caplog.text
@@ -265,8 +265,8 @@ def test_interleaved_species_are_grouped_and_said(tmp_path: Path, caplog: pytest
 
 def test_interleaved_species_with_augmentation_keep_their_order(tmp_path: Path) -> None:
     path = tmp_path / "CHGCAR"
-    text = made_up.head("  O Li O\n", " 1 1 1") + "\n 3 4 5\n" + made_up.body(made_up.values())
-    path.write_text(text + made_up.augmentation(0.0))
+    text = dft_files.head("  O Li O\n", " 1 1 1") + "\n 3 4 5\n" + dft_files.body(dft_files.values())
+    path.write_text(text + dft_files.augmentation(0.0))
     density = read_density(path)
     write_density(density, tmp_path / "CHGCAR.again")
     again = read_density(tmp_path / "CHGCAR.again")
@@ -276,10 +276,10 @@ def test_interleaved_species_with_augmentation_keep_their_order(tmp_path: Path) 
 
 def test_a_box_with_an_origin_is_moved_to_the_corner(tmp_path: Path) -> None:
     """A molecule without a cell on a box around it: the box becomes the cell, distances to the voxels stay."""
-    density = made_up.density()
+    density = dft_files.density()
     origin = np.array([-1.0, 2.0, 0.5])
     molecule = Geometry(density.geometry.numbers, density.geometry.positions, np.zeros((3, 3)), np.zeros(3, bool))
-    boxed = Density(molecule, Grid(made_up.CELL, made_up.SHAPE, origin), density.values)
+    boxed = Density(molecule, Grid(dft_files.CELL, dft_files.SHAPE, origin), density.values)
     write_density(boxed, tmp_path / "CHGCAR")
     again = read_density(tmp_path / "CHGCAR")
     before = boxed.grid.points()[17] - boxed.geometry.positions
@@ -288,8 +288,8 @@ def test_a_box_with_an_origin_is_moved_to_the_corner(tmp_path: Path) -> None:
 
 
 def test_what_a_chgcar_cannot_hold_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    density = made_up.density()
-    part = replace(density, grid=Grid(made_up.CELL / 2, made_up.SHAPE))
+    density = dft_files.density()
+    part = replace(density, grid=Grid(dft_files.CELL / 2, dft_files.SHAPE))
     with pytest.raises(InputError, match=r"CHGCAR: a CHGCAR holds the whole cell"):
         write_density(part, tmp_path / "CHGCAR")
     unknown = replace(density, geometry=replace(density.geometry, numbers=np.array([0, 8, 8])))
@@ -304,7 +304,7 @@ def test_what_a_chgcar_cannot_hold_is_refused_and_nothing_is_left(tmp_path: Path
 
 
 def test_a_file_that_cannot_be_replaced_whole_stays(tmp_path: Path) -> None:
-    density = made_up.density()
+    density = dft_files.density()
     write_density(density, tmp_path / "CHGCAR")
     before = (tmp_path / "CHGCAR").read_bytes()
     with pytest.raises(InputError):
@@ -317,7 +317,7 @@ def test_a_file_that_cannot_be_replaced_whole_stays(tmp_path: Path) -> None:
 def test_large_grids_come_back(tmp_path: Path, channels: int) -> None:
     """More values than a block, a slab and a large page hold; a last line that is short."""
     shape = (83, 81, 79)
-    density = made_up.density(channels, shape)
+    density = dft_files.density(channels, shape)
     rng = np.random.default_rng(1)
     density.values[...] = rng.integers(-(10**6), 10**6, (channels, *shape)) / 1024.0 / density.grid.volume
     write_density(density, tmp_path / "CHGCAR")

@@ -17,7 +17,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
 from charge3net.io import read_density, read_density_stream, read_grid, read_structure, write_density, write_field
-from tests.io import made_up
+from tests.helpers import dft_files
 
 BOHR = 0.529177210903  # CODATA 2018, Å
 
@@ -67,13 +67,13 @@ def test_ase_and_pymatgen_read_what_we_write(tmp_path: Path, shape: tuple[int, i
     from ase.io.cube import read_cube_data
     from pymatgen.io.common import VolumetricData
 
-    density = made_up.density(shape=shape)
+    density = dft_files.density(shape=shape)
     path = tmp_path / "rho.cube"
     write_density(density, path)
     data, atoms = read_cube_data(str(path))
     np.testing.assert_allclose(data, density.total * BOHR**3, rtol=6e-6)
     np.testing.assert_allclose(atoms.positions, density.geometry.positions, atol=1e-8)
-    np.testing.assert_allclose(atoms.cell.array, made_up.CELL, atol=1e-8)
+    np.testing.assert_allclose(atoms.cell.array, dft_files.CELL, atol=1e-8)
     np.testing.assert_allclose(VolumetricData.from_cube(str(path)).data["total"], data, rtol=1e-12)
     again = read_density(path)
     np.testing.assert_allclose(again.values, density.values, rtol=6e-6)
@@ -96,9 +96,9 @@ def test_we_read_what_ase_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["rho.cube", "rho.npz", "rho.cube.gz", "rho.npz.xz"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_round_trip_keeps_spin_origin_and_periodicity(tmp_path: Path, name: str, channels: int) -> None:
-    density = made_up.density(channels=channels)
+    density = dft_files.density(channels=channels)
     geometry = replace(density.geometry, pbc=np.array([True, False, True]))
-    grid = Grid(made_up.CELL, made_up.SHAPE, np.array([0.5, -1.0, 2.0]))
+    grid = Grid(dft_files.CELL, dft_files.SHAPE, np.array([0.5, -1.0, 2.0]))
     density = Density(geometry, grid, density.values)
     write_density(density, tmp_path / name)
     again = read_density(tmp_path / name)
@@ -110,19 +110,19 @@ def test_round_trip_keeps_spin_origin_and_periodicity(tmp_path: Path, name: str,
 
 
 def test_npz_keeps_everything(tmp_path: Path) -> None:
-    density = made_up.density(channels=2, dtype=np.float32)
-    part = Grid(made_up.CELL / 2, made_up.SHAPE)
+    density = dft_files.density(channels=2, dtype=np.float32)
+    part = Grid(dft_files.CELL / 2, dft_files.SHAPE)
     density = Density(density.geometry, part, density.values, ("total ü\n", "spin\n"), {"model": "m", "steps": 3})
     write_density(density, tmp_path / "rho.npz")
     again = read_density(tmp_path / "rho.npz")
     assert again.values.dtype == np.float32
     assert np.array_equal(again.values, density.values)
     assert np.array_equal(again.grid.cell, part.cell)
-    assert np.array_equal(again.geometry.cell, made_up.CELL)
+    assert np.array_equal(again.geometry.cell, dft_files.CELL)
     assert again.augmentation == density.augmentation
     assert again.provenance["model"] == "m"
     with np.load(tmp_path / "rho.npz") as archive:  # numpy alone opens it
-        assert archive["density"].shape == (2, *made_up.SHAPE)
+        assert archive["density"].shape == (2, *dft_files.SHAPE)
         assert json.loads(str(archive["meta"])) == {"model": "m", "steps": 3}
 
 
@@ -137,7 +137,7 @@ def test_entries_of_the_open_dft_sets(shared: Path) -> None:
 
 
 def test_zlib_files_are_read(tmp_path: Path) -> None:
-    path = made_up.write_chgcar(tmp_path / "CHGCAR")
+    path = dft_files.write_chgcar(tmp_path / "CHGCAR")
     packed = zlib.compress(path.read_bytes())
     (tmp_path / "1.CHGCAR.zz").write_bytes(packed)
     assert np.array_equal(read_density(tmp_path / "1.CHGCAR.zz").values, read_density(path).values)
@@ -145,14 +145,14 @@ def test_zlib_files_are_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged or cut short"):
         read_density(tmp_path / "1.CHGCAR.zz")
     with pytest.raises(InputError, match=r"\.zz files are only read"):
-        write_density(made_up.density(), tmp_path / "2.CHGCAR.zz")
+        write_density(dft_files.density(), tmp_path / "2.CHGCAR.zz")
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zz"])
 def test_compressed_files_are_read_with_and_without_isal(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = made_up.write_chgcar(tmp_path / "CHGCAR").read_bytes()
+    plain = dft_files.write_chgcar(tmp_path / "CHGCAR").read_bytes()
     expected = read_density(tmp_path / "CHGCAR").values
     path = tmp_path / f"CHGCAR{suffix}"
     for library in ("installed", "standard"):
@@ -173,14 +173,14 @@ def test_members_of_a_tar_archive(tmp_path: Path) -> None:
     """As the QM9 and NMC sets are published: a tar of compressed CHGCARs."""
     import lz4.frame
 
-    plain = made_up.write_chgcar(tmp_path / "CHGCAR").read_bytes()
+    plain = dft_files.write_chgcar(tmp_path / "CHGCAR").read_bytes()
     contents = {"1.CHGCAR.lz4": lz4.frame.compress(plain), "2.CHGCAR.zz": zlib.compress(plain), "3.CHGCAR": plain}
     with tarfile.open(tmp_path / "set.tar", "w") as archive:
         for name, data in contents.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    expected = np.array([float(word) for word in made_up.body(made_up.values()).split()]) / made_up.VOLUME
+    expected = np.array([float(word) for word in dft_files.body(dft_files.values()).split()]) / dft_files.VOLUME
     with tarfile.open(tmp_path / "set.tar") as archive:
         for member in archive:
             stream = archive.extractfile(member)
@@ -216,7 +216,7 @@ def test_broken_cubes(tmp_path: Path, text: str, message: str) -> None:
 
 def test_broken_archives(tmp_path: Path) -> None:
     path = tmp_path / "rho.npz"
-    write_density(made_up.density(), path)
+    write_density(dft_files.density(), path)
     whole = path.read_bytes()
     with np.load(path) as archive:
         arrays = dict(archive)
@@ -232,7 +232,7 @@ def test_broken_archives(tmp_path: Path) -> None:
     refused("expected a NumPy archive")
     np.savez(path, **{key: value for key, value in arrays.items() if key != "cell"})
     refused("lacks the array 'cell'; it has density, ")
-    np.savez(path, **(arrays | {"density": np.full(made_up.SHAPE, np.nan)}))
+    np.savez(path, **(arrays | {"density": np.full(dft_files.SHAPE, np.nan)}))
     refused("'density' holds NaN or infinity")
     np.savez(path, **(arrays | {"density": np.ones(5)}))
     refused(r"'density' must be floats \[nx, ny, nz\], found float64 \[5\]")
@@ -245,14 +245,14 @@ def test_broken_archives(tmp_path: Path) -> None:
 def test_any_field_is_written_as_it_is(tmp_path: Path) -> None:
     from ase.io.cube import read_cube_data
 
-    grid = Grid(made_up.CELL, made_up.SHAPE)
+    grid = Grid(dft_files.CELL, dft_files.SHAPE)
     field = np.random.default_rng(0).normal(size=grid.shape)
-    write_field(field, made_up.density().geometry, grid, tmp_path / "dori.cube", "DORI, 0 ... 1")
+    write_field(field, dft_files.density().geometry, grid, tmp_path / "dori.cube", "DORI, 0 ... 1")
     found, atoms = read_cube_data(str(tmp_path / "dori.cube"))
     np.testing.assert_allclose(found, field, rtol=6e-6)
-    np.testing.assert_allclose(atoms.positions, made_up.density().geometry.positions, atol=1e-6)
+    np.testing.assert_allclose(atoms.positions, dft_files.density().geometry.positions, atol=1e-6)
     assert (tmp_path / "dori.cube").read_text().startswith("DORI, 0 ... 1\n")
     with pytest.raises(InputError, match=r"ends in \.cube"):
-        write_field(field, made_up.density().geometry, grid, tmp_path / "dori.npz", "DORI")
+        write_field(field, dft_files.density().geometry, grid, tmp_path / "dori.npz", "DORI")
     with pytest.raises(InputError, match=r"dori\.cube"):
-        write_field(field * np.nan, made_up.density().geometry, grid, tmp_path / "dori.cube", "DORI")
+        write_field(field * np.nan, dft_files.density().geometry, grid, tmp_path / "dori.cube", "DORI")

@@ -13,7 +13,7 @@ from charge3net.io.numbers.columns import PADDING, Columns, Decoder
 from charge3net.io.numbers.format import NumberFormat, write_numbers
 from charge3net.io.numbers.fortran import parse_number
 from charge3net.io.numbers.stream import ValueReader
-from tests.io.made_up import fortran
+from tests.helpers.dft_files import fortran
 
 VASP = NumberFormat(digits=11, width=18, zero_lead=True)
 CUBE = NumberFormat(digits=6, width=13, zero_lead=False)

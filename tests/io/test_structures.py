@@ -11,7 +11,7 @@ import pytest
 from charge3net.errors import InputError
 from charge3net.io import read_structure, read_structures
 from charge3net.io.formats import density_format, structure_format
-from tests.io import made_up
+from tests.helpers import dft_files
 
 DIRECT = np.array([[0.0, 0.0, 0.0], [0.25, 0.5, 0.75], [0.5, 0.25, 0.125]])
 
@@ -33,9 +33,9 @@ def read_text(path: Path, text: str, name: str = "POSCAR") -> object:
     ],
 )
 def test_lines_of_elements(tmp_path: Path, species: str, counts: str) -> None:
-    geometry = read_text(tmp_path, made_up.head(species, counts))
+    geometry = read_text(tmp_path, dft_files.head(species, counts))
     assert geometry.numbers.tolist() == [3, 8, 8]
-    np.testing.assert_allclose(geometry.positions, DIRECT @ made_up.CELL, atol=1e-14)
+    np.testing.assert_allclose(geometry.positions, DIRECT @ dft_files.CELL, atol=1e-14)
     assert geometry.pbc.all()
 
 
@@ -45,7 +45,7 @@ def test_lines_of_elements(tmp_path: Path, species: str, counts: str) -> None:
      ("LiO2", False), ("a title", False)],
 )  # fmt: skip
 def test_vasp_4_heads_take_elements_from_a_plain_title_only(tmp_path: Path, title: str, works: bool) -> None:
-    text = made_up.head("", "1 2", title)
+    text = dft_files.head("", "1 2", title)
     if works:
         assert read_text(tmp_path, text).numbers.tolist() == [3, 8, 8]
         return
@@ -57,7 +57,7 @@ def test_elements_behind_the_positions(tmp_path: Path) -> None:
     """As pymatgen and phonopy write them; against pymatgen's reading."""
     from pymatgen.io.vasp.inputs import Poscar
 
-    text = made_up.head("", "1 2").replace("0.0 0.0 0.0\n", "0.0 0.0 0.0 Li\n")
+    text = dft_files.head("", "1 2").replace("0.0 0.0 0.0\n", "0.0 0.0 0.0 Li\n")
     text = text.replace("0.75\n", "0.75 O\n").replace("0.125\n", "0.125 O\n")
     expected = Poscar.from_str(text).structure
     assert read_text(tmp_path, text).numbers.tolist() == list(expected.atomic_numbers)
@@ -66,12 +66,14 @@ def test_elements_behind_the_positions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", ["2.0", "-480.0", "2.0 2.0 2.0", "1.5 0.5 3.0", "0.2D+01"])
 @pytest.mark.parametrize("mode", ["Direct", "Cartesian", "K"])
 def test_scale_factors(tmp_path: Path, scale: str, mode: str) -> None:
-    text = made_up.head(scale=scale).replace("Direct", f"Selective dynamics\n{mode}").replace("0.75\n", "0.75 T F T\n")
+    text = (
+        dft_files.head(scale=scale).replace("Direct", f"Selective dynamics\n{mode}").replace("0.75\n", "0.75 T F T\n")
+    )
     geometry = read_text(tmp_path, text)
-    factors = {"-480.0": [(480.0 / made_up.VOLUME) ** (1 / 3)] * 3, "1.5 0.5 3.0": [1.5, 0.5, 3.0]}
+    factors = {"-480.0": [(480.0 / dft_files.VOLUME) ** (1 / 3)] * 3, "1.5 0.5 3.0": [1.5, 0.5, 3.0]}
     factor = np.array(factors.get(scale, [2.0] * 3))
-    np.testing.assert_allclose(geometry.cell, made_up.CELL * factor, atol=1e-12)
-    expected = DIRECT @ (made_up.CELL * factor) if mode == "Direct" else DIRECT * factor
+    np.testing.assert_allclose(geometry.cell, dft_files.CELL * factor, atol=1e-12)
+    expected = DIRECT @ (dft_files.CELL * factor) if mode == "Direct" else DIRECT * factor
     np.testing.assert_allclose(geometry.positions, expected, atol=1e-12)
     if scale == "-480.0":
         assert geometry.volume == pytest.approx(480.0)
@@ -80,7 +82,7 @@ def test_scale_factors(tmp_path: Path, scale: str, mode: str) -> None:
 def test_as_pymatgen_reads_it(tmp_path: Path) -> None:
     from pymatgen.io.vasp.inputs import Poscar
 
-    text = made_up.head(scale="1.7").replace("Direct", "Cartesian")
+    text = dft_files.head(scale="1.7").replace("Direct", "Cartesian")
     expected = Poscar.from_str(text).structure
     geometry = read_text(tmp_path, text, "CONTCAR.relaxed")
     np.testing.assert_allclose(geometry.cell, expected.lattice.matrix, atol=1e-12)
@@ -104,7 +106,7 @@ def test_as_pymatgen_reads_it(tmp_path: Path) -> None:
     ],
 )
 def test_broken_heads(tmp_path: Path, old: str, new: str, message: str) -> None:
-    text = made_up.head()
+    text = dft_files.head()
     assert old in text
     with pytest.raises(InputError, match=message) as error:
         read_text(tmp_path, text.replace(old, new))
@@ -211,6 +213,6 @@ def test_files_that_cannot_be_opened_or_made(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"CHGCAR: cannot be read|damaged"):
         read_density(tmp_path / "CHGCAR")
     with pytest.raises(InputError, match="CHGCAR: is a folder"):
-        write_density(made_up.density(), tmp_path / "CHGCAR")
+        write_density(dft_files.density(), tmp_path / "CHGCAR")
     with pytest.raises(InputError, match=r"the folder .*none does not exist; make it first"):
-        write_density(made_up.density(), tmp_path / "none" / "rho.cube")
+        write_density(dft_files.density(), tmp_path / "none" / "rho.cube")

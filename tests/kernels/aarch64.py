@@ -27,9 +27,9 @@ from charge3net.checkpoints.published import charge3net, deepdft
 from charge3net.kernels import build
 from charge3net.nn import messages_compiled as messages
 from charge3net.predict.backends import cpu as read
-from tests.golden_cases import golden_cases, golden_state, relative_error
-from tests.kernels.examples import assert_step_agrees, example, network
-from tests.kernels.test_read import HARD, MODELS, error, exact, sharp_model, state_of
+from tests.helpers.backends import HARD, MODELS, error, exact, sharp_model, state_of
+from tests.helpers.golden import golden_cases, golden_state, relative_error
+from tests.helpers.kernels import assert_step_agrees, example, network
 from tests.kernels.test_slopes import assert_agree, derivatives
 from tests.kernels.test_slopes import exact as exact_derivatives
 

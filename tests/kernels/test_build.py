@@ -14,7 +14,7 @@ import torch
 
 from charge3net import kernels
 from charge3net.kernels import build, library
-from tests.kernels.examples import assert_step_agrees, example, network
+from tests.helpers.kernels import assert_step_agrees, example, network
 
 ROOT = Path(__file__).parent.parent.parent
 needs_kernels = pytest.mark.skipif(library.library().handle is None, reason="no compiled kernels")

@@ -15,8 +15,8 @@ from charge3net.predict.backends import choose as fast
 from charge3net.predict.backends import gpu
 from charge3net.predict.backends import gpu_evaluate as gpu_read
 from charge3net.predict.backends.gpu_weights import _norms
-from tests.kernels.examples import geometry, network
-from tests.kernels.test_read import state_of
+from tests.helpers.backends import state_of
+from tests.helpers.kernels import geometry, network
 
 
 def test_the_device_of_a_model_decides_who_reads(monkeypatch):

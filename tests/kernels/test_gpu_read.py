@@ -21,8 +21,8 @@ from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
 from charge3net.predict.backends import gpu
 from charge3net.predict.backends import gpu_evaluate as gpu_read
-from tests.golden_cases import golden_cases, golden_state, relative_error
-from tests.kernels.test_read import SKEWED, exact, sharp_model, state_of
+from tests.helpers.backends import SKEWED, exact, sharp_model, state_of
+from tests.helpers.golden import golden_cases, golden_state, relative_error
 
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("TRITON_INTERPRET", "1")

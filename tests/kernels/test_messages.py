@@ -22,8 +22,8 @@ from charge3net.kernels import torch_only
 from charge3net.kernels.library import library
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn import messages_compiled as messages
-from tests.golden_cases import golden_cases, golden_facts, golden_state, relative_error
-from tests.kernels.examples import assert_step_agrees, example, network, step
+from tests.helpers.golden import golden_cases, golden_facts, golden_state, relative_error
+from tests.helpers.kernels import assert_step_agrees, example, network, step
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=f"no compiled kernels: {library().reason}")
 

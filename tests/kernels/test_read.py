@@ -7,76 +7,34 @@ import ctypes
 import numpy as np
 import pytest
 import torch
-from numpy import ndarray
 
 from charge3net.checkpoints.published import charge3net, deepdft
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
-from charge3net.graph.build import build_atom_graph, build_probe_graph
+from charge3net.graph.build import build_probe_graph
 from charge3net.grid import Grid
 from charge3net.kernels import build, torch_only
 from charge3net.kernels.library import Library, library
-from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
 from charge3net.predict.backends import cpu as read
 from charge3net.predict.predictor import Predictor
-from tests.golden_cases import golden_cases, golden_state, relative_error
+from tests.helpers.backends import (
+    ALL,
+    HARD,
+    MODELS,
+    SKEWED,
+    deepdft_model,
+    error,
+    exact,
+    sharp_model,
+    state_of,
+    usable_variants,
+)
+from tests.helpers.golden import golden_cases, golden_state, relative_error
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)
-
-ALL = np.ones(3, dtype=bool)
-SKEWED = np.array([[3.1, 0.0, 0.0], [1.9, 2.7, 0.0], [-1.2, 1.1, 3.4]])
-
-
-def usable_variants() -> list[str]:
-    """Built libraries that this processor can run."""
-    handle = library().handle
-    level = 0 if handle is None else handle.c3n_processor_level()
-    names = {n: name for n, (name, _) in build.VARIANTS.get(build.machine(), {}).items()}
-    return [name for n, name in names.items() if n <= level and build.library_path(name).exists()]
-
-
-def sharp_model(lmax: int, mul: int, channels: int = 1, seed: int = 0, cutoff: float = 4.0) -> ChargE3Net:
-    """Random weights, with angles large enough to matter."""
-    torch.manual_seed(seed)
-    model = ChargE3Net(lmax=lmax, mul=mul, num_interactions=2, channels=channels, cutoff=cutoff)
-    with torch.no_grad():
-        for layer in (*model.atom_layers, *model.probe_layers):
-            for weight in layer.angle_mix.parameters():
-                weight.mul_(10.0)
-    return model
-
-
-def deepdft_model(kind: type[DensityModel], features: int, layers: int, channels: int = 1) -> DensityModel:
-    torch.manual_seed(0)
-    model = kind(features=features, num_interactions=layers, channels=channels)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(1.3)
-    return model
-
-
-def exact(model: DensityModel, geometry: Geometry, points: ndarray) -> ndarray:
-    """[channels, points] by torch in float64."""
-    atoms, probes = build_atom_graph(geometry, model.cutoff), build_probe_graph(geometry, points, model.cutoff)
-    with torch.no_grad(), torch_only():
-        model.double()
-        density = model.density_at(model.encode_atoms(atoms), probes)
-        model.float()
-    return density.numpy().T
-
-
-def state_of(model: DensityModel, geometry: Geometry):
-    with torch.no_grad():
-        return model.encode_atoms(build_atom_graph(geometry, model.cutoff))
-
-
-def error(ours: ndarray, reference: ndarray) -> float:
-    assert ours.dtype == np.float32
-    assert ours.shape == reference.shape
-    return float(np.abs(ours - reference).max() / np.abs(reference).max())
 
 
 @pytest.mark.parametrize("variant", usable_variants())
@@ -101,53 +59,6 @@ def test_two_channels_and_high_orders(lmax):
     grid = Grid(SKEWED, (5, 4, 7))
     density = read.read_grid(model, state_of(model, geometry), geometry, grid)
     assert error(density, exact(model, geometry, grid.points())) <= 5e-6
-
-
-#: name → structure, grid: cells smaller than the cutoff, partial periodicity, no cell, origins, atoms outside the cell.
-HARD = {
-    "tiny cell": (
-        Geometry(np.array([13]), np.zeros((1, 3)), np.diag([1.6, 1.7, 1.9]), ALL),
-        Grid(np.diag([1.6, 1.7, 1.9]), (6, 5, 9)),
-    ),
-    "skewed": (
-        Geometry(np.array([11, 17]), np.array([[0.0, 0.0, 0.0], [9.3, -7.1, 14.2]]), SKEWED, ALL),
-        Grid(SKEWED, (9, 8, 7), np.array([0.37, -5.1, 2.2])),
-    ),
-    "slab": (
-        Geometry(
-            np.array([13, 13, 1]),
-            np.array([[0.0, 0.0, 5.0], [1.4, 1.4, 7.0], [0.2, 1.3, 8.6]]),
-            np.diag([2.9, 2.9, 20.0]),
-            np.array([True, True, False]),
-        ),
-        Grid(np.diag([2.9, 2.9, 20.0]), (4, 5, 40)),
-    ),
-    "wire along b, skewed": (
-        Geometry(
-            np.array([6, 8]),
-            np.array([[0.0, 0.5, 0.0], [0.9, 1.5, -0.4]]),
-            SKEWED * 1.3,
-            np.array([False, True, False]),
-        ),
-        Grid(np.diag([7.0, 5.0, 6.0]), (9, 10, 11), np.array([-3.0, -9.0, -3.0])),
-    ),
-    "molecule without a cell": (
-        Geometry(
-            np.array([8, 1, 1]),
-            np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.47], [0.0, -0.76, -0.47]]),
-            np.zeros((3, 3)),
-            ~ALL,
-        ),
-        Grid(np.diag([14.0, 12.0, 16.0]), (10, 9, 31), np.array([-7.0, -6.0, -8.0])),
-    ),
-}
-
-
-MODELS = {
-    "charge3net": lambda: sharp_model(3, 50),
-    "painn": lambda: deepdft_model(PaiNNDensity, 21, 2),
-    "schnet": lambda: deepdft_model(SchNetDensity, 38, 3),
-}
 
 
 @pytest.mark.parametrize("kind", MODELS)

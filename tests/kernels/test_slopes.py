@@ -21,7 +21,7 @@ from charge3net.predict.backends import cpu as read
 from charge3net.predict.backends import spline
 from charge3net.predict.backends.charge3net_parts import radial_functions
 from charge3net.predict.derivatives import Derivatives, density_derivatives
-from tests.kernels.test_read import HARD, sharp_model, usable_variants
+from tests.helpers.backends import HARD, sharp_model, usable_variants
 
 pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)
 

@@ -10,7 +10,7 @@ from e3nn import o3
 from charge3net.checkpoints.published.charge3net import convert
 from charge3net.errors import InputError
 from charge3net.models.charge3net import ChargE3Net
-from tests.golden_cases import golden_cases, golden_facts, golden_state, relative_error
+from tests.helpers.golden import golden_cases, golden_facts, golden_state, relative_error
 
 TOTAL_ONLY = ["e3_l0", "e3_l1", "e3_l2", "e3_l3", "e3_l4"]
 SPIN = ["e3_l2_spin", "e3_l2_n2_spin", "e3_l4_spin"]

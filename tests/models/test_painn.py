@@ -13,8 +13,8 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.models.painn import PaiNNDensity
-from tests.golden_cases import golden_cases, golden_state, relative_error
-from tests.models.published import published_gradients
+from tests.helpers.golden import golden_cases, golden_state, relative_error
+from tests.helpers.published_gradients import published_gradients
 
 
 def golden_model():

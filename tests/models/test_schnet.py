@@ -8,8 +8,8 @@ import torch
 from charge3net.checkpoints.published.deepdft import convert
 from charge3net.errors import InputError
 from charge3net.models.schnet import SchNetDensity
-from tests.golden_cases import golden_cases, golden_state, relative_error
-from tests.models.published import published_gradients
+from tests.helpers.golden import golden_cases, golden_state, relative_error
+from tests.helpers.published_gradients import published_gradients
 
 
 def golden_model(name):

@@ -12,7 +12,8 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from tests.evaluation_helpers import CELL, gaussians
+from tests.helpers.evaluation import CELL
+from tests.helpers.gaussians import gaussian_density, superposition
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("skimage")
@@ -36,9 +37,7 @@ from charge3net.plot.plane import sample
 
 def _density(positions: list[list[float]], shape: tuple[int, int, int] = (32, 30, 34)) -> Density:
     geometry = Geometry(np.full(len(positions), 1), np.array(positions), CELL, np.ones(3, dtype=bool))
-    grid = Grid(CELL, shape)
-    values = gaussians(grid.points(), geometry, {1: 0.45})
-    return Density(geometry, grid, values.reshape(1, *shape))
+    return gaussian_density(geometry, Grid(CELL, shape), 0.45)
 
 
 def test_splines_read_a_smooth_field_anywhere() -> None:
@@ -50,7 +49,7 @@ def test_splines_read_a_smooth_field_anywhere() -> None:
 
 def _reference(points: np.ndarray, geometry: Geometry) -> np.ndarray:
     wrapped = points - np.floor(points @ np.linalg.inv(geometry.cell)) @ geometry.cell
-    return gaussians(wrapped, geometry, {1: 0.45})
+    return superposition(geometry, wrapped, 0.45, images=2)
 
 
 def test_isosurface_of_a_gaussian_is_a_sphere_of_the_right_size() -> None:

@@ -22,7 +22,7 @@ from charge3net.models.registry import build_model
 from charge3net.report.findings import findings
 from charge3net.report.gather import Comparison, TrainedModel, gather
 from charge3net.train.runs import Run
-from tests.evaluation_helpers import make_store
+from tests.helpers.evaluation import make_store
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("skimage")

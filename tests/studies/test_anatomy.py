@@ -14,7 +14,7 @@ from charge3net.plot.isosurface import error_isosurfaces
 from charge3net.studies import anatomy
 from charge3net.studies.anatomy.config import Group
 from charge3net.studies.anatomy.summary import sum_up
-from tests.studies.small_sets import errors_of, gaussian_density, untrained_run, write_set
+from tests.helpers.studies import errors_of, rattled_density, untrained_run, write_set
 
 KEYS = ["t0", "t1", "t2"]
 SPREAD = {"t0": 1.0, "t1": 2.0}
@@ -24,7 +24,7 @@ SPREAD = {"t0": 1.0, "t1": 2.0}
 def config(tmp_path_factory: pytest.TempPathFactory) -> anatomy.Config:
     folder = tmp_path_factory.mktemp("anatomy")
     contents = {"a": [1, 3], "b": [8, 3], "t0": [8, 1, 1], "t1": [8, 3, 3], "t2": [3, 1]}
-    densities = {key: gaussian_density(numbers, i) for i, (key, numbers) in enumerate(contents.items())}
+    densities = {key: rattled_density(numbers, i) for i, (key, numbers) in enumerate(contents.items())}
     store, split = write_set(folder, densities, Split(("a",), ("b",), tuple(KEYS)))
     runs = [untrained_run(folder / f"run{seed}", split, seed) for seed in (0, 1)]
     rows = [{"key": key, "epsilon_mad": value} for key, value in SPREAD.items()]
@@ -132,6 +132,6 @@ def test_pooled_errors_by_hand() -> None:
 
 
 def test_an_error_below_the_level_has_no_surface() -> None:
-    flat = gaussian_density([8, 3])
+    flat = rattled_density([8, 3])
     with pytest.raises(InputError, match="nowhere reaches"):
         error_isosurfaces([flat], ["too high"], [1e3])

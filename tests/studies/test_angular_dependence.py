@@ -22,8 +22,8 @@ from charge3net.studies.angular_dependence import Config, run
 from charge3net.studies.angular_dependence.summary import groups, noise
 from charge3net.studies.training import sweep_orders
 from charge3net.train.runs import find_runs
-from tests.evaluation_helpers import make_store
-from tests.studies.helpers import TINY
+from tests.helpers.evaluation import make_store
+from tests.helpers.studies import TINY
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from charge3net.studies import charge_transfer
 from charge3net.studies.charge_transfer import study
 from charge3net.studies.charge_transfer.measure import ATOMS, compare
 from charge3net.studies.charge_transfer.summary import sum_up
-from tests.evaluation_helpers import gaussians
-from tests.studies.small_sets import GRID, WIDTHS, gaussian_density, untrained_run, write_set
+from tests.helpers.gaussians import gaussian_density
+from tests.helpers.studies import GRID, WIDTHS, rattled_density, untrained_run, write_set
 
 VALENCE = {3: 3, 8: 8, 25: 25}
 
@@ -28,22 +28,22 @@ def _without(density: Density, atom: int) -> Density:
     geometry = density.geometry
     keep = np.arange(len(geometry)) != atom
     left = Geometry(geometry.numbers[keep], geometry.positions[keep], geometry.cell, geometry.pbc)
-    values = gaussians(GRID.points(), left, WIDTHS).reshape(1, *GRID.shape)
+    values = gaussian_density(left, GRID, WIDTHS).values
     return Density(left, GRID, values)
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> charge_transfer.Config:
     folder = tmp_path_factory.mktemp("charge_transfer")
-    densities = {"c0": gaussian_density([25, 8, 3]), "c1": gaussian_density([25, 8, 8], 1)}
+    densities = {"c0": rattled_density([25, 8, 3]), "c1": rattled_density([25, 8, 8], 1)}
     for i in (2, 3):
-        whole = gaussian_density([25, 8, 3, 8], i)
+        whole = rattled_density([25, 8, 3, 8], i)
         densities |= {f"p{i}-full": whole, f"p{i}-minus_li": _without(whole, 2)}
     split = Split(("c0",), ("c1",), ("p2-full", "p2-minus_li", "p3-full", "p3-minus_li"))
     store, path = write_set(folder / "cathodes", densities, split)
-    others = {"x": gaussian_density([8, 3], 5), "y": gaussian_density([25, 3], 6), "z": gaussian_density([8], 7)}
-    others["hydride"] = gaussian_density([3, 1], 8)  # hydrogen is in no cathode cell
-    others["tested"] = gaussian_density([25, 8, 3, 8], 9)  # the formula of the pairs
+    others = {"x": rattled_density([8, 3], 5), "y": rattled_density([25, 3], 6), "z": rattled_density([8], 7)}
+    others["hydride"] = rattled_density([3, 1], 8)  # hydrogen is in no cathode cell
+    others["tested"] = rattled_density([25, 8, 3, 8], 9)  # the formula of the pairs
     with_store, with_split = write_set(folder / "others", others, Split(("x", "hydride", "tested", "y"), ("z",), ()))
     paths = (str(store), str(path), str(with_store), str(with_split))
     return charge_transfer.Config(*paths, "-full", "-minus_li", [0, 1], {}, [0, 1], 2.5)

@@ -11,7 +11,6 @@ import torch
 from charge3net.checkpoints import ModelCard, save_model
 from charge3net.data.splits import Split
 from charge3net.data.store import Store, StoreWriter
-from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
@@ -21,7 +20,7 @@ from charge3net.studies import fields
 from charge3net.studies.fields.measure import Protocol, check_by_differences, measure_structure, write_cubes
 from charge3net.studies.fields.slices import cut, pack_slice, unpack_slice
 from charge3net.units import BOHR
-from tests.gaussians import ALPHA, GaussianAtoms, superposition
+from tests.helpers.gaussians import ALPHA, GaussianAtoms, gaussian_density, superposition
 
 CELL = np.array([[5.0, 0.0, 0.0], [0.6, 5.4, 0.0], [0.2, -0.4, 5.2]])
 MOLECULE = Geometry(
@@ -34,10 +33,10 @@ PROTOCOL = Protocol(floor=0.05, points=400, differences=20, step=1e-3, seed=0)
 def store(tmp_path_factory) -> Store:
     """Gaussians on every atom; the superposition stored beside them is half of that."""
     path, grid = tmp_path_factory.mktemp("data") / "store", Grid(CELL, (24, 26, 25))
-    values = superposition(MOLECULE, grid.points()).reshape(grid.shape)
+    density = gaussian_density(MOLECULE, grid)
     with StoreWriter(path) as writer:
         for key in ("a", "b"):
-            assert writer.add(key, Density(MOLECULE, grid, values), baseline=0.5 * values)
+            assert writer.add(key, density, baseline=0.5 * density.total)
     return Store(path)
 
 

@@ -21,8 +21,8 @@ from charge3net.studies.learning_curves import Config, run, section
 from charge3net.studies.learning_curves.study import varied
 from charge3net.studies.learning_curves.summary import compare_runs, size_errors
 from charge3net.studies.training import sweep
-from tests.evaluation_helpers import make_store
-from tests.studies.helpers import TINY
+from tests.helpers.evaluation import make_store
+from tests.helpers.studies import TINY
 
 NETWORKS = ["learning_curves/charge3net_l0", "learning_curves/charge3net_l1"]
 

@@ -25,7 +25,8 @@ from charge3net.studies.spin import study
 from charge3net.studies.spin.measure import case_of
 from charge3net.studies.spin.summary import average, chosen
 from charge3net.train.config import TrainConfig
-from tests.evaluation_helpers import CELL, gaussians
+from tests.helpers.evaluation import CELL
+from tests.helpers.gaussians import gaussian_density
 
 RATES = {0: 0.01, 1: 0.02}
 WIDTHS = {24: 0.35, 26: 0.3}
@@ -39,11 +40,9 @@ def magnetic_store(folder: Path, materials: int = 4) -> Store:
             positions = np.array([[0.1, 0.1, 0.1], [2.2, 1.7, 2.1]]) + rng.normal(0, 0.1, (2, 3))
             geometry = Geometry(np.array([24, 26]), positions, CELL, np.ones(3, dtype=bool))
             grid = Grid(CELL, (16, 14, 18))
-            one, other = (
-                gaussians(grid.points(), Geometry(geometry.numbers[[j]], positions[[j]], CELL, geometry.pbc), WIDTHS)
-                for j in range(2)
-            )
-            values = np.stack([one + other, (-1) ** i * 0.1 * (one - 0.5 * other)]).reshape(2, *grid.shape)
+            atoms = [Geometry(geometry.numbers[[j]], positions[[j]], CELL, geometry.pbc) for j in range(2)]
+            one, other = (gaussian_density(atom, grid, WIDTHS).total for atom in atoms)
+            values = np.stack([one + other, (-1) ** i * 0.1 * (one - 0.5 * other)])
             writer.add(f"m{i}", Density(geometry, grid, values), baseline=1.25 * values[0])
     return Store(folder)
 

@@ -6,26 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy import ndarray
 
 from charge3net.data.splits import Split
 from charge3net.data.store import StoreWriter
-from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.train.config import DataConfig, LoopConfig, OptimConfig, RuntimeConfig, ScheduleConfig, TrainConfig
+from tests.helpers.gaussians import gaussian_density
 
 N_TRAIN, N_VALIDATION = 5, 3
-
-
-def gaussian_density(geometry: Geometry, grid: Grid) -> ndarray:
-    """[nx, ny, nz] Z·exp(−r²)·π^(−3/2) around every atom and its nearest images, e/Å³."""
-    points, values = grid.points(), np.zeros(len(grid))
-    images = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), axis=-1).reshape(-1, 3) @ geometry.cell
-    for z, position in zip(geometry.numbers, geometry.positions, strict=True):
-        for image in images:
-            values += z * np.exp(-((points - position - image) ** 2).sum(axis=1)) / np.pi**1.5
-    return values.reshape(grid.shape)
 
 
 def write_store(folder: Path) -> tuple[Path, Path]:
@@ -38,7 +27,7 @@ def write_store(folder: Path) -> tuple[Path, Path]:
             cell = 4.0 * np.eye(3) + rng.uniform(-0.3, 0.3, (3, 3))
             geometry = Geometry(rng.integers(1, 9, n), rng.uniform(0, 4, (n, 3)), cell, np.ones(3, dtype=bool))
             grid = Grid(cell, (8, 8, 8))
-            assert writer.add(key, Density(geometry, grid, gaussian_density(geometry, grid)[None]))
+            assert writer.add(key, gaussian_density(geometry, grid, 0.5**0.5, images=1))
     Split(tuple(keys[:N_TRAIN]), tuple(keys[N_TRAIN:]), ()).save(folder / "split.json")
     return folder / "store", folder / "split.json"
 

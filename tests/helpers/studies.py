@@ -1,4 +1,4 @@
-"""Stores of Gaussian atoms and run folders without a training, for tests of studies."""
+"""For the tests of studies: stores of Gaussian atoms, run folders without training, settings of a short training."""
 
 from __future__ import annotations
 
@@ -16,19 +16,35 @@ from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.models.registry import build_model
-from tests.evaluation_helpers import CELL, gaussians
+from tests.helpers.evaluation import CELL
+from tests.helpers.gaussians import gaussian_density
+
+#: Settings of a network that is trained in a second.
+TINY = (
+    "model.mul=4",
+    "model.hidden=4",
+    "model.num_basis=4",
+    "data.batch_size=1",
+    "data.probes=8",
+    "data.val_probes=20",
+    "train.max_steps=2",
+    "train.val_every=2",
+    "train.log_every=1",
+    "runtime=cpu",
+    "runtime.threads=1",
+    "runtime.progress=false",
+)
 
 WIDTHS = {1: 0.45, 3: 0.5, 8: 0.4, 25: 0.55}
 GRID = Grid(CELL, (14, 12, 16))
 PLACES = np.array([[0.3, 0.2, 0.1], [2.4, 1.7, 2.2], [3.6, 0.3, 3.4], [1.2, 2.6, 1.4]])
 
 
-def gaussian_density(numbers: list[int], seed: int = 0) -> Density:
+def rattled_density(numbers: list[int], seed: int = 0) -> Density:
     """Z electrons in a Gaussian on each of a few rattled places."""
     positions = PLACES[: len(numbers)] + np.random.default_rng(seed).normal(0.0, 0.1, (4, 3))[: len(numbers)]
     geometry = Geometry(np.array(numbers), positions, CELL, np.ones(3, dtype=bool))
-    values = gaussians(GRID.points(), geometry, WIDTHS)
-    return Density(geometry, GRID, values.reshape(1, *GRID.shape))
+    return gaussian_density(geometry, GRID, WIDTHS)
 
 
 def write_set(folder: Path, densities: dict[str, Density], split: Split, excess: float = 0.25) -> tuple[Path, Path]:

@@ -1,10 +1,11 @@
-"""Crystals with many operations, as ASE builds them from their space groups."""
+"""Crystals with many operations, as ASE builds them from their space groups, and one without any."""
 
 from __future__ import annotations
 
 from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
+from pymatgen.core import Lattice, Structure
 
 
 def sodium_chloride() -> Atoms:
@@ -61,3 +62,9 @@ def quartz() -> Atoms:
         spacegroup=154,
         cellpar=[4.913, 4.913, 5.405, 90, 90, 120],
     )
+
+
+def triclinic() -> Structure:
+    """Two atoms in a cell without any right angle, one of them outside of it."""
+    lattice = Lattice.from_parameters(4.1, 5.0, 4.6, 75, 82, 66)
+    return Structure(lattice, ["O", "C"], [[0.1, 0.2, 0.3], [1.7, -0.45, 0.6]])

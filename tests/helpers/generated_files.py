@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 
-def made_up(folder: Path, name: str, numbers: list[int], *, spin: str = "unpolarised", **changes: Any) -> None:
+def write_generated(folder: Path, name: str, numbers: list[int], *, spin: str = "unpolarised", **changes: Any) -> None:
     """An npz on a grid of 4³, with a magnetisation when ``spin`` is "collinear"."""
     rng = np.random.default_rng([*name.encode()])
     total, cell = rng.uniform(1.0, 2.0, (4, 4, 4)), np.diag([3.0, 3.0, 4.0])

@@ -6,7 +6,7 @@ import numpy as np
 
 from charge3net.checkpoints.published.deepdft import published_names
 from charge3net.models.base import DensityModel
-from tests.golden_cases import GoldenCase, golden_facts
+from tests.helpers.golden import GoldenCase, golden_facts
 
 
 def published_gradients(model: DensityModel, case: GoldenCase, name: str) -> tuple[float, np.ndarray, np.ndarray]:

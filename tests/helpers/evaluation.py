@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from charge3net.data.splits import Split
 from charge3net.data.store import Store, StoreWriter
@@ -14,19 +13,9 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from tests.helpers.gaussians import gaussian_density
 
 CELL = np.array([[4.0, 0.0, 0.0], [1.0, 3.6, 0.0], [0.3, -0.4, 4.4]])
-
-
-def gaussians(points: ndarray, geometry: Geometry, widths: dict[int, float]) -> ndarray:
-    """Σ over atoms and images of normalised Gaussians holding Z electrons each, e/Å³."""
-    total = np.zeros(len(points))
-    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3) @ geometry.cell
-    for z, position in zip(geometry.numbers, geometry.positions, strict=True):
-        width = widths[int(z)]
-        squared = ((points[:, None] - position - shifts[None]) ** 2).sum(-1)
-        total += z * (np.exp(-squared / (2 * width**2)) / (2 * np.pi * width**2) ** 1.5).sum(1)
-    return total
 
 
 def make_store(folder: Path, materials: int = 6, spin: bool = False) -> tuple[Store, Split]:
@@ -37,7 +26,7 @@ def make_store(folder: Path, materials: int = 6, spin: bool = False) -> tuple[St
             positions = np.array([[0.1, 0.1, 0.1], [2.2, 1.7, 2.1]]) + rng.normal(0, 0.15, (2, 3))
             geometry = Geometry(np.array([1, 3]), positions, CELL, np.ones(3, dtype=bool))
             grid = Grid(CELL, (14, 12, 16))
-            values = gaussians(grid.points(), geometry, {1: 0.5, 3: 0.6}).reshape(1, *grid.shape)
+            values = gaussian_density(geometry, grid, {1: 0.5, 3: 0.6}).values
             if spin:
                 values = np.concatenate([values, 0.5 * values])
             writer.add(f"m{i}", Density(geometry, grid, values), baseline=1.25 * values[0], meta={"code": "analytic"})

@@ -1,19 +1,24 @@
-"""A density model whose answer is known: a normalised Gaussian on every atom."""
+"""Densities of Gaussian atoms, and a model that predicts them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
+from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
 
 #: Exponent in 1/Å²; beyond the cutoff of 4 Å a Gaussian is below 1e-13.
 ALPHA = 2.0
+#: The standard deviation of the same Gaussian, Å.
+WIDTH = (2 * ALPHA) ** -0.5
 
 
 class GaussianAtoms(DensityModel):
@@ -49,12 +54,40 @@ class GaussianAtoms(DensityModel):
         return torch.stack([density, 0.1 * density], dim=1)[:, : self.channels]
 
 
-def superposition(geometry: Geometry, points: np.ndarray) -> np.ndarray:
-    """[n] e/Å³ of the same Gaussians, summed over the images −4 … 4 along the periodic vectors."""
-    reach = [range(-4, 5) if periodic else (0,) for periodic in geometry.pbc]
+def superposition(
+    geometry: Geometry,
+    points: np.ndarray,
+    widths: float | dict[int, float] = WIDTH,
+    *,
+    charges: Sequence[float] | None = None,
+    images: int = 4,
+) -> np.ndarray:
+    """[n] e/Å³ of a normalised Gaussian on every atom, summed over images −n … n along the periodic vectors.
+
+    ``widths`` are standard deviations in Å, one for all atoms or by atomic number; an atom holds Z electrons or those
+    of ``charges``.
+    """
+    reach = [range(-images, images + 1) if periodic else (0,) for periodic in geometry.pbc]
+    shifts = np.stack(np.meshgrid(*reach, indexing="ij"), axis=-1).reshape(-1, 3) @ geometry.cell
+    held = geometry.numbers if charges is None else charges
     density = np.zeros(len(points))
-    for image in np.stack(np.meshgrid(*reach), axis=-1).reshape(-1, 3):
-        for number, position in zip(geometry.numbers, geometry.positions + image @ geometry.cell, strict=True):
-            square = ((points - position) ** 2).sum(axis=1)
-            density += number * (ALPHA / np.pi) ** 1.5 * np.exp(-ALPHA * square)
+    for number, charge, position in zip(geometry.numbers, held, geometry.positions, strict=True):
+        width = widths[int(number)] if isinstance(widths, dict) else widths
+        height = charge / (2 * np.pi * width**2) ** 1.5
+        for shift in shifts:
+            square = ((points - position - shift) ** 2).sum(axis=1)
+            density += height * np.exp(-square / (2 * width**2))
     return density
+
+
+def gaussian_density(
+    geometry: Geometry,
+    grid: Grid,
+    widths: float | dict[int, float] = WIDTH,
+    *,
+    charges: Sequence[float] | None = None,
+    images: int = 2,
+) -> Density:
+    """One channel of :func:`superposition` on a grid."""
+    values = superposition(geometry, grid.points(), widths, charges=charges, images=images)
+    return Density(geometry, grid, values.reshape(1, *grid.shape))

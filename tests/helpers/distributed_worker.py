@@ -16,9 +16,10 @@ from charge3net.geometry import Geometry
 from charge3net.models.base import DensityModel
 from charge3net.predict.distributed import Processes, started_processes
 from charge3net.predict.memmap import MemmapAllocator
-from tests import crystals
-from tests.gaussians import GaussianAtoms
-from tests.test_predict import SMALL, small_model, triclinic
+from tests.helpers import crystals
+from tests.helpers.crystals import triclinic
+from tests.helpers.gaussians import GaussianAtoms
+from tests.helpers.networks import SMALL, small_model
 
 
 def model_of(architecture: str) -> DensityModel:

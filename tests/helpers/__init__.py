@@ -1,0 +1,1 @@
+"""What several tests share: structures, densities, files, networks with known answers."""
