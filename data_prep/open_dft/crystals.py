@@ -8,7 +8,7 @@ pymatgen's reference lattice scaling with atomic radii.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,10 @@ def _cheapest(atoms: list[Atoms], count: int) -> list[Atoms]:
     return sorted(atoms, key=lambda a: (cost(a), a.info["tag"]))[:count]
 
 
-def _prototypes(seed: int) -> Iterator[tuple[str, Structure, str]]:
+def _prototypes(
+    seed: int, swaps: int = SWAPS, choices: Callable[[str], list[str]] = FAMILY.__getitem__
+) -> Iterator[tuple[str, Structure, str]]:
+    """Every prototype and ``swaps`` attempts to fill it with other elements, drawn from the ``choices`` for its own."""
     from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
     from pymatgen.core.structure_prediction.volume_predictor import RLSVolumePredictor
 
@@ -115,8 +118,8 @@ def _prototypes(seed: int) -> Iterator[tuple[str, Structure, str]]:
         yield base, structure, "AFLOW prototype library (pymatgen)"
         rng = np.random.default_rng([seed, *base.encode()])
         formulas = {structure.composition.reduced_formula}
-        for _ in range(SWAPS):
-            swap = {symbol: str(rng.choice(FAMILY[symbol])) for symbol in symbols}
+        for _ in range(swaps):
+            swap = {symbol: str(rng.choice(choices(symbol))) for symbol in symbols}
             changed = structure.copy()
             changed.replace_species(swap)
             formula = changed.composition.reduced_formula
@@ -144,7 +147,7 @@ def _spacious(structure: Structure) -> bool:
     """Every atom has its LEAST_VOLUME, and no two, images included, are closer than CLOSEST times their radii's sum."""
     if structure.volume < LEAST_VOLUME * len(structure):
         return False
-    radii = np.array([Element(str(site.specie)).atomic_radius for site in structure], dtype=np.float64)
+    radii = np.array([Element(str(site.specie)).atomic_radius or 0.0 for site in structure], dtype=np.float64)
     distances = structure.distance_matrix + np.diag(np.full(len(structure), min(structure.lattice.abc)))
     return bool((distances > CLOSEST * (radii[:, None] + radii[None, :])).all())
 

@@ -4,7 +4,8 @@
 
 JOB.npz holds ``numbers [atoms]``, ``positions [atoms, 3]`` Å, ``cell [3, 3]`` Å, ``pbc [3]`` and ``settings``: JSON
 with ``encut`` (eV), ``smearing`` (eV), ``kpts_density`` (Å, 0 for the Γ point alone), ``tag`` and ``source``; where
-``moments [atoms]`` (μ_B) is there too, the loop starts from them and the calculation is spin-polarised. The density is
+``moments [atoms]`` (μ_B) is there too, the loop starts from them and the calculation is spin-polarised. Where settings
+name ``limit_s``, the process ends after so many seconds of CPU time. The density is
 the valence density of :func:`valence_density`; the same construction before the first SCF step is the superposition of
 atoms. Where settings name ``functionals``, OUT.npz holds the densities of all of them instead (:func:`solve_all`).
 """
@@ -14,9 +15,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +86,12 @@ def valence_density(dft: Any) -> ndarray:
     return np.array(channels) / Bohr**3
 
 
+def density_matrices(dft: Any) -> ndarray:
+    """[spins, numbers] the PAW density matrices D_ij of all atoms, one after the other: rows of the upper triangles."""
+    matrices = [dft.density.D_asii[a].real for a in range(len(dft.setups))]
+    return np.concatenate([m[:, *np.triu_indices(m.shape[-1])] for m in matrices], axis=1)
+
+
 def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) -> dict[str, Any]:
     """Run the SCF loop, spin-polarised where there are starting moments (μ_B); returns the fields of an entry.
 
@@ -142,6 +151,8 @@ def solve(atoms: Any, settings: dict[str, Any], moments: ndarray | None = None) 
         "density": np.ascontiguousarray(density if moments is None else values, dtype=np.float32),
         "density_sad": np.ascontiguousarray(superposition, dtype=np.float32),
         "n_electrons": np.float64(sum(setup.Nv for setup in dft.setups)),
+        "density_matrices": density_matrices(dft),
+        "setups": np.array([Path(setup.filename).name for setup in dft.setups]),
         "meta": json.dumps(meta, ensure_ascii=False),
     }
 
@@ -188,8 +199,11 @@ def main(job: str, out: str) -> None:
     from ase import Atoms
 
     with np.load(job) as file:
-        atoms = Atoms(file["numbers"], positions=file["positions"], cell=file["cell"], pbc=file["pbc"])
         settings = json.loads(str(file["settings"]))
+        limit = settings.get("limit_s")
+        if limit:
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        atoms = Atoms(file["numbers"], positions=file["positions"], cell=file["cell"], pbc=file["pbc"])
         moments = file.get("moments")
     if "functionals" in settings:
         entry = solve_all(atoms, settings)

@@ -308,6 +308,12 @@ def test_a_density_is_computed_once_more_with_its_own_settings(tmp_path: Path) -
     (row,) = json.loads(out.read_text())["entries"]
     assert row["epsilon_mae"] < 1e-4
     assert abs(row["energy_difference_eV"]) < 1e-6
+    with np.load(tmp_path / "he.npz") as file:
+        assert file["setups"].tolist() == ["He.PBE.gz"]
+        matrices = file["density_matrices"]
+    projectors = int((np.sqrt(8 * matrices.shape[1] + 1) - 1) / 2)
+    assert matrices.shape == (1, projectors * (projectors + 1) // 2)
+    assert matrices[0, 0] == pytest.approx(2.0, abs=0.3)  # electrons in the 1s shell of an atom in a small box
 
 
 def test_densities_that_do_not_exist_cannot_be_reproduced(tmp_path: Path) -> None:
@@ -326,3 +332,182 @@ def test_wrong_usage_is_one_sentence(tmp_path: Path, arguments: list[str], messa
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+@needs_gpaw
+def test_simple_structures_have_the_neighbours_of_their_types() -> None:
+    script = (
+        "import json\nimport structure_types as types\nfrom pymatgen.core import Lattice, Structure\n"
+        "builders = {'rocksalt': types.rock_salt, 'cscl': types.caesium_chloride, 'cdi2': types.cadmium_iodide,\n"
+        "    'zincblende': types.zincblende, 'fluorite': types.fluorite, 'nias': types.nickel_arsenide,\n"
+        "    'rutile': types.rutile, 'perovskite': types.perovskite, 'reo3': types.rhenium_oxide,\n"
+        "    'heusler': types.heusler}\n"
+        "cells = {name: build(2.5) for name, build in builders.items()} | {'layered': types.layered(2.6, 2.4)}\n"
+        "def shells(cell):\n"
+        "    sites = Structure(Lattice(cell[0]), ['H'] * len(cell[1]), cell[1])\n"
+        "    return [sorted(n.nn_distance for n in sites.get_neighbors(site, 2.7)) for site in sites]\n"
+        "print(json.dumps({name: shells(cell) for name, cell in cells.items()}))\n"
+    )
+    made = printed(script)
+    counts = {"rocksalt": (6, 6), "cscl": (8, 8), "cdi2": (6, 3, 3), "zincblende": (4, 4), "fluorite": (8, 4, 4)}
+    counts |= {"nias": (6, 6, 6, 6), "perovskite": (0, 6, 2, 2, 2), "reo3": (6, 2, 2, 2), "heusler": (8, 8, 8, 8)}
+    for name, expected in counts.items():
+        assert tuple(sum(abs(d - 2.5) < 0.01 for d in shell) for shell in made[name]) == expected, name
+    assert [len(shell) for shell in made["rutile"][:2]] == [6, 6]
+    assert np.array(made["rutile"][:2]) == pytest.approx(2.5, abs=0.02)
+    # octahedra of two sizes that share edges; the layers stay flat, so that both distances come out only nearly
+    assert made["layered"][0] == pytest.approx([2.6] * 6, abs=0.04)
+    assert made["layered"][1] == pytest.approx([2.4] * 6, abs=0.04)
+
+
+@needs_gpaw
+def test_radii_give_measured_lattice_constants() -> None:
+    script = (
+        "import json\nimport numpy as np\nimport structure_types as types\n"
+        "ions = (('Na', 1, 'Cl'), ('Ba', 2, 'O'), ('La', 3, 'N'))\n"
+        "cells = [types.rock_salt(types.bond(*pair)) for pair in ions]\n"
+        "cells += [types.zincblende(types.covalent_bond(m, x)) for m, x in (('Ga', 'P'), ('Zn', 'Te'))]\n"
+        "constants = [(4 * abs(np.linalg.det(cell))) ** (1 / 3) for cell, _ in cells]\n"
+        "b2 = [types.scaled(types.simple('b2'), list(pair)).lattice.a for pair in (('Ni', 'Al'), ('Y', 'Ag'))]\n"
+        "print(json.dumps([constants, b2]))\n"
+    )
+    cubic, ordered = printed(script)
+    assert cubic == pytest.approx([5.640, 5.539, 5.295, 5.451, 6.101], rel=0.06)  # Å, handbook values
+    assert ordered == pytest.approx([2.887, 3.619], rel=0.03)
+
+
+@needs_gpaw
+def test_new_compositions_are_new_and_come_formula_by_formula() -> None:
+    script = (
+        "import json\nimport candidates, new_compositions as new\nfrom candidates import MAGNETIC_CATIONS as magnetic\n"
+        "few = lambda entries: list(entries)[::3]\n"
+        "candidates.magnetic = lambda seed: few(candidates._ionic(magnetic))\n"
+        "candidates.unmagnetic = lambda seed: [*few(candidates._ionic(candidates.CATIONS)), *candidates._elements()]\n"
+        "def plain(made):\n"
+        "    return [[a.info['tag'], a.get_chemical_symbols(), a.positions.tolist(), a.cell.tolist(),\n"
+        "        a.info['settings'], a.info['moments'].tolist() if 'moments' in a.info else None, a.numbers.tolist()]\n"
+        "        for a in made]\n"
+        "many = [plain(getattr(new, name)(90, 0)) for name in ('new_compositions', 'magnetic_new')]\n"
+        "print(json.dumps([*many, plain(new.new_compositions(40, 0)), plain(new.new_compositions(40, 1))]))\n"
+    )
+    made, magnetic, fewer, other = printed(script)
+    assert made[:40] == fewer
+    assert other[0] == fewer[0]
+    assert (other[1][0], other[1][2] != fewer[1][2]) == (fewer[1][0], True)  # another seed distorts in another way
+    known = set()
+    for index in (ROOT / "data_prep").glob("*/bundle/index.jsonl"):
+        for record in map(json.loads, index.read_text(encoding="utf-8").splitlines()[1:]):
+            known.add(_formula(record.get("numbers", [])))
+    for rows in (made, magnetic):
+        tags = [row[0] for row in rows]
+        assert [tag.rpartition("-")[2] for tag in tags] == ["0", "1", "2"] * (len(rows) // 3)
+        assert [tag[:-2] for tag in tags[::3]] == [tag[:-2] for tag in tags[1::3]] == [tag[:-2] for tag in tags[2::3]]
+        formulas = [_formula(row[6]) for row in rows[::3]]
+        assert len(set(formulas)) == len(formulas)
+        assert not set(formulas) & known
+        assert all(np.std(np.array(a[2]) - b[2]) > 0.01 for a, b in zip(rows[1::3], rows[2::3], strict=True))
+    assert len({symbol for row in made for symbol in row[1]}) >= 30
+    assert all(row[5] is None for row in made)
+    meshes = {row[0]: row[4]["kpts_density"] for row in made}
+    assert (meshes["bcc-Rh-1"], meshes["fcc-Xe-1"], meshes["rocksalt-ScN-1"]) == (3.0, 2.0, 2.0)
+    magnets = {"V", "Cr", "Mn", "Fe", "Co", "Ni"}
+    assert all([m > 0 for m in row[5]] == [s in magnets for s in row[1]] and any(row[5]) for row in magnetic)
+
+
+def _formula(numbers: list[int]) -> tuple[tuple[int, int], ...]:
+    """Elements and how many of them, without a common factor."""
+    values, counts = np.unique(numbers, return_counts=True)
+    divisor = np.gcd.reduce(counts) if len(counts) else 1
+    return tuple(zip(values.tolist(), (counts // divisor).tolist(), strict=True))
+
+
+@needs_gpaw
+def test_a_structure_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nimport generate\nfrom ase.build import bulk\n"
+        "atoms = bulk('Cu')\n"
+        "atoms.info |= {'tag': 'cu', 'source': 'test', 'settings': {'kpts_density': 6.0}}\n"
+        "generate.LIMIT = 1\n"
+        "print(generate.solve_missing([atoms], generate.CRYSTAL, Path(sys.argv[1]), 1))\n"
+    )
+    done = run(PYTHON, "-c", script, tmp_path)
+    assert "given up after 1 s of CPU time" in done.stdout.splitlines()[-1], done.stderr
+    assert list(json.loads((tmp_path / "failures.json").read_text())) == ["cu"]
+    assert not list(tmp_path.glob("*.npz"))
+
+
+@needs_gpaw
+def test_runs_share_a_folder_without_computing_anything_twice(tmp_path: Path) -> None:
+    """One run is busy with the first structure; another one that starts meanwhile takes the rest."""
+    script = (
+        "import sys, time\nfrom pathlib import Path\nimport generate\n"
+        "slow = sys.argv[2] == 'slow'\n"
+        "def solve(atoms, settings, out):\n"
+        "    print('SOLVED', atoms.info['tag'], flush=True)\n"
+        "    busy = slow and atoms.info['tag'] == first\n"
+        "    while busy and not Path(sys.argv[1], 'go').exists():\n        time.sleep(0.05)\n"
+        "    if busy:\n        return 'of the first run'\n"
+        "    if atoms.info['tag'].endswith('-1'):\n        return 'of the second run'\n"
+        "    out.write_bytes(b'')\n"
+        "first = generate.structures('molecules', 1, 0)[0].info['tag']\n"
+        "generate.solve = solve\n"
+        "generate.generate('molecules', Path(sys.argv[1]), 4, 1, 0)\n"
+    )
+    command = [str(PYTHON), "-c", script, str(tmp_path)]
+    with subprocess.Popen([*command, "slow"], cwd=FOLDER, stdout=subprocess.PIPE, text=True) as slow:
+        assert slow.stdout is not None
+        begun = slow.stdout.readline().split()
+        while begun[0] != "SOLVED":
+            begun = slow.stdout.readline().split()
+        fast = run(*command, "fast")
+        assert fast.returncode == 0, fast.stderr
+        (tmp_path / "go").touch()
+        slow.communicate(timeout=60)
+    taken = [line.split()[1] for line in fast.stdout.splitlines() if line.startswith("SOLVED")]
+    assert len(taken) == 3
+    assert begun[1] not in taken
+    reasons = json.loads((tmp_path / "failures.json").read_text())
+    assert reasons[begun[1]] == "of the first run"
+    assert sorted(reasons.values()).count("of the second run") >= 1
+    assert not list(tmp_path.glob(".*.lock")) or {p.name for p in tmp_path.glob(".*.lock")} == {".failures.lock"}
+
+
+def test_isolated_atoms_hold_their_valence_electrons() -> None:
+    with np.load(ROOT / "data_prep" / "isolated_atoms" / "gpaw_pbe.npz") as file:
+        numbers, radii, density, valence = (file[key] for key in ("numbers", "radii", "density", "valence"))
+        assert file["setups"].shape == numbers.shape
+    table = dict(zip(numbers.tolist(), valence.tolist(), strict=True))
+    assert [table[z] for z in (1, 8, 11, 26, 29, 79)] == [1, 6, 7, 8, 11, 11]
+    shells = 4.0 * np.pi * radii**2 * density
+    charge = ((shells[:, 1:] + shells[:, :-1]) * np.diff(radii) / 2.0).sum(axis=1)
+    assert charge == pytest.approx(valence, rel=1e-3)
+    assert density[:, -1] == pytest.approx(0.0, abs=1e-6)
+    # Te, I, Xe and Rn: compensation charges below zero at the nucleus
+    assert set(numbers[density.min(axis=1) < -0.1]) == {52, 53, 54, 86}
+
+
+@needs_gpaw
+@pytest.mark.parametrize("name", ["hand-LiF", "hand-GaAs", "aflow-Cu-A_cF4_225_a", "aflow-Sn-A_hP1_191_a"])
+def test_isolated_atoms_add_up_to_the_first_density_of_a_crystal(shared: Path, name: str) -> None:
+    done = run(PYTHON, "isolated_atoms.py", "--check", shared / "dft" / "crystals" / f"{name}.npz")
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if name in line).split("|")
+    assert float(row[2].split()[0]) < 0.005
+    assert float(row[3].split()[0]) < 1.5
+
+
+@needs_gpaw
+def test_the_table_of_isolated_atoms_is_that_of_the_setups() -> None:
+    script = (
+        "import json\nimport numpy as np\nfrom gpaw.setup import create_setup\nfrom gpaw.xc import XC\n"
+        "from ase.units import Bohr\nfrom isolated_atoms import TABLE, isolated_atom\n"
+        "with np.load(TABLE) as file:\n    table = {key: file[key] for key in file.files}\n"
+        "worst = []\n"
+        "for symbol, z in (('H', 1), ('Ti', 22), ('Yb', 70)):\n"
+        "    atom = isolated_atom(create_setup(symbol, XC('PBE')), table['radii'] / Bohr)\n"
+        "    i = int(np.flatnonzero(table['numbers'] == z)[0])\n"
+        "    worst += [abs(atom[key] / Bohr**3 - table[key][i]).max() for key in ('smooth', 'core')]\n"
+        "    worst += [abs(atom[key] - table[key][i]) for key in ('compensation', 'valence')]\n"
+        "print(json.dumps([float(w) for w in worst]))\n"
+    )
+    assert printed(script) == pytest.approx([0.0] * 12, abs=1e-12)
