@@ -29,7 +29,7 @@ DEMO_MEMBERS = demo/charge3net_l4,demo/schnet,demo/painn,demo/charge3net_l2,demo
 DEMO_KEY = mol-C3H7N-00-0
 
 demo: install
-	$(BIN)/python data_prep/demo_set/unpack.py -o demo/data
+	$(BIN)/python -m data_prep.bundles.unpack demo_set -o demo/data
 	$(BIN)/charge3net train --multirun experiment=$(DEMO_MEMBERS) launcher=joblib hydra.launcher.n_jobs=$(JOBS) \
 	    data.store=demo/data/store data.split=demo/data/split.json output=demo/runs
 	$(BIN)/charge3net evaluate --model demo/runs/*/ --data demo/data/store --split demo/data/split.json -o demo/evaluation

@@ -3,8 +3,10 @@
 Protocol: ChargE3Net L = 4, mul = 500 with seeded random weights; for each crystal a new Python process, imports and
 writing included, ``--rounds`` times; medians of the clock, of the processor time (all threads), and the largest memory.
 Processor time is what a quiet machine would take on one core. The parts are those of ``--profile``, by the clock.
+With ``--large`` also, once, a BaVS3 supercell of 10 000 atoms, displaced by 0.02 Å (normal distribution) and in random
+order, on a grid of 0.2 Å. Time and memory against the number of atoms: ``charge3net study scaling``.
 
-    python -m benchmarks.cold_start [--rounds 3] [--threads 2] [--out results/cold_start.json] [--smoke]
+    python -m benchmarks.cold_start [--rounds 3] [--threads 2] [--large] [--out results/cold_start.json] [--smoke]
 """
 
 from __future__ import annotations
@@ -20,12 +22,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.record import ROOT, circumstances, write_result
 from benchmarks.structures import structures
 from charge3net.checkpoints import ModelCard, save_model
+from charge3net.geometry import Geometry
+from charge3net.grid import Grid
 from charge3net.models.charge3net import ChargE3Net
+
+#: Repetitions along each vector of the large supercell, and the displacement of its atoms in Å.
+LARGE, DISPLACED = 10, 0.02
 
 CRYSTALS = ("NaCl", "BaVS3", "LiCoO2", "TiO2", "SrTiO3")
 
@@ -58,11 +66,31 @@ def predict(arguments: list[str]) -> dict[str, Any]:
     }
 
 
+def supercell(unit: Geometry, repeats: int) -> Geometry:
+    """A crystal repeated along its three vectors, displaced and in random order; the same at every call."""
+    rng = np.random.default_rng(0)
+    whole = Geometry.of(unit.to_structure() * (repeats, repeats, repeats))
+    order = rng.permutation(len(whole))
+    positions = whole.positions + rng.normal(scale=DISPLACED, size=whole.positions.shape)
+    return Geometry(whole.numbers[order], positions[order], whole.cell, whole.pbc)
+
+
+def predict_large(model: Path, folder: Path, repeats: int = LARGE, spacing: str = "0.2") -> dict[str, Any]:
+    """The command for a large supercell: atoms, points, size of the file, and what :func:`predict` measures."""
+    poscar, chgcar = folder / "POSCAR", folder / "CHGCAR"
+    structure = supercell(structures()["BaVS3"], repeats).to_structure().sort()
+    structure.to(str(poscar), fmt="poscar")
+    run = predict([str(poscar), "--model", str(model), "-o", str(chgcar), "--spacing", spacing])
+    points = len(Grid.from_spacing(structure.lattice.matrix, float(spacing)))
+    return {"atoms": len(structure), "points": points, "megabytes": chgcar.stat().st_size / 1e6, **run}
+
+
 def main() -> None:
     """Run, print, and write the result if asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--large", action="store_true", help="also 10 000 atoms")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--smoke", action="store_true", help="one crystal, once, on a small grid")
     args = parser.parse_args()
@@ -77,6 +105,7 @@ def main() -> None:
             for name in runs:
                 files = [str(folder / f"POSCAR.{name}"), "--model", str(model), "-o", str(folder / f"CHGCAR.{name}")]
                 runs[name].append(predict([*files, *shape, "--threads", str(args.threads)]))
+        large = predict_large(model, folder) if args.large else None
     medians = {
         name: {key: statistics.median(run[key] for run in of_one) for key in ("wall", "processor", "memory_mb")}
         for name, of_one in runs.items()
@@ -86,7 +115,7 @@ def main() -> None:
     protocol = {"rounds": args.rounds, "threads": args.threads, "shape": shape[1:]}
     facts = {"protocol": protocol, "machine": circumstances(["torch", "e3nn", "numpy"])}
     if args.out is not None:
-        write_result(args.out, facts | {"medians": medians, "runs": runs})
+        write_result(args.out, facts | {"medians": medians, "runs": runs, "large": large})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def read_grid(result: dict[str, Any]) -> list[str]:
     """Points per second of every model and structure."""
+    clock = result.get("clock", {}).get("cases", {})
     head = (
         *("model", "structure", "published, points/s", "package, points/s", "ratio"),
         *("error", "published float32", "1 → 2 threads", "memory", "read by"),
@@ -26,7 +27,7 @@ def read_grid(result: dict[str, Any]) -> list[str]:
     rows = []
     for case, of_case in result["cases"].items():
         for structure, one in of_case.items():
-            rate, wall, _ratio = one["points_per_second"], one["wall_seconds"], f"**{one['ratio']:.0f}×**"
+            rate, wall = one["points_per_second"], clock.get(case, {}).get(structure, one)["wall_seconds"]
             rows.append(
                 (
                     *(
@@ -40,17 +41,8 @@ def read_grid(result: dict[str, Any]) -> list[str]:
                     *(f"+{one['added_mb']:.0f} MB", one["backend"].split(":")[0]),
                 )
             )
-    return table(head, rows)
-
-
-def two_threads(result: dict[str, Any]) -> list[str]:
-    """What a second thread gains."""
-    rows = [
-        (case, name, f"{one['1']:.3f} s", f"{one['2']:.3f} s", f"{one['1'] / one['2']:.2f}×")
-        for case, found in result["cases"].items()
-        for name, one in found.items()
-    ]
-    return table(("model", "structure", "one thread", "two threads", "gain"), rows)
+    note = [f"1 → 2 threads of {', '.join(clock)}{_measured(result['clock'])}."] if clock else []
+    return [*table(head, rows), "", *note] if note else table(head, rows)
 
 
 def cold_start(result: dict[str, Any]) -> list[str]:
@@ -59,7 +51,15 @@ def cold_start(result: dict[str, Any]) -> list[str]:
         (name, f"{one['wall']:.2f} s", f"{one['processor']:.2f} s", f"{one['memory_mb']:.0f} MB")
         for name, one in result["medians"].items()
     ]
-    return table(("structure", "by the clock", "processor", "largest memory"), rows)
+    lines = table(("structure", "by the clock", "processor", "largest memory"), rows)
+    if large := result.get("large"):
+        lines += [
+            "",
+            f"{large['atoms']} atoms of BaVS3, {large['points']} points, {large['megabytes']:.0f} MB written: "
+            f"{large['wall']:.0f} s by the clock, {large['processor']:.0f} s of processors, "
+            f"largest memory {large['memory_mb']:.0f} MB{_measured(large)}.",
+        ]
+    return lines
 
 
 def training_step(result: dict[str, Any]) -> list[str]:
@@ -107,27 +107,6 @@ def training_run(result: dict[str, Any]) -> list[str]:
     return table(("set", "threads", "loader processes", "steps/s by the clock", "processor per step", *parts), rows)
 
 
-def big_systems(result: dict[str, Any]) -> list[str]:
-    """Time and memory against the number of atoms."""
-    rows = [
-        (
-            *(f"{one['atoms']}", f"{one['points']}"),
-            *(f"{one['seconds'][part]:.2f} s" for part in ("neighbours", "atoms", "reading")),
-            *(f"{one['points_per_second'] / 1e3:.0f} 000", f"+{one['added_mb']:.0f} MB"),
-        )
-        for one in result["results"]
-    ]
-    head = ("atoms", "points", "neighbours", "encoding", "reading", "points/s", "memory")
-    lines = [*table(head, rows), "", f"Exponent of the time from 640 atoms on: {result['exponent']:.2f}."]
-    if whole := result.get("whole_command"):
-        lines += [
-            f"Whole command, {whole['atoms']} atoms, {whole['points']} points, {whole['megabytes']:.0f} MB written: "
-            f"{whole['wall']:.0f} s by the clock, {whole['processor']:.0f} s of processors, "
-            f"largest memory {whole['memory_mb']:.0f} MB."
-        ]
-    return lines
-
-
 def store_reads(result: dict[str, Any]) -> list[str]:
     """Random probes of one material, by the way it is stored."""
     rows = [
@@ -163,6 +142,14 @@ def io_speed(result: dict[str, Any]) -> list[str]:
     return table(("file", "by", "median", "least", "× charge3net"), rows)
 
 
+def _measured(result: dict[str, Any]) -> str:
+    """Where a part of the results was measured, if not with the others."""
+    if "machine" not in result:
+        return ""
+    machine = result["machine"]
+    return f": commit {machine['commit']}, {machine['processor']}, load {machine['load']:.1f}"
+
+
 def _milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:.1f} ms"
 
@@ -170,9 +157,7 @@ def _milliseconds(seconds: float) -> str:
 #: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
-    "two_threads": ("The same reads with one and two threads, by the clock", two_threads),
     "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),
-    "big_systems": ("BaVS3 supercells, grid of 0.8 Å, L = 4, mul = 500, one thread, processor time", big_systems),
     "training_step": (
         "A training step, forward and backward, L = 4, mul = 500, structures × probes, one thread",
         training_step,
@@ -197,8 +182,7 @@ def page(results: Path = RESULTS) -> str:
             continue
         result = json.loads(path.read_text(encoding="utf-8"))
         machine = result.get("machine", result)
-        where = f"commit {machine['commit']}, {machine['processor']}, load {machine['load']:.1f}"
-        lines += ["", f"## {title}", "", f"{path.name}: {where}", "", *shown(result)]
+        lines += ["", f"## {title}", "", f"{path.name}{_measured({'machine': machine})}", "", *shown(result)]
     return "\n".join(lines) + "\n"
 
 

@@ -36,13 +36,12 @@ from charge3net.train.losses import build_loss
 from charge3net.train.module import DensityTask
 from charge3net.train.run import train
 from charge3net.train.schedule import build_schedule
-from data_prep.benchmark_set import unpack as benchmark_set
-from data_prep.demo_set import unpack as demo_set
+from data_prep.bundles.unpack import BUNDLES, unpack
 
 #: Name → what writes the store and its split into a folder.
 SETS: dict[str, Callable[[Path], object]] = {
-    "demo": lambda folder: demo_set.unpack(demo_set.BUNDLE, folder),
-    "benchmark": lambda folder: benchmark_set.unpack(benchmark_set.BUNDLE, benchmark_set.DEMO, folder),
+    "demo": lambda folder: unpack(BUNDLES["demo_set"], folder),
+    "benchmark": lambda folder: unpack(BUNDLES["benchmark_set"], folder),
 }
 
 #: Steps between two rates of the log.

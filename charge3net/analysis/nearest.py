@@ -15,6 +15,7 @@ from numpy import ndarray
 from scipy.spatial import cKDTree
 
 from charge3net.geometry import Geometry
+from charge3net.graph.neighbors import complete_cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ def nearest_atoms(points: Float[ndarray, "points 3"], geometry: Geometry) -> Nea
     pbc = geometry.pbc
     if not pbc.any():
         return _query(points, geometry.positions, np.arange(len(geometry)))
-    cell = _full_rank(geometry.cell, pbc)
+    cell = complete_cell(geometry.cell, pbc)
     points = _wrapped(points, cell, pbc)
     atoms = _wrapped(geometry.positions, cell, pbc)
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)  # between the faces a period apart
@@ -76,12 +77,3 @@ def _images(atoms: ndarray, cell: ndarray, pbc: ndarray, margin: Float[ndarray, 
     fractions = images @ np.linalg.inv(cell)
     near = ((fractions >= -margin - 1e-9) & (fractions <= 1.0 + margin + 1e-9) | ~pbc).all(axis=1)
     return images[near], owners[near]
-
-
-def _full_rank(cell: Float[ndarray, "3 3"], pbc: ndarray) -> Float[ndarray, "3 3"]:
-    """The cell with its non-periodic vectors replaced by unit vectors normal to the periodic ones."""
-    cell = np.array(cell)
-    periodic = cell[pbc]
-    _, _, basis = np.linalg.svd(periodic)
-    cell[~pbc] = basis[len(periodic) :]
-    return cell

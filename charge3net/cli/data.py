@@ -93,7 +93,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _split(args: argparse.Namespace) -> int:
-    from charge3net.data.index import entry_name
+    from charge3net.data.build import entry_name
     from charge3net.data.splits import PARTS, make_split, read_names, read_split
     from charge3net.data.store import Store
 

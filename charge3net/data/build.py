@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from charge3net.data.index import INDEX, VASP_NAMES, entry_name
+from charge3net.data.index import INDEX
 from charge3net.data.writer import StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError
@@ -30,6 +30,11 @@ from charge3net.errors import InputError
 DENSITY_FILES = re.compile(
     r"^((.*[._-])?CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz))?)$", re.IGNORECASE
 )
+
+_COMPRESSED = (".gz", ".xz", ".bz2", ".lz4", ".zz")
+_FORMATS = (".chgcar", ".cube", ".cub", ".npz", ".vasp", ".json", ".pkl")
+#: Names of VASP's files that say nothing of the material.
+VASP_NAMES = ("CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG")
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,21 @@ class FileContent:
     electrons: float | None = None
     baseline: ndarray | None = None
     problem: str = ""
+
+
+def entry_name(path: str | PurePath) -> str:
+    """A material's name from its file's: without suffixes; a VASP file that is only called CHGCAR takes its folder's.
+
+    ``mp-149.cube.gz`` → ``mp-149``; ``mp-149/CHGCAR`` → ``mp-149``; folders are joined by two underscores.
+    """
+    parts = list(PurePath(path).parts)
+    for suffixes in (_COMPRESSED, _FORMATS):
+        stem, dot, suffix = parts[-1].rpartition(".")
+        if stem and dot + suffix.lower() in suffixes:
+            parts[-1] = stem
+    if parts[-1] in VASP_NAMES and len(parts) > 1:
+        parts.pop()
+    return "__".join(part for part in parts if part not in ("/", ".", ".."))
 
 
 def find_files(inputs: Sequence[str | Path]) -> dict[str, Path]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -41,27 +41,6 @@ _KEY = b'{"key":"'
 _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
 
 Lines = dict[str, tuple[int, int]]
-
-
-_COMPRESSED = (".gz", ".xz", ".bz2", ".lz4", ".zz")
-_FORMATS = (".chgcar", ".cube", ".cub", ".npz", ".vasp", ".json", ".pkl")
-#: Names of VASP's files that say nothing of the material.
-VASP_NAMES = ("CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG")
-
-
-def entry_name(path: str | PurePath) -> str:
-    """A material's name from its file's: without suffixes; a VASP file that is only called CHGCAR takes its folder's.
-
-    ``mp-149.cube.gz`` → ``mp-149``; ``mp-149/CHGCAR`` → ``mp-149``; folders are joined by two underscores.
-    """
-    parts = list(PurePath(path).parts)
-    for suffixes in (_COMPRESSED, _FORMATS):
-        stem, dot, suffix = parts[-1].rpartition(".")
-        if stem and dot + suffix.lower() in suffixes:
-            parts[-1] = stem
-    if parts[-1] in VASP_NAMES and len(parts) > 1:
-        parts.pop()
-    return "__".join(part for part in parts if part not in ("/", ".", ".."))
 
 
 def dump(record: Mapping[str, Any]) -> str:

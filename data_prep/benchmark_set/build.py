@@ -1,8 +1,8 @@
 """Make benchmark set v1 from the generator's npz files.
 
-    python data_prep/benchmark_set/build.py --crystals DIR… --molecules DIR… --liquids DIR… [-o BUNDLE]
-    python data_prep/benchmark_set/build.py --again DIR -o BUNDLE
-    python data_prep/benchmark_set/build.py --extend [--crystals DIR…] [--liquids DIR…] [--drop KEY…] [-o BUNDLE]
+    python -m data_prep.benchmark_set.build --crystals DIR… --molecules DIR… --liquids DIR… [-o BUNDLE]
+    python -m data_prep.benchmark_set.build --again DIR -o BUNDLE
+    python -m data_prep.benchmark_set.build --extend [--crystals DIR…] [--liquids DIR…] [--drop KEY…] [-o BUNDLE]
 
 The second form takes the entries and parts of the committed bundle and the densities that
 ``open_dft/generate.py benchmark_set -o DIR`` computed anew. The third takes entries out of a bundle and adds those that
@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.geometry import Geometry
 from data_prep.benchmark_set.divide import divide_crystals, divide_liquids, divide_molecules

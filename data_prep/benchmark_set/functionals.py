@@ -1,7 +1,7 @@
 """How far four functionals are apart on test structures of benchmark set v1: a summary of the generator's densities.
 
     python data_prep/open_dft/generate.py functionals -o DIR --count 42
-    python data_prep/benchmark_set/functionals.py DIR [-o data_prep/benchmark_set/functionals.json]
+    python -m data_prep.benchmark_set.functionals DIR [-o data_prep/benchmark_set/functionals.json]
 
 For each structure: ε_mad over the functionals (charge3net.analysis.spread), ε_mae of every two of them relative to the
 first, and ε_mae of PBE against the density that the set holds, all in %. Means are those of the structures of a kind,
@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.analysis.spread import functional_spread, pair_errors
 from charge3net.io.files import write_whole

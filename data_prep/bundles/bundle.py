@@ -1,9 +1,9 @@
 """Bundles: densities small enough for git, made from the npz files of open_dft and unpacked into a store.
 
-A bundle is a folder of two files. ``densities.bin`` holds packed densities (_codec.py), one after the other.
-``index.jsonl`` is a header line with the SHA-256 of that file and the settings that all entries share, then one JSON
-line per entry: ``key``, ``part``, ``formula``, ``numbers``, ``positions`` and ``cell`` in Å, ``pbc``, the grid's
-``shape``, valence ``electrons``, and where ``density``, ``baseline`` (superposition of atoms, or null) and
+A bundle is a folder of two files. ``densities.bin`` holds packed densities (charge3net/io/packed.py), one after the
+other. ``index.jsonl`` is a header line with the SHA-256 of that file and the settings that all entries share,
+then one JSON line per entry: ``key``, ``part``, ``formula``, ``numbers``, ``positions`` and ``cell`` in Å, ``pbc``,
+the grid's ``shape``, valence ``electrons``, and where ``density``, ``baseline`` (superposition of atoms, or null) and
 ``magnetisation`` (only with spin) lie: ``offset``, ``bytes``, ``step``, ``error``.
 """
 
@@ -65,6 +65,37 @@ def write_bundle(
         records = [_packed(binary, source) for source in sources] + list(more)
         _finish(bundle, binary, header, records)
     return records
+
+
+def write_alike(
+    bundle: Path,
+    header: Mapping[str, Any],
+    folder: Path,
+    parts: Mapping[str, str],
+    *,
+    meta: Sequence[str],
+    settings: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Pack the files NAME.npz of ``parts``, name → part, as :func:`write_bundle` does; returns the records.
+
+    The header gets the ``settings`` that all files have. Validation and test entries have the superposition of atoms;
+    ``meta`` as in :class:`Source`.
+
+    Raises:
+        ValueError: for files of different settings.
+    """
+    sources, found = [], set()
+    for name, part in parts.items():
+        with np.load(folder / f"{name}.npz") as file:
+            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
+            facts = json.loads(str(file["meta"]))
+        found.add(tuple(facts[key] for key in settings))
+        fields = {"key": name, "part": part, "formula": geometry.formula}
+        sources.append(Source(folder / f"{name}.npz", fields, part != "train", meta))
+    if len(found) != 1:
+        raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
+    shared = dict(zip(settings, found.pop(), strict=True))
+    return write_bundle(bundle, {**header, "settings": shared}, sources)
 
 
 def change_bundle(bundle: Path, sources: Iterable[Source], drop: Collection[str] = ()) -> list[dict[str, Any]]:

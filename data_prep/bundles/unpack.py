@@ -1,47 +1,95 @@
-"""The command that turns a committed bundle into a store with its split."""
+"""Turn a bundled data set into a charge3net store with its splits.
+
+    python -m data_prep.bundles.unpack SET -o DIR
+
+SET is ``demo_set``, ``benchmark_set``, ``distorted_set``, ``nmc_set`` or ``magnetic_set``. The command makes
+``DIR/store`` and ``DIR/split.json``. Sets of several kinds of materials also get ``DIR/KIND/split.json`` for each kind;
+the magnetic set gets ``DIR/alike/split.json``. Entries that the store has already are not written again, so the command
+can be repeated.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from charge3net.data.splits import PARTS, Split
 from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
-from data_prep.bundles.bundle import add_to_store, read_index, split_of
+from data_prep.bundles.bundle import BINARY, INDEX, add_to_store, read_index, split_of
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Name of a set → the folder of its bundle.
+BUNDLES = {path.parents[1].name: path.parent for path in sorted(ROOT.glob(f"*/bundle/{INDEX}"))}
 
 
-def unpack(bundle: Path, folder: Path) -> Split:
-    """Write ``folder/store`` and ``folder/split.json``; returns the split.
+def unpack(bundle: Path, folder: Path) -> dict[str, Split]:
+    """Write ``folder/store`` and the splits of a bundle.
+
+    Returns:
+        Name → split: ``all``, and one for each kind of material or additional test part that the bundle names.
 
     Raises:
-        InputError: for a damaged bundle, or an entry that the store refuses.
+        InputError: for a damaged bundle, another demo set than the one it refers to, or an entry that the store
+            refuses.
     """
     header, records = read_index(bundle)
+    sources = [(bundle, header, [record for record in records if "from" not in record])]
+    elsewhere = {record["key"] for record in records if "from" in record}
+    if elsewhere:
+        demo_header, demo_records = _demo_set(bundle, header)
+        sources.append((BUNDLES["demo_set"], demo_header, [r for r in demo_records if r["key"] in elsewhere]))
     with StoreWriter(folder / "store") as writer:
-        add_to_store(writer, bundle, records, header["settings"])
-    split = split_of(records)
-    split.save(folder / "split.json")
-    return split
+        for source, source_header, chosen in sources:
+            add_to_store(writer, source, chosen, source_header["settings"])
+    splits = _splits(records)
+    for name, split in splits.items():
+        split.save(folder / ("" if name == "all" else name) / "split.json")
+    return splits
 
 
-def unpack_command(
-    bundle: Path,
-    description: str | None,
-    arguments: list[str] | None,
-    write: Callable[[Path, Path], Split] = unpack,
-) -> int:
-    """Command line of a set's ``unpack.py``, which ``write``s more than :func:`unpack` where a set has more splits.
+def _demo_set(bundle: Path, header: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Header and records of the demo set, which must be the one that the bundle refers to."""
+    demo = BUNDLES["demo_set"]
+    found, records = read_index(demo)
+    if found["sha256"] != header["demo_set_sha256"]:
+        raise InputError(f"{demo / BINARY} is not the demo set that {bundle} refers to; check both out again")
+    return found, records
 
-    Returns the exit status.
-    """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def _splits(records: Iterable[Mapping[str, Any]]) -> dict[str, Split]:
+    records = list(records)
+    splits = {"all": split_of(records)}
+    for kind in dict.fromkeys(record["kind"] for record in records if "kind" in record):
+        splits[kind] = split_of(record for record in records if record["kind"] == kind)
+    for part in dict.fromkeys(record["part"] for record in records if record["part"] not in PARTS):
+        test = tuple(record["key"] for record in records if record["part"] == part)
+        splits[part] = Split(splits["all"].train, splits["all"].validation, test)
+    return splits
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.bundles.unpack",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("set", choices=BUNDLES, metavar="SET", help=", ".join(BUNDLES))
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(arguments)
     try:
-        split = write(bundle, options.out)
+        splits = unpack(BUNDLES[options.set], options.out)
     except InputError as error:
         parser.error(str(error))
-    print(", ".join(f"{part} {len(getattr(split, part))}" for part in PARTS), "entries in", options.out / "store")
+    for name, split in splits.items():
+        print(f"{name}:", ", ".join(f"{part} {len(getattr(split, part))}" for part in PARTS), "entries")
+    print("in", options.out / "store")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,10 +1,10 @@
 """Make the demo's bundled set from the generator's npz files.
 
-    python data_prep/demo_set/build.py DIR [-o data_prep/demo_set/bundle]
+    python -m data_prep.demo_set.build DIR [-o data_prep/demo_set/bundle]
 
 DIR is what ``python data_prep/open_dft/generate.py molecules_chno -o DIR --count 240`` leaves. The bundle is two
-files: ``index.jsonl`` (a header line, then one line per entry) and ``densities.bin`` (see ../_bundle.py). Whole
-formulas go to one part: a formula of the test part stands in no other. Test and validation entries carry their
+files, ``index.jsonl`` and ``densities.bin`` (see data_prep/bundles/bundle.py).
+Whole formulas go to one part: a formula of the test part stands in no other. Test and validation entries carry their
 superposition of atoms.
 """
 
@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
 from data_prep.bundles.bundle import Source, bundle_report, write_bundle

@@ -1,10 +1,10 @@
 """Make the bundled set of distorted crystals from the generator's npz files.
 
-    python data_prep/distorted_set/build.py DIR [-o data_prep/distorted_set/bundle]
+    python -m data_prep.distorted_set.build DIR [-o data_prep/distorted_set/bundle]
 
 DIR is what ``python data_prep/open_dft/generate.py distorted -o DIR --count 384`` leaves: ``NAME-0`` an ideal crystal,
 ``NAME-1``, ``NAME-2``, … the same strained and rattled. The first distorted copy of each is a test entry, VALIDATION of
-the others (the first in an order by hash) validate, the rest trains. The bundle's files: ../_bundle.py.
+the others (the first in an order by hash) validate, the rest trains. The bundle's files: data_prep/bundles/bundle.py.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from charge3net.data.splits import hash_order
-from data_prep.bundles.bundle import bundle_report
-from data_prep.bundles.sources import write_alike
+from data_prep.bundles.bundle import bundle_report, write_alike
 from data_prep.command import make_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"

@@ -1,11 +1,11 @@
 """Make the magnetic set from the generator's npz files.
 
-    python data_prep/magnetic_set/build.py DIR [-o data_prep/magnetic_set/bundle]
+    python -m data_prep.magnetic_set.build DIR [-o data_prep/magnetic_set/bundle]
 
 DIR is what ``python data_prep/open_dft/generate.py magnetic -o DIR --count 73`` leaves. Where a crystal was started
 from several magnetic orders, the lowest in energy is kept. Compositions are held out for the test part, and some
 distorted copies of the others; crystals with two sublattices that only the moments tell apart stand in a part of
-their own, ``alike``, which no split but ``alike/split.json`` names. The bundle's files: ../_bundle.py.
+their own, ``alike``, which no split but ``alike/split.json`` names. The bundle's files: data_prep/bundles/bundle.py.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 from ase.formula import Formula
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from charge3net.data.splits import hash_order
 from data_prep.bundles.bundle import Source, bundle_report, write_bundle

@@ -1,6 +1,6 @@
 """Make the bundled set of cathodes from the generator's npz files.
 
-    python data_prep/nmc_set/build.py DIR [-o data_prep/nmc_set/bundle]
+    python -m data_prep.nmc_set.build DIR [-o data_prep/nmc_set/bundle]
 
 DIR is what ``open_dft/generate.py nmc_unpolarised -o DIR --count 60`` and ``… charge_transfer -o DIR --count 18``
 leave. Cells at random train, VALIDATION of them (the first in an order by hash) validate, pairs are the test part. A
@@ -13,11 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from charge3net.data.splits import hash_order
-from data_prep.bundles.bundle import bundle_report
-from data_prep.bundles.sources import write_alike
+from data_prep.bundles.bundle import bundle_report, write_alike
 from data_prep.command import make_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"

@@ -1,4 +1,10 @@
-"""One command for every data set that comes as tar files with published positions: fetch, store, split."""
+"""Data sets published as tar files with a list of positions for the split: fetch, store, split.
+
+    python -m data_prep.published.tar_sets SET --tars DIR -o STORE
+
+SET is ``qm9_vasp``, ``nmc`` or ``ethylene_carbonate``. DIR holds the tar files as published, the text file that lists
+them, and the split; see docs/data_sets.md.
+"""
 
 from __future__ import annotations
 
@@ -26,71 +32,81 @@ class TarSet:
     """A published set.
 
     Attributes:
-        name: of its file here.
         title: what it holds.
         doi: of the data.
         valence: valence electrons per element of the potentials; empty where they are not known.
     """
 
-    name: str
     title: str
     doi: str
     valence: dict[str, float] = field(default_factory=dict)
 
-    def main(self, argv: Sequence[str] | None = None) -> int:
-        """The command line; returns the exit status."""
-        parser = self._parser()
-        return guarded(parser.prog, lambda: self._run(parser.parse_args(argv)))
 
-    def _parser(self) -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(
-            prog=f"python -m data_prep.{self.name}",
-            description=f"{self.title}, doi:{self.doi}: tar files → store and split (docs/data_sets.md).",
-            fromfile_prefix_chars="@",
-        )
-        add = parser.add_argument
-        add(
-            "--tars",
-            type=Path,
-            required=True,
-            metavar="DIR",
-            help="folder of the tar files, or the list of them (.txt)",
-        )
-        add("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the store")
-        add("--jobs", type=int, default=None, help="processes that read (default: all cores)")
-        add("--resume", action="store_true", help="go on with a store that exists; what it has is kept")
-        add(
-            "--split",
-            type=Path,
-            metavar="JSON",
-            help=f"published positions (default: {SPLIT_NAMES[0]} beside the tars)",
-        )
-        add("--valence", type=Path, metavar="JSON", help='valence electrons to check ∫ρ against, {"Li": 1, "O": 6, …}')
-        add(
-            "--url",
-            action="append",
-            default=[],
-            metavar="URL#md5=…&name=…",
-            help="fetch a file into DIR first; repeat it, or list --url=… lines in a file and give @FILE",
-        )
-        return parser
+#: Name → set. Valence electrons are the same in the standard, soft and hard PAW potentials of the elements listed.
+SETS = {
+    "qm9_vasp": TarSet(
+        "densities of the QM9 molecules, VASP, DTU data",
+        "10.11583/DTU.16794500",
+        {"H": 1.0, "C": 4.0, "N": 5.0, "O": 6.0, "F": 7.0},
+    ),
+    # the valence of Li, Ni, Mn and Co depends on the potential (Li 1 or 3, Mn 7 or 13, …): give it with --valence
+    "nmc": TarSet("densities of Li(Ni, Mn, Co)O2 battery cathodes, VASP, DTU data", "10.11583/DTU.16837721"),
+    "ethylene_carbonate": TarSet(
+        "densities of liquid ethylene carbonate, VASP, DTU data",
+        "10.11583/DTU.16691825",
+        {"H": 1.0, "C": 4.0, "O": 6.0},
+    ),
+}
 
-    def _run(self, args: argparse.Namespace) -> int:
-        for url in args.url:
-            print(download(url, args.tars.parent if args.tars.suffix == ".txt" else args.tars))
-        found = find_tars(args.tars)
-        published = find_split(found, args.split)
-        members = name_members(list_members(found.tars))
-        split = None if published is None else _positions(found, published, list(members))
-        known = {} if args.valence is not None else self.valence
-        given = None if args.valence is None else read_valence(args.valence)
-        reader = partial(read_member, valence=known, origin=self.name)
-        print(f"{len(members)} files in {len(found.tars)} tars")
-        result = build_store(members, args.output, args.jobs, args.resume, given, read=reader)
-        _report(args.output, result)
-        if split is not None and result.stored:
-            write_split(split, len(members), args.output)
-        return int(result.stored == 0)
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = _parser()
+    return guarded(parser.prog, lambda: _run(parser.parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.published.tar_sets",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",
+    )
+    add = parser.add_argument
+    sets = "; ".join(f"{name}: {known.title}, doi:{known.doi}" for name, known in SETS.items())
+    add("set", choices=SETS, metavar="SET", help=sets)
+    add("--tars", type=Path, required=True, metavar="DIR", help="folder of the tar files, or the list of them (.txt)")
+    add("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the store")
+    add("--jobs", type=int, default=None, help="reading processes (default: all cores)")
+    add("--resume", action="store_true", help="continue with a store that exists; its entries stay")
+    add("--split", type=Path, metavar="JSON", help=f"published positions (default: {SPLIT_NAMES[0]} beside the tars)")
+    add("--valence", type=Path, metavar="JSON", help='valence electrons to check ∫ρ against, {"Li": 1, "O": 6, …}')
+    add(
+        "--url",
+        action="append",
+        default=[],
+        metavar="URL#md5=…&name=…",
+        help="download a file into DIR first; repeat it, or list --url=… lines in a file and give @FILE",
+    )
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    for url in args.url:
+        print(download(url, args.tars.parent if args.tars.suffix == ".txt" else args.tars))
+    found = find_tars(args.tars)
+    published = find_split(found, args.split)
+    members = name_members(list_members(found.tars))
+    split = None if published is None else _positions(found, published, list(members))
+    known = {} if args.valence is not None else SETS[args.set].valence
+    given = None if args.valence is None else read_valence(args.valence)
+    reader = partial(read_member, valence=known, origin=args.set)
+    print(f"{len(members)} files in {len(found.tars)} tars")
+    result = build_store(members, args.output, args.jobs, args.resume, given, read=reader)
+    _report(args.output, result)
+    if split is not None and result.stored:
+        write_split(split, len(members), args.output)
+    return int(result.stored == 0)
 
 
 def find_split(found: TarFiles, given: Path | None) -> Path | None:
@@ -135,3 +151,7 @@ def _report(output: Path, result: BuildResult) -> None:
     for key, reason in result.rejected.items():
         print(f"rejected {key}: {reason}", file=sys.stderr)
     print(f"{output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charge3net.data.index import entry_name
+from charge3net.data.build import entry_name
 from charge3net.data.store import Store, StoreWriter
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry

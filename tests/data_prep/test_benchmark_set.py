@@ -15,8 +15,9 @@ from charge3net.data.splits import PARTS, Split, read_split
 from charge3net.data.store import Store, StoreEntry
 from charge3net.data.writer import StoreWriter
 from charge3net.errors import InputError
-from data_prep.benchmark_set import build, divide, unpack
+from data_prep.benchmark_set import build, divide
 from data_prep.bundles.bundle import Source, add_to_store, read_index, write_bundle
+from data_prep.bundles.unpack import BUNDLES, unpack
 
 LEAST = {"crystals": 150, "molecules": 150, "liquids": 100}
 CARD = Path(build.__file__).with_name("README.md")
@@ -26,15 +27,15 @@ PYTHON = CARD.parents[2] / ".cache" / "gpaw-env" / "bin" / "python"
 @pytest.fixture(scope="module")
 def records() -> list[dict[str, Any]]:
     """The lines of the index."""
-    return read_index(unpack.BUNDLE)[1]
+    return read_index(BUNDLES["benchmark_set"])[1]
 
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, Split]]:
     """The set as a store, and its splits as they were saved."""
     folder = tmp_path_factory.mktemp("benchmark_set")
-    unpack.unpack(unpack.BUNDLE, unpack.DEMO, folder)
-    splits = {kind: read_split(folder / kind / "split.json") for kind in unpack.KINDS}
+    unpack(BUNDLES["benchmark_set"], folder)
+    splits = {kind: read_split(folder / kind / "split.json") for kind in build.KINDS}
     return Store(folder / "store"), {**splits, "all": read_split(folder / "split.json")}
 
 
@@ -48,7 +49,7 @@ def formulas(store: Store, keys: tuple[str, ...], reduced: bool) -> set[str]:
 
 
 def test_fits_in_git_and_holds_what_it_promises(unpacked: tuple[Store, dict[str, Split]]) -> None:
-    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 25e6
+    assert sum(path.stat().st_size for path in BUNDLES["benchmark_set"].iterdir()) < 25e6
     store, splits = unpacked
     assert {kind: len(keys_of(splits[kind])) >= least for kind, least in LEAST.items()} == dict.fromkeys(LEAST, True)
     elements = {z for key in keys_of(splits["crystals"]) for z in store[key].geometry.numbers.tolist()}
@@ -97,12 +98,12 @@ def test_splits_cover_the_store_once(unpacked: tuple[Store, dict[str, Split]]) -
     store, splits = unpacked
     assert sorted(keys_of(splits["all"])) == sorted(store.keys())
     for part in PARTS:
-        joined = [key for kind in unpack.KINDS for key in splits[kind].part(part)]
+        joined = [key for kind in build.KINDS for key in splits[kind].part(part)]
         assert sorted(joined) == sorted(splits["all"].part(part))
 
 
 def test_demo_molecules_keep_their_part(unpacked: tuple[Store, dict[str, Split]]) -> None:
-    demo = {record["key"]: record["part"] for record in read_index(unpack.DEMO)[1]}
+    demo = {record["key"]: record["part"] for record in read_index(BUNDLES["demo_set"])[1]}
     _, splits = unpacked
     assert {key: part for part in PARTS for key in splits["all"].part(part) if key in demo} == demo
 
@@ -150,16 +151,17 @@ def test_rounding_stays_below_its_bound(
 def test_unpacking_twice_changes_nothing(unpacked: tuple[Store, dict[str, Split]]) -> None:
     store, _ = unpacked
     before = store.hash()
-    unpack.unpack(unpack.BUNDLE, unpack.DEMO, store.path.parent)
+    unpack(BUNDLES["benchmark_set"], store.path.parent)
     assert Store(store.path).hash() == before
 
 
-def test_another_demo_set_is_refused(tmp_path: Path) -> None:
+def test_another_demo_set_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "demo"
-    shutil.copytree(unpack.DEMO, other)
+    shutil.copytree(BUNDLES["demo_set"], other)
     write_bundle(other, {"settings": {}}, [])
+    monkeypatch.setitem(BUNDLES, "demo_set", other)
     with pytest.raises(InputError, match="is not the demo set that"):
-        unpack.unpack(unpack.BUNDLE, other, tmp_path / "out")
+        unpack(BUNDLES["benchmark_set"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -206,7 +208,7 @@ def test_an_extended_set_keeps_what_stays(
 ) -> None:
     store, splits = unpacked
     bundle = tmp_path / "bundle"
-    shutil.copytree(unpack.BUNDLE, bundle)
+    shutil.copytree(BUNDLES["benchmark_set"], bundle)
     crystals = [record for record in records if record["kind"] == "crystals" and "magnetisation" not in record]
     tested = next(record for record in crystals if record["part"] == "test")
     dropped, other = [record["key"] for record in crystals if record["part"] == "train"][:2]
@@ -266,7 +268,7 @@ def test_generator_takes_structures_and_settings_from_the_index(records: list[di
 
 
 def test_data_card_states_the_committed_files(records: list[dict[str, Any]]) -> None:
-    header = read_index(unpack.BUNDLE)[0]
+    header = read_index(BUNDLES["benchmark_set"])[0]
     card = CARD.read_text(encoding="utf-8")
     assert header["sha256"] in card
     assert header["demo_set_sha256"] in card

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,28 +15,17 @@ from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.io import packed as codec
 from data_prep.bundles.bundle import read_index
+from data_prep.bundles.unpack import BUNDLES, unpack
+from data_prep.demo_set import build
 
 FOLDER = Path(__file__).parents[2] / "data_prep" / "demo_set"
 
 
 @pytest.fixture(scope="module")
-def demo_set() -> dict[str, ModuleType]:
-    """The scripts of data_prep/demo_set as modules, imported as ``python data_prep/demo_set/…`` would."""
-    names = ("build", "unpack")
-    sys.path.insert(0, str(FOLDER))
-    try:
-        return {name: __import__(name) for name in names}
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in names:
-            sys.modules.pop(name, None)
-
-
-@pytest.fixture(scope="module")
-def unpacked(demo_set: dict[str, ModuleType], tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Split]:
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Split]:
     """The bundled set as a store, and its split."""
     folder = tmp_path_factory.mktemp("demo_set")
-    demo_set["unpack"].unpack(demo_set["unpack"].BUNDLE, folder)
+    unpack(BUNDLES["demo_set"], folder)
     return Store(folder / "store"), read_split(folder / "split.json")
 
 
@@ -92,21 +79,21 @@ def test_atoms_keep_chemical_distances(unpacked: tuple[Store, Split]) -> None:
         assert np.ptp(geometry.positions, axis=0) + 2 * 3.0 == pytest.approx(np.diag(geometry.cell))
 
 
-def test_unpacking_twice_changes_nothing(demo_set: dict[str, ModuleType], unpacked: tuple[Store, Split]) -> None:
+def test_unpacking_twice_changes_nothing(unpacked: tuple[Store, Split]) -> None:
     store, _ = unpacked
     before = store.hash()
-    demo_set["unpack"].unpack(demo_set["unpack"].BUNDLE, store.path.parent)
+    unpack(BUNDLES["demo_set"], store.path.parent)
     assert Store(store.path).hash() == before
 
 
-def test_damaged_bundle_is_refused(demo_set: dict[str, ModuleType], tmp_path: Path) -> None:
+def test_damaged_bundle_is_refused(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(FOLDER / "bundle", bundle)
     content = bytearray((bundle / "densities.bin").read_bytes())
     content[1000] ^= 1
     (bundle / "densities.bin").write_bytes(content)
     with pytest.raises(InputError, match=r"densities\.bin is not the file that was committed"):
-        demo_set["unpack"].unpack(bundle, tmp_path / "out")
+        unpack(bundle, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -139,20 +126,20 @@ def test_codec_refuses_what_it_cannot_hold() -> None:
         codec.decode(blob[:-8], (2, 2, 2), step)
 
 
-def test_division_holds_out_whole_formulas_whatever_the_rest(demo_set: dict[str, ModuleType]) -> None:
+def test_division_holds_out_whole_formulas_whatever_the_rest() -> None:
     formulas = [f"C{c}H{2 * c + n}N{n}O{o}" for c in range(1, 6) for n in range(1, 4) for o in range(1, 4)]
     names = {f"mol-{f}-{isomer:02d}-{copy}": f for f in formulas for isomer in range(3) for copy in range(2)}
-    parts = demo_set["build"].divide(names)
+    parts = build.divide(names)
     for part, count in (("test", 10), ("validation", 4)):
         held_out = {names[name] for name, where in parts.items() if where == part}
         assert len(held_out) == count
         assert {parts[name] for name in parts if names[name] in held_out} == {part}
         assert all(name.endswith("-0") and int(name.split("-")[2]) < 2 for name in parts if parts[name] == part)
-    assert parts == demo_set["build"].divide(dict(reversed(names.items())))
+    assert parts == build.divide(dict(reversed(names.items())))
 
 
-def test_data_card_states_the_committed_file(demo_set: dict[str, ModuleType]) -> None:
-    header, records = read_index(demo_set["unpack"].BUNDLE)
+def test_data_card_states_the_committed_file() -> None:
+    header, records = read_index(BUNDLES["demo_set"])
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert header["sha256"] in card
     for part in ("train", "validation", "test"):

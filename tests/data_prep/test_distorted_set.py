@@ -10,7 +10,8 @@ import pytest
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from data_prep.bundles.bundle import bundle_report, read_index
-from data_prep.distorted_set import build, unpack
+from data_prep.bundles.unpack import BUNDLES, unpack
+from data_prep.distorted_set import build
 from tests.helpers.generated_files import write_generated
 
 CARD = Path(build.__file__).with_name("README.md")
@@ -31,7 +32,7 @@ def made(tmp_path: Path) -> Path:
 
 def test_one_copy_of_each_crystal_is_tested(made: Path, tmp_path: Path) -> None:
     records = build.build(made, tmp_path / "bundle")
-    split = unpack.unpack(tmp_path / "bundle", tmp_path / "out")
+    split = unpack(tmp_path / "bundle", tmp_path / "out")["all"]
     assert split == read_split(tmp_path / "out" / "split.json")
     assert set(split.test) == {"swap-KF-x_a-1", "aflow-C-x_b-1", "swap-Be-x-1"}
     assert len(split.validation) == build.VALIDATION
@@ -72,7 +73,7 @@ def test_other_settings_and_too_few_copies_are_refused(
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Split]:
     """The committed set as a store, and its split."""
     folder = tmp_path_factory.mktemp("distorted_set")
-    split = unpack.unpack(unpack.BUNDLE, folder)
+    split = unpack(BUNDLES["distorted_set"], folder)["all"]
     return Store(folder / "store"), split
 
 
@@ -104,8 +105,8 @@ def test_every_tested_crystal_is_trained_on_in_other_copies(unpacked: tuple[Stor
 
 
 def test_data_card_states_the_committed_files() -> None:
-    header, records = read_index(unpack.BUNDLE)
+    header, records = read_index(BUNDLES["distorted_set"])
     card = CARD.read_text(encoding="utf-8")
-    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 3e6
+    assert sum(path.stat().st_size for path in BUNDLES["distorted_set"].iterdir()) < 3e6
     assert header["sha256"] in card
-    assert bundle_report(records, unpack.BUNDLE) in card
+    assert bundle_report(records, BUNDLES["distorted_set"]) in card

@@ -14,7 +14,7 @@ import pytest
 from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.io import write_density
-from data_prep import qm9_vasp
+from data_prep.published import tar_sets
 from data_prep.published.download import download
 from tests.helpers.random_densities import make_density
 
@@ -104,6 +104,6 @@ def test_url_on_the_command_line(server: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Handler, "content", (tmp_path / "made.tar").read_bytes())
     Handler.asked = ["an earlier run"]
     arguments = ["--tars", str(tmp_path / "tars"), "-o", str(tmp_path / "store"), "--jobs", "1"]
-    assert qm9_vasp.SET.main([*arguments, "--url", f"{server}/fetched.tar"]) == 0
+    assert tar_sets.main(["qm9_vasp", *arguments, "--url", f"{server}/fetched.tar"]) == 0
     assert Store(tmp_path / "store").keys() == ["mgo"]
     assert Store(tmp_path / "store")["mgo"].meta["file"] == "fetched.tar:mgo.CHGCAR"

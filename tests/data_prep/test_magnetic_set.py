@@ -14,7 +14,8 @@ from charge3net.analysis.moments import alignment, cell_moments, sphere_moments
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from data_prep.bundles.bundle import read_index
-from data_prep.magnetic_set import build, unpack
+from data_prep.bundles.unpack import main
+from data_prep.magnetic_set import build
 from data_prep.magnetic_set.build import Name, divide, lowest
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ VALENCE = {7: 5, 8: 6, 13: 3, 14: 4, 16: 6, 23: 13, 24: 6, 25: 15, 26: 8, 27: 9,
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Split, Split]:
     folder = tmp_path_factory.mktemp("magnetic_set")
-    assert unpack.main(["-o", str(folder)]) == 0
+    assert main(["magnetic_set", "-o", str(folder)]) == 0
     return Store(folder / "store"), read_split(folder / "split.json"), read_split(folder / "alike" / "split.json")
 
 

@@ -10,7 +10,8 @@ import pytest
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from data_prep.bundles.bundle import bundle_report, read_index
-from data_prep.nmc_set import build, unpack
+from data_prep.bundles.unpack import BUNDLES, unpack
+from data_prep.nmc_set import build
 from tests.helpers.generated_files import write_generated
 
 CARD = Path(build.__file__).with_name("README.md")
@@ -31,7 +32,7 @@ def made(tmp_path: Path) -> Path:
 
 def test_pairs_are_tested_and_cells_at_random_are_learned_from(made: Path, tmp_path: Path) -> None:
     records = build.build(made, tmp_path / "bundle")
-    split = unpack.unpack(tmp_path / "bundle", tmp_path / "out")
+    split = unpack(tmp_path / "bundle", tmp_path / "out")["all"]
     assert split == read_split(tmp_path / "out" / "split.json")
     assert [len(split.part(part)) for part in ("train", "validation", "test")] == [4, 2, 4]
     assert set(split.test) == {f"pair-0-0{i}-Co-{half}" for i in range(2) for half in ("full", "minus_li")}
@@ -71,7 +72,7 @@ def test_a_folder_without_pairs_is_refused(tmp_path: Path) -> None:
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Split]:
     """The committed set as a store, and its split."""
     folder = tmp_path_factory.mktemp("nmc_set")
-    split = unpack.unpack(unpack.BUNDLE, folder)
+    split = unpack(BUNDLES["nmc_set"], folder)["all"]
     return Store(folder / "store"), split
 
 
@@ -111,8 +112,8 @@ def test_no_composition_of_metals_is_trained_and_tested(unpacked: tuple[Store, S
 
 
 def test_data_card_states_the_committed_files() -> None:
-    header, records = read_index(unpack.BUNDLE)
+    header, records = read_index(BUNDLES["nmc_set"])
     card = CARD.read_text(encoding="utf-8")
-    assert sum(path.stat().st_size for path in unpack.BUNDLE.iterdir()) < 3e6
+    assert sum(path.stat().st_size for path in BUNDLES["nmc_set"].iterdir()) < 3e6
     assert header["sha256"] in card
-    assert bundle_report(records, unpack.BUNDLE) in card
+    assert bundle_report(records, BUNDLES["nmc_set"]) in card

@@ -18,8 +18,8 @@ from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io import write_density
-from data_prep import ethylene_carbonate, nmc, qm9_vasp
 from data_prep.published import tar_members as _tar_members
+from data_prep.published import tar_sets
 from tests.helpers.random_densities import make_density, written
 
 NAMES = [f"dsgdb9nsd_{number:06d}" for number in range(1, 8)]
@@ -72,7 +72,7 @@ def published(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, store: Path, *more: str) -> int:
-    return qm9_vasp.SET.main(["--tars", str(folder), "-o", str(store), "--jobs", "1", *more])
+    return tar_sets.main(["qm9_vasp", "--tars", str(folder), "-o", str(store), "--jobs", "1", *more])
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -246,7 +246,7 @@ def test_names_in_two_tars_and_folders_inside(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("one.tar\n\n/home/someone/two.tar\n")
     (tmp_path / "positions.json").write_text(json.dumps({"train": [2, 0], "validation": [1]}))
     arguments = ["--tars", str(tmp_path / "list.txt"), "-o", str(tmp_path / "store"), "--jobs", "1"]
-    assert nmc.SET.main([*arguments, "--split", str(tmp_path / "positions.json")]) == 0
+    assert tar_sets.main(["nmc", *arguments, "--split", str(tmp_path / "positions.json")]) == 0
     store = Store(tmp_path / "store")
     assert store.keys() == ["one__cells__7", "two__cells__7", "8"]
     assert [store[key].electrons_expected for key in store] == [None] * 3
@@ -258,12 +258,12 @@ def test_elements_without_a_known_valence_are_not_checked(tmp_path: Path) -> Non
     files = {"oxide.CHGCAR": oxide, "neutral.CHGCAR": neutral}
     write_tar(tmp_path / "one.tar", {name: file_bytes(density, name, tmp_path) for name, density in files.items()})
     arguments = ["--tars", str(tmp_path / "one.tar"), "--jobs", "1", "-o"]
-    assert ethylene_carbonate.SET.main([*arguments, str(tmp_path / "default")]) == 0
+    assert tar_sets.main(["ethylene_carbonate", *arguments, str(tmp_path / "default")]) == 0
     store = Store(tmp_path / "default")
     assert (store["oxide"].electrons_expected, store["neutral"].electrons_expected) == (None, 10.0)
     table = tmp_path / "valence.json"
     table.write_text(json.dumps({"C": 4, "O": 6}))
-    assert ethylene_carbonate.SET.main([*arguments, str(tmp_path / "given"), "--valence", str(table)]) == 0
+    assert tar_sets.main(["ethylene_carbonate", *arguments, str(tmp_path / "given"), "--valence", str(table)]) == 0
     assert "Mg" in Store(tmp_path / "given").rejected()["oxide"]
 
 
@@ -275,7 +275,7 @@ def test_a_real_chgcar(shared: Path, tmp_path: Path) -> None:
     write_tar(tmp_path / "real.tar", {"Si2.CHGCAR.lz4": lz4.frame.compress(path.read_bytes())})
     (tmp_path / "valence.json").write_text(json.dumps({"Si": 4}))
     arguments = ["--tars", str(tmp_path / "real.tar"), "-o", str(tmp_path / "store"), "--jobs", "1"]
-    assert nmc.SET.main([*arguments, "--valence", str(tmp_path / "valence.json")]) == 0
+    assert tar_sets.main(["nmc", *arguments, "--valence", str(tmp_path / "valence.json")]) == 0
     entry, expected = Store(tmp_path / "store")["Si2"], Chgcar.from_file(str(path))
     values = expected.data["total"] / expected.structure.volume
     np.testing.assert_allclose(entry.values[0], values, rtol=1e-6)
@@ -285,5 +285,7 @@ def test_a_real_chgcar(shared: Path, tmp_path: Path) -> None:
 def test_density_with_two_channels_keeps_them(tmp_path: Path) -> None:
     density = replace(make_density(4, channels=2), provenance={})
     write_tar(tmp_path / "one.tar", {"x.CHGCAR.gz": file_bytes(density, "x.CHGCAR.gz", tmp_path)})
-    assert nmc.SET.main(["--tars", str(tmp_path / "one.tar"), "-o", str(tmp_path / "store"), "--jobs", "1"]) == 0
+    assert (
+        tar_sets.main(["nmc", "--tars", str(tmp_path / "one.tar"), "-o", str(tmp_path / "store"), "--jobs", "1"]) == 0
+    )
     np.testing.assert_allclose(Store(tmp_path / "store")["x"].values, written(density), rtol=1e-6)
