@@ -7,7 +7,7 @@ JOBS   ?= 2
 BIN     = $(VENV)/bin
 TORCH  ?= 2.13.0
 
-.PHONY: help install demo test lint scatter gpaw clean
+.PHONY: help install demo test lint scatter gpaw restart-qe clean
 
 help:
 	@echo "make demo      install, train five models on real densities, write demo/report.html (about 10 minutes)"
@@ -16,6 +16,7 @@ help:
 	@echo "make install   only make $(VENV)"
 	@echo "make scatter   build torch-scatter into $(VENV) (optional, a compiler and some minutes)"
 	@echo "make gpaw      environment with GPAW for data_prep/open_dft (optional)"
+	@echo "make restart-qe  pw.x starts from densities written here (Debian: quantum-espresso quantum-espresso-data cp2k-data)"
 	@echo "make clean     remove the environment and what make demo wrote"
 
 install: $(VENV)/.installed
@@ -53,6 +54,9 @@ scatter: install
 
 gpaw:
 	sh data_prep/open_dft/install_gpaw.sh
+
+restart-qe: install
+	$(BIN)/python -m benchmarks.restart_qe
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
