@@ -120,7 +120,7 @@ class Contest:
         """The whole grid, into ``values``."""
         encoded = EncodedStructure(self.model, self.geometry, self.atoms, EDGES_AT_ONCE, Clock())
         encoded.density_on(self.values, self.grid, None, lambda done, total: None)
-        self.backend = encoded.backend
+        self.backend = encoded.backend.description
 
     def error(self) -> dict[str, float]:
         """Of both, against the published implementation in float64."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,20 @@ class Geometry:
     def volume(self) -> float:
         """Volume of the cell in Å³."""
         return float(abs(np.linalg.det(self.cell)))
+
+    @cached_property
+    def complete_cell(self) -> Float[ndarray, "3 3"]:
+        """[3, 3] Å: the cell with unit vectors normal to the periodic ones in place of those that are not periodic.
+
+        It spans space whatever the periodicity. Only lattice translations along periodic vectors occur, so what stands
+        in place of the others does not matter; molecules often come without any.
+        """
+        cell = self.cell.copy()
+        if not self.pbc.all():
+            _, _, basis = np.linalg.svd(cell[self.pbc].reshape(-1, 3))
+            cell[~self.pbc] = basis[int(self.pbc.sum()) :]
+        cell.setflags(write=False)
+        return cell
 
     @property
     def formula(self) -> str:

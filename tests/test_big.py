@@ -11,7 +11,6 @@ import torch
 from ase import Atoms
 
 import charge3net.graph.chunks
-import charge3net.predict.encoded
 import charge3net.predict.grid_chunks
 from charge3net import Grid, InputError, Predictor, read_density
 from charge3net.cli.main import main
@@ -88,7 +87,7 @@ def test_reading_needs_only_the_atoms_that_are_heard(architecture, monkeypatch):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_grid_in_a_scratch_file(tmp_path, monkeypatch, first_axis_fastest, channels):
     monkeypatch.setattr(charge3net.predict.grid_chunks, "CHUNK", 50)
-    monkeypatch.setattr(charge3net.predict.encoded, "CHUNK", 50)
+    monkeypatch.setattr(charge3net.predict.grid_chunks, "CHUNK", 50)
     predictor = Predictor(GaussianAtoms(channels, dtype=torch.float64))
     scratch = MemmapAllocator(tmp_path, first_axis_fastest, large=1)
     density = predictor.predict(triclinic(), shape=(6, 7, 8), allocate=scratch)

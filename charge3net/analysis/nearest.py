@@ -15,7 +15,6 @@ from numpy import ndarray
 from scipy.spatial import cKDTree
 
 from charge3net.geometry import Geometry
-from charge3net.graph.neighbors import complete_cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ def nearest_atoms(points: Float[ndarray, "points 3"], geometry: Geometry) -> Nea
     pbc = geometry.pbc
     if not pbc.any():
         return _query(points, geometry.positions, np.arange(len(geometry)))
-    cell = complete_cell(geometry.cell, pbc)
+    cell = geometry.complete_cell
     points = _wrapped(points, cell, pbc)
     atoms = _wrapped(geometry.positions, cell, pbc)
     heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)  # between the faces a period apart

@@ -8,21 +8,19 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.geometry import Geometry
-from charge3net.graph.neighbors import find_neighbors
+from charge3net.graph.neighbors import find_atom_neighbors, find_neighbors
 from charge3net.graph.types import AtomGraph, ProbeGraph
 
 
 def build_atom_graph(geometry: Geometry, cutoff: float) -> AtomGraph:
     """Who hears whom among the atoms: edges shorter than ``cutoff`` Å, no atom hears itself, but its images."""
-    receivers, senders, shifts = find_neighbors(geometry.positions, geometry, cutoff)
-    itself = (receivers == senders) & (np.abs(shifts).max(axis=1, initial=0.0) < 1e-8)
-    keep = ~itself
+    receivers, senders, shifts = find_atom_neighbors(geometry, cutoff)
     return AtomGraph(
         numbers=torch.from_numpy(geometry.numbers.copy()),
         positions=torch.from_numpy(geometry.positions.copy()),
-        senders=torch.from_numpy(senders[keep]),
-        receivers=torch.from_numpy(receivers[keep]),
-        shifts=torch.from_numpy(shifts[keep]),
+        senders=torch.from_numpy(senders),
+        receivers=torch.from_numpy(receivers),
+        shifts=torch.from_numpy(shifts),
         offsets=torch.tensor([0, len(geometry)]),
     )
 

@@ -1,8 +1,9 @@
-"""Atoms sorted into bins of their cell: what the compiled read searches."""
+"""Cell list: atoms sorted into bins of the cell, in which the kernels search the neighbours of points."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from numpy import ndarray
 
 from charge3net.geometry import Geometry
 from charge3net.graph import chunks
-from charge3net.graph.neighbors import complete_cell
 from charge3net.graph.types import AtomGraph
 
 #: Width of a bin in Å, about.
@@ -44,11 +44,28 @@ class CellList:
     members: Int[ndarray, "atoms"]
     wraps: Int[ndarray, "atoms 3"]
 
+    def in_order_of_bins(self) -> CellList:
+        """Of the same atoms, numbered in the order of :attr:`members`."""
+        order = self.members
+        members = np.arange(len(order), dtype=np.int32)
+        return replace(self, positions=self.positions[order], members=members, wraps=self.wraps[order])
+
+
+#: The cell list of every structure that still exists: it is needed for the order of the atoms and by each backend.
+_cell_lists: WeakKeyDictionary[Geometry, CellList] = WeakKeyDictionary()
+
 
 def cell_list(geometry: Geometry) -> CellList:
-    """The bins of a structure."""
+    """The bins of a structure, sorted once."""
+    found = _cell_lists.get(geometry)
+    if found is None:
+        found = _cell_lists[geometry] = _sort_into_bins(geometry)
+    return found
+
+
+def _sort_into_bins(geometry: Geometry) -> CellList:
     pbc = geometry.pbc
-    cell = complete_cell(geometry.cell, pbc)
+    cell = geometry.complete_cell
     inverse = np.linalg.inv(cell)
     fractional = geometry.positions @ inverse
     wraps = np.where(pbc, np.floor(fractional), 0.0)
@@ -65,7 +82,7 @@ def cell_list(geometry: Geometry) -> CellList:
     members = np.argsort(number, kind="stable")
     bounds = np.searchsorted(number[members], np.arange(bins.prod() + 1))
     return CellList(
-        np.array(geometry.positions),
+        geometry.positions,
         cell,
         inverse,
         low,
@@ -82,7 +99,8 @@ def sorted_in_space(geometry: Geometry, atoms: AtomGraph) -> tuple[Geometry, Ato
     """The atoms of a large structure in an order in which those that are neighbours in space are near in memory."""
     if len(geometry) < chunks.MANY_ATOMS:
         return geometry, atoms
-    order = cell_list(geometry).members.astype(np.int64)
+    cells = cell_list(geometry)
+    order = cells.members.astype(np.int64)
     places = torch.from_numpy(np.argsort(order))
     receivers, edges = torch.sort(places[atoms.receivers], stable=True)
     graph = AtomGraph(
@@ -93,4 +111,6 @@ def sorted_in_space(geometry: Geometry, atoms: AtomGraph) -> tuple[Geometry, Ato
         shifts=atoms.shifts[edges],
         offsets=atoms.offsets,
     )
-    return Geometry(geometry.numbers[order], geometry.positions[order], geometry.cell, geometry.pbc), graph
+    ordered = Geometry(geometry.numbers[order], geometry.positions[order], geometry.cell, geometry.pbc)
+    _cell_lists[ordered] = cells.in_order_of_bins()
+    return ordered, graph

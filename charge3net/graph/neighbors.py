@@ -7,7 +7,7 @@ from ctypes import c_double, c_int, c_int64, c_void_p
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from charge3net.geometry import Geometry
@@ -41,10 +41,17 @@ def find_neighbors(points: Float[ndarray, "points 3"], geometry: Geometry, cutof
     points = np.ascontiguousarray(points, dtype=np.float64)
     if len(points) == 0:
         return Neighbors(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)))
-    cell = complete_cell(geometry.cell, geometry.pbc)
+    cell = geometry.complete_cell
     handle = library().handle if enabled() else None
     found = None if handle is None else _search_compiled(handle, points, geometry, cell, cutoff)
     return _search_pymatgen(points, geometry, cell, cutoff) if found is None else found
+
+
+def find_atom_neighbors(geometry: Geometry, cutoff: float) -> Neighbors:
+    """All pairs of an atom and another, or one of its own images, closer than ``cutoff`` Å (strictly)."""
+    found = find_neighbors(geometry.positions, geometry, cutoff)
+    itself = (found.receivers == found.senders) & (np.abs(found.shifts).max(axis=1, initial=0.0) < 1e-8)
+    return Neighbors(*(array[~itself] for array in found))
 
 
 def _search_compiled(
@@ -77,7 +84,7 @@ def _search_pymatgen(points: ndarray, geometry: Geometry, cell: ndarray, cutoff:
 
     pbc = np.ascontiguousarray(geometry.pbc, dtype=np.int64)
     receivers, senders, images, _ = find_points_in_spheres(
-        np.array(geometry.positions), points, r=cutoff + 1e-6, pbc=pbc, lattice=cell, tol=1e-8
+        np.array(geometry.positions), points, r=cutoff + 1e-6, pbc=pbc, lattice=cell.copy(), tol=1e-8
     )
     shifts = images @ cell
     vectors = points[receivers] - (geometry.positions[senders] + shifts)
@@ -85,17 +92,3 @@ def _search_pymatgen(points: ndarray, geometry: Geometry, cell: ndarray, cutoff:
     receivers, senders, shifts, images = receivers[inside], senders[inside], shifts[inside], images[inside]
     order = np.lexsort((images[:, 2], images[:, 1], images[:, 0], senders, receivers))
     return Neighbors(receivers[order].astype(np.int64), senders[order].astype(np.int64), shifts[order])
-
-
-def complete_cell(cell: Float[ndarray, "3 3"], pbc: Bool[ndarray, "3"]) -> Float[ndarray, "3 3"]:
-    """The cell with non-periodic vectors replaced by unit vectors normal to the periodic ones.
-
-    Only lattice translations along periodic vectors occur, so what stands for the others does not matter as long as the
-    three span space; molecules often come with none.
-    """
-    cell = np.array(cell, dtype=np.float64)
-    if pbc.all():
-        return cell
-    _, _, basis = np.linalg.svd(cell[pbc].reshape(-1, 3))
-    cell[~pbc] = basis[int(pbc.sum()) :]
-    return cell

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
-from charge3net.graph.types import AtomGraph
+from charge3net.graph.neighbors import find_atom_neighbors
 from charge3net.grid import Grid
 
 #: Grid spacing in Å where the caller names no grid.
@@ -151,11 +150,12 @@ def atoms_outside(geometry: Geometry, grid: Grid) -> list[str]:
     return [f"{int(beyond.sum())} atom(s) lie outside the grid along directions that are not periodic"]
 
 
-def close_atoms(atoms: AtomGraph) -> list[str]:
-    """A warning when two atoms are nearer to each other than atoms ever are."""
-    lengths = np.linalg.norm(atoms.edge_vectors(torch.float64).numpy(), axis=1)
-    if not len(lengths) or lengths.min() >= _CLOSE_ATOMS:
+def close_atoms(geometry: Geometry) -> list[str]:
+    """A warning when two atoms are closer than in any molecule or crystal."""
+    receivers, senders, shifts = find_atom_neighbors(geometry, _CLOSE_ATOMS)
+    if not len(receivers):
         return []
-    edge = int(lengths.argmin())
-    pair = sorted((int(atoms.senders[edge]), int(atoms.receivers[edge])))
-    return [f"atoms {pair[0]} and {pair[1]} (counted from 0) are only {lengths[edge]:.3f} Å apart"]
+    lengths = np.linalg.norm(geometry.positions[receivers] - (geometry.positions[senders] + shifts), axis=1)
+    pair = int(lengths.argmin())
+    first, second = sorted((int(senders[pair]), int(receivers[pair])))
+    return [f"atoms {first} and {second} (counted from 0) are only {lengths[pair]:.3f} Å apart"]

@@ -31,7 +31,7 @@ from charge3net.graph.types import AtomState, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
 from charge3net.nn.edges import ON_ATOM
-from charge3net.predict.backends.cpu import CpuBackend, unsupported_reason
+from charge3net.predict.backends.cpu import CpuBackend, open_backend
 from charge3net.predict.encoded import as_points
 
 #: Pairs of probe and atom differentiated at once, by order; what a backward pass keeps of each: up to 50 kB, 150 kB.
@@ -81,8 +81,9 @@ def density_derivatives(
     places = points.points() if isinstance(points, Grid) else as_points(points)
     if order not in EDGES_AT_ONCE:
         raise InputError(f"derivatives of order 1 or 2 are computed, not {order}")
-    if order == 1 and not unsupported_reason(model, order):
-        return _compiled(model, state, geometry, places, points if isinstance(points, Grid) else None)
+    backend = open_backend(model, state, geometry, order) if order == 1 else "no compiled Hessian is written"
+    if isinstance(backend, CpuBackend):
+        return _compiled(backend, model.channels, geometry, places, points if isinstance(points, Grid) else None)
     n, channels, dtype = len(places), model.channels, torch.empty(0, dtype=model.dtype).numpy().dtype
     values, gradient = np.empty((n, channels), dtype), np.empty((n, channels, 3), dtype)
     hessian = np.empty((n, channels, 3, 3), dtype) if order > 1 else None
@@ -99,18 +100,17 @@ def density_derivatives(
 
 
 def _compiled(
-    model: DensityModel, state: AtomState, geometry: Geometry, places: Float[ndarray, "points 3"], grid: Grid | None
+    backend: CpuBackend, channels: int, geometry: Geometry, places: Float[ndarray, "points 3"], grid: Grid | None
 ) -> Derivatives:
-    """Density and gradient from the kernels; ``grid``: whose voxels the places are, if they are."""
-    backend = CpuBackend(model, state, geometry, order=1)
+    """Density and gradient by the kernels; ``grid``: given where the places are its voxels."""
     rows = np.empty((backend.rows, len(places)), dtype=np.float32)
     if grid is None:
         backend.points(places, rows)
     else:
         backend.grid(grid, rows)
-    gradient = rows[model.channels :].reshape(model.channels, 3, -1).transpose(2, 0, 1).copy()
+    gradient = rows[channels:].reshape(channels, 3, -1).transpose(2, 0, 1).copy()
     gradient[find_neighbors(places, geometry, ON_ATOM).receivers] = 0.0
-    return Derivatives(rows[: model.channels].T.copy(), gradient)
+    return Derivatives(rows[:channels].T.copy(), gradient)
 
 
 def _pieces(

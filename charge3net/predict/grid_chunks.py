@@ -1,4 +1,4 @@
-"""A grid read slab by slab: by several processes in turn, or into an array that is laid out for a file."""
+"""A grid evaluated in chunks: by several processes in turn, or into an array that is laid out for a file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import numpy as np
 from jaxtyping import Int, Shaped
 from numpy import ndarray
 
+from charge3net.grid import Grid
+from charge3net.predict.backends.base import Backend
 from charge3net.predict.distributed import Processes
 from charge3net.predict.progress import Progress
 
-#: Points that a process reads at once: the one that collects holds a megabyte of numbers for each process.
+#: Points that a process evaluates at once: the one that collects holds a megabyte of numbers for each process.
 CHUNK = 1 << 18
 
-#: ``points(start, stop)`` gives the flat indices of a range of the voxels to be read.
+#: ``points(start, stop)`` gives the flat indices of a range of the voxels.
 Voxels = Callable[[int, int], Int[ndarray, "voxels"]]
-
-#: ``read(voxels, out)`` writes the density at these voxels into the columns of ``out``.
-Read = Callable[[Int[ndarray, "voxels"], Shaped[ndarray, "channels voxels"]], None]
 
 
 def is_first_axis_fastest(values: Shaped[ndarray, "channels nx ny nz"]) -> bool:
@@ -52,39 +51,43 @@ def first_axis_fastest(shape: tuple[int, int, int]) -> Voxels:
 
 
 def evaluate_chunks(
+    backend: Backend,
+    grid: Grid,
     out: Shaped[ndarray, "channels points"] | None,
-    channels: int,
-    dtype: np.dtype,
     n: int,
-    voxels: Voxels,
-    read: Read,
+    voxels: Voxels | None,
     processes: Processes,
     report: Progress,
 ) -> None:
-    """Read ``n`` voxels in slabs that the processes take in turn.
+    """Evaluate ``n`` voxels of a grid in chunks that the processes take in turn.
 
-    Neighbouring slabs are read at the same time, so that the processes have about the same work.
+    Neighbouring chunks are evaluated at the same time, so that the processes have about the same work. One process
+    alone evaluates the whole grid, or up to :data:`CHUNK` voxels, at once.
 
     Args:
+        backend: evaluates the density.
+        grid: in the coordinates of the structure.
         out: gets the numbers; needed in the process that collects.
-        channels, dtype: of the numbers.
-        n, voxels: which voxels.
-        read: reads some of them.
-        processes: those who read.
-        report: called with the voxels read and to be read.
+        n, voxels: which voxels; None for all of them in C order.
+        processes: the processes that share the work.
+        report: called with the number of voxels done and of all.
 
     Raises:
-        InputError: in all processes, when reading fails in one.
+        InputError: in all processes, when the evaluation fails in one.
     """
-    slab = min(CHUNK, -(-n // processes.size))
-    part = np.zeros((channels, slab), dtype=dtype)
-    for start in range(0, n, slab * processes.size):
-        first, last = (min(start + turn * slab, n) for turn in (processes.rank, processes.rank + 1))
+    if processes.size == 1 and out is not None and (voxels is None or n <= CHUNK):
+        backend.grid(grid, out, None if voxels is None else voxels(0, n), report)
+        return
+    voxels = voxels or np.arange
+    size = min(CHUNK, -(-n // processes.size))
+    part = np.zeros((backend.rows, size), dtype=backend.dtype)
+    for start in range(0, n, size * processes.size):
+        first, last = (min(start + turn * size, n) for turn in (processes.rank, processes.rank + 1))
         with processes.together():
             if first < last:
-                read(voxels(first, last), part[:, : last - first])
+                backend.grid(grid, part[:, : last - first], voxels(first, last))
         for turn, numbers in enumerate(processes.gather(part)):
             assert out is not None
-            first, last = (min(start + t * slab, n) for t in (turn, turn + 1))
+            first, last = (min(start + t * size, n) for t in (turn, turn + 1))
             out[:, first:last] = numbers[:, : last - first]
-        report(min(start + slab * processes.size, n), n)
+        report(min(start + size * processes.size, n), n)

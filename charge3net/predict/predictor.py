@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,10 +25,11 @@ from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
 from charge3net.kernels import torch_only
 from charge3net.models.base import DensityModel
+from charge3net.predict.backends.base import Backend
 from charge3net.predict.box import close_atoms, prepare_grid
 from charge3net.predict.derivatives import density_derivatives
 from charge3net.predict.distributed import ALONE, Processes
-from charge3net.predict.encoded import EncodedStructure, as_points
+from charge3net.predict.encoded import EncodedStructure, as_points, encode_sorted
 from charge3net.predict.progress import Clock, Progress, progress_bar
 from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
 from charge3net.version import __version__
@@ -150,37 +151,36 @@ class Predictor:
         placed = prepare_grid(
             Geometry.of(structure), self.model.cutoff, shape=shape, spacing=spacing, encut=encut, grid=grid, like=like
         )
-        geometry, mesh, caveats = placed.geometry, placed.grid, list(placed.warnings)
         with processes.together():
-            encoded = self._encode(geometry, clock, caveats)
-            values = _allocate(self.model.channels, mesh, encoded.dtype, allocate) if processes.collects else None
+            geometry, messages = self._check(placed.geometry, placed.warnings)
+            encoded = self._encode(geometry, clock)
+            values = _allocate(encoded.backend, placed.grid, allocate) if processes.collects else None
             with clock("symmetry"):
-                found = self._symmetry(geometry, mesh) if symmetry else "switched off"
+                found = self._symmetry(placed.geometry, placed.grid) if symmetry else "switched off"
         if isinstance(found, str):
             logger.info("symmetry not used: %s", found)
         with progress_bar(progress, "points") as report, self._switch():
-            encoded.density_on(values, mesh, None if isinstance(found, str) else found, report, processes)
+            encoded.density_on(values, placed.grid, None if isinstance(found, str) else found, report, processes)
         if values is None:
-            values = np.broadcast_to(encoded.dtype.type(np.nan), (self.model.channels, *mesh.shape))
-        density = Density(geometry, mesh, values)
+            values = np.broadcast_to(encoded.backend.dtype.type(np.nan), (encoded.backend.rows, *placed.grid.shape))
+        density = Density(placed.geometry, placed.grid, values)
         scale = _scale_to(density, electrons) if processes.collects else None
-        record = self._record
-        name = f"{record['architecture']} model {record['weights_sha256'][:8]}"
-        provenance = {
-            "title": f"density predicted by charge3net {__version__}, {name}",
-            "program": f"charge3net {__version__}",
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "model": record,
-            "shape": list(mesh.shape),
-            "electrons": density.electrons(),
-            "scaled_by": scale,
-            "symmetry": f"not used: {found}" if isinstance(found, str) else _describe(found),
-            "backend": encoded.backend,
-            "notes": list(placed.notes),
-            "warnings": caveats,
-            "seconds": clock.seconds,
-        }
-        return Density(geometry, mesh, values, provenance=provenance)
+        name = f"{self._record['architecture']} model {self._record['weights_sha256'][:8]}"
+        density.provenance.update(
+            title=f"density predicted by charge3net {__version__}, {name}",
+            program=f"charge3net {__version__}",
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            model=self._record,
+            shape=list(placed.grid.shape),
+            electrons=density.electrons(),
+            scaled_by=scale,
+            symmetry=f"not used: {found}" if isinstance(found, str) else _describe(found),
+            backend=encoded.backend.description,
+            notes=list(placed.notes),
+            warnings=messages,
+            seconds=clock.seconds,
+        )
+        return density
 
     def at(self, structure: Any, points: ArrayLike) -> Float[ndarray, "points *channels"]:
         """The density at any points.
@@ -196,8 +196,9 @@ class Predictor:
             InputError: as for :meth:`predict`, and for points that are not [n, 3] finite numbers.
         """
         places = as_points(points)
-        encoded = self._encode(Geometry.of(structure), Clock(), [])
-        values = np.empty((self.model.channels, len(places)), dtype=encoded.dtype)
+        geometry, _ = self._check(Geometry.of(structure))
+        encoded = self._encode(geometry, Clock())
+        values = np.empty((encoded.backend.rows, len(places)), dtype=encoded.backend.dtype)
         with self._switch():
             encoded.density_at(places, values)
         return values[0] if self.model.channels == 1 else values.T
@@ -218,26 +219,31 @@ class Predictor:
         Raises:
             InputError: as for :meth:`at`.
         """
-        encoded = self._encode(Geometry.of(structure), Clock(), [])
+        geometry, _ = self._check(Geometry.of(structure))
+        atoms = build_atom_graph(geometry, self.model.cutoff)
         with self._switch():
-            found = density_derivatives(self.model, encoded.state, encoded.geometry, where).gradient
+            geometry, state = encode_sorted(self.model, geometry, atoms)
+            found = density_derivatives(self.model, state, geometry, where).gradient
         if isinstance(where, Grid):
             return np.ascontiguousarray(np.moveaxis(found, 0, -1)).reshape(self.model.channels, 3, *where.shape)
         return found
 
-    def _encode(self, geometry: Geometry, clock: Clock, caveats: list[str]) -> EncodedStructure:
-        """Checks the structure (warnings go to the user and to ``caveats``) and encodes its atoms."""
-        caveats += self._unseen_elements(geometry)
+    def _check(self, geometry: Geometry, warned: Sequence[str] = ()) -> tuple[Geometry, list[str]]:
+        """The structure with the periodicity of the training; and all warnings, which the user gets here."""
+        messages = [*warned, *self._unseen_elements(geometry)]
         if self.model.ignore_pbc and geometry.pbc.any():
             geometry = Geometry(geometry.numbers, geometry.positions, geometry.cell, np.zeros(3, dtype=bool))
-            caveats.append(
+            messages.append(
                 "the model was trained without periodic images, so none are used for this periodic structure"
             )
+        messages += close_atoms(geometry)
+        for message in messages:
+            warnings.warn(message, PredictionWarning, stacklevel=3)
+        return geometry, messages
+
+    def _encode(self, geometry: Geometry, clock: Clock) -> EncodedStructure:
         with clock("neighbours"):
             atoms = build_atom_graph(geometry, self.model.cutoff)
-        caveats += close_atoms(atoms)
-        for caveat in caveats:
-            warnings.warn(caveat, PredictionWarning, stacklevel=3)
         with self._switch():
             return EncodedStructure(self.model, geometry, atoms, self.edge_budget, clock)
 
@@ -285,11 +291,9 @@ def _device(device: str | torch.device | None) -> torch.device:
     return chosen
 
 
-def _allocate(
-    channels: int, grid: Grid, dtype: np.dtype, allocate: Allocate | None
-) -> Float[ndarray, "channels nx ny nz"]:
+def _allocate(backend: Backend, grid: Grid, allocate: Allocate | None) -> Float[ndarray, "channels nx ny nz"]:
     try:
-        return (allocate or np.empty)((channels, *grid.shape), dtype)
+        return (allocate or np.empty)((backend.rows, *grid.shape), backend.dtype)
     except (MemoryError, ValueError) as error:
         raise InputError(
             f"a grid of {'×'.join(map(str, grid.shape))} voxels does not fit in memory; take a coarser one"

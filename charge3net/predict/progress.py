@@ -1,4 +1,4 @@
-"""What a user sees of a long computation: a bar, and where the time went."""
+"""Progress bar and timers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ Progress = Callable[[int, int], None]
 
 
 class Clock:
-    """Adds up time by name: ``with clock("reading"): …`` adds to ``clock.seconds["reading"]``."""
+    """Adds up time by name: ``with clock("atoms"): …`` adds to ``clock.seconds["atoms"]``.
+
+    What is timed inside counts for its own name only, so the times add up to the whole.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._inside = 0.0
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start, before = time.perf_counter(), self._inside
+        self._inside = 0.0
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            elapsed = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + elapsed - self._inside
+            self._inside = before + elapsed
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
+from charge3net.predict.backends import cpu
 
 ALL = np.ones(3, dtype=bool)
 SKEWED = np.array([[3.1, 0.0, 0.0], [1.9, 2.7, 0.0], [-1.2, 1.1, 3.4]])
@@ -61,6 +62,26 @@ def exact(model: DensityModel, geometry: Geometry, points: ndarray) -> ndarray:
 def state_of(model: DensityModel, geometry: Geometry):
     with torch.no_grad():
         return model.encode_atoms(build_atom_graph(geometry, model.cutoff))
+
+
+def on_grid(model: DensityModel, geometry: Geometry, grid: Grid, index: ndarray | None = None, state=None) -> ndarray:
+    """[channels, points] at voxels, by the compiled kernels."""
+    out = np.empty((model.channels, len(grid) if index is None else len(index)), dtype=np.float32)
+    backend(model, geometry, state).grid(grid, out, index)
+    return out
+
+
+def at_points(model: DensityModel, geometry: Geometry, points: ndarray, state=None) -> ndarray:
+    """[channels, points] at any points, by the compiled kernels."""
+    out = np.empty((model.channels, len(points)), dtype=np.float32)
+    backend(model, geometry, state).points(points, out)
+    return out
+
+
+def backend(model: DensityModel, geometry: Geometry, state=None) -> cpu.CpuBackend:
+    opened = cpu.open_backend(model, state or state_of(model, geometry), geometry)
+    assert isinstance(opened, cpu.CpuBackend), opened
+    return opened
 
 
 def error(ours: ndarray, reference: ndarray) -> float:

@@ -27,7 +27,7 @@ from charge3net.checkpoints.published import charge3net, deepdft
 from charge3net.kernels import build
 from charge3net.nn import messages_compiled as messages
 from charge3net.predict.backends import cpu as read
-from tests.helpers.backends import HARD, MODELS, error, exact, sharp_model, state_of
+from tests.helpers.backends import HARD, MODELS, at_points, error, exact, on_grid, sharp_model
 from tests.helpers.golden import golden_cases, golden_state, relative_error
 from tests.helpers.kernels import assert_step_agrees, example, network
 from tests.kernels.test_slopes import assert_agree, derivatives
@@ -126,14 +126,14 @@ class Emulator:
 
 def install(emulator: Emulator) -> None:
     """Reads and sums of messages go to the emulator from now on."""
-    read_there, job_of, list_of = read.CpuBackend._read, messages._job, messages._addresses
+    evaluate_there, job_of, list_of = read.CpuBackend._evaluate, messages._job, messages._addresses
 
-    def _read(self: read.CpuBackend, points: np.ndarray, targets: np.ndarray, out: np.ndarray) -> None:
+    def _evaluate(self: read.CpuBackend, targets: np.ndarray, points: np.ndarray, out: np.ndarray) -> None:
         points, targets = np.ascontiguousarray(points), np.ascontiguousarray(targets, dtype=np.int64)
         packed = self._packed
         emulator.know(points, targets, out, packed.nothing, *packed.arrays, *self._senders.values())
         emulator.know(*vars(self._atoms).values())
-        read_there(self, points, targets, out)
+        evaluate_there(self, targets, points, out)
 
     def _job(plan: messages.Plan, edges: Any, weights: torch.Tensor) -> Any:
         emulator.know(*(array for array in vars(plan).values() if isinstance(array, np.ndarray)), weights)
@@ -154,7 +154,7 @@ def install(emulator: Emulator) -> None:
         emulator.call(name, job)
 
     read.library = lambda: SimpleNamespace(handle=emulator, variant="neon", reason="")
-    read.CpuBackend._read = _read
+    read.CpuBackend._evaluate = _evaluate
     messages._job, messages._addresses, messages._call = _job, _addresses, _call
 
 
@@ -169,12 +169,12 @@ def main() -> None:
             model = charge3net.convert(state) if name.startswith("e3") else deepdft.convert(state, {})
             for case in golden_cases(name):
                 points = case.arrays["probes"]
-                density = read.read_points(model, state_of(model, case.geometry), case.geometry, points)
+                density = at_points(model, case.geometry, points)
                 assert relative_error(density.T, case.arrays["output"]) <= 1e-5, (name, case.name)
         for geometry, grid in HARD.values():
             for make in MODELS.values():
                 model = make()
-                density = read.read_grid(model, state_of(model, geometry), geometry, grid)
+                density = on_grid(model, geometry, grid)
                 assert error(density, exact(model, geometry, grid.points())) <= 1e-5
             model = sharp_model(4, 37, channels=2)
             assert_agree(derivatives(model, geometry, grid), exact_derivatives(model, geometry, grid.points()))

@@ -11,25 +11,31 @@ import torch
 from charge3net.cli.doctor import examine
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn.e3nn import o3
-from charge3net.predict.backends import choose as fast
 from charge3net.predict.backends import gpu
 from charge3net.predict.backends import gpu_evaluate as gpu_read
+from charge3net.predict.backends.choose import choose_backend
 from charge3net.predict.backends.gpu_weights import _norms
+from charge3net.predict.backends.plain_torch import TorchBackend
+from charge3net.predict.progress import Clock
 from tests.helpers.backends import state_of
 from tests.helpers.kernels import geometry, network
 
 
-def test_the_device_of_a_model_decides_who_reads(monkeypatch):
+def test_the_device_of_a_model_decides_which_backend_is_chosen(monkeypatch):
     atoms = geometry(0, 2)
     model = network(1, 8, num_interactions=1)
-    asked = (model, state_of(model, atoms), atoms)
-    assert fast.choose_backend(*asked)[1].startswith(("compiled", "torch: "))
+    given = (model, state_of(model, atoms), atoms)
+    assert choose_backend(*given, 100, Clock()).description.startswith(("compiled", "torch: "))
     monkeypatch.setattr(ChargE3Net, "device", torch.device("cuda", 0))
-    monkeypatch.setattr(gpu, "open_backend", lambda *given: "the compiler is on holiday")
-    assert fast.choose_backend(*asked) == (None, "torch: the compiler is on holiday")
-    reads = object.__new__(gpu_read.GpuBackend)
-    monkeypatch.setattr(gpu, "open_backend", lambda *given: reads if given == asked else "")
-    assert fast.choose_backend(*asked) == (reads, "triton")
+    monkeypatch.setattr(gpu, "open_backend", lambda *given: "the driver is too old")
+    chosen = choose_backend(*given, 100, Clock())
+    assert isinstance(chosen, TorchBackend)
+    assert chosen.description == "torch: the driver is too old"
+    opened = object.__new__(gpu_read.GpuBackend)
+    opened.rows = 1
+    monkeypatch.setattr(gpu, "open_backend", lambda *asked: opened if asked == given else "")
+    assert choose_backend(*given, 100, Clock()) is opened
+    assert opened.description == "triton"
 
 
 def test_runs_of_tiles():

@@ -1,32 +1,33 @@
-"""Who reads a density in place of the torch path: the kernels of the device that the model is on."""
+"""Which backend evaluates a density: the kernels of the device that the model is on, or torch."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from charge3net.geometry import Geometry
 from charge3net.graph.types import AtomState
 from charge3net.models.base import DensityModel
-from charge3net.predict.backends.cpu import CpuBackend, unsupported_reason
-
-if TYPE_CHECKING:
-    from charge3net.predict.backends.gpu_evaluate import GpuBackend
+from charge3net.predict.backends import cpu
+from charge3net.predict.backends.base import Backend
+from charge3net.predict.backends.plain_torch import TorchBackend
+from charge3net.predict.progress import Clock
 
 
 def choose_backend(
-    model: DensityModel, state: AtomState, geometry: Geometry
-) -> tuple[CpuBackend | GpuBackend | None, str]:
-    """A structure's density, ready to be read by kernels; None where torch reads. And who reads, in words.
+    model: DensityModel, state: AtomState, geometry: Geometry, edge_budget: int, clock: Clock
+) -> Backend:
+    """The fastest backend that evaluates this model.
 
     Args:
         model: decides by its device, its class and its weights.
         state: its encoded atoms.
         geometry: the structure, atoms in the same order.
+        edge_budget: pairs of probe and atom given to torch at once; kernels need none.
+        clock: gets the time of the neighbour search where torch evaluates.
     """
+    found: Backend | str
     if model.device.type == "cuda":
-        from charge3net.predict.backends.gpu import open_backend
+        from charge3net.predict.backends import gpu
 
-        found = open_backend(model, state, geometry)
-        return (None, f"torch: {found}") if isinstance(found, str) else (found, "triton")
-    reason = unsupported_reason(model)
-    return (None, f"torch: {reason}") if reason else (CpuBackend(model, state, geometry), "compiled")
+        found = gpu.open_backend(model, state, geometry)
+    else:
+        found = cpu.open_backend(model, state, geometry)
+    return TorchBackend(model, state, geometry, edge_budget, found, clock) if isinstance(found, str) else found

@@ -7,7 +7,7 @@ checked against the networks when they are made (:mod:`charge3net.predict.backen
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from weakref import WeakKeyDictionary
@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 
-from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.cell_list import cell_list
 from charge3net.graph.types import AtomState
@@ -25,6 +24,8 @@ from charge3net.grid import Grid
 from charge3net.kernels import enabled
 from charge3net.kernels.library import library
 from charge3net.models.base import DensityModel
+from charge3net.models.registry import ARCHITECTURES
+from charge3net.predict.backends.base import check_finite
 from charge3net.predict.backends.cpu_packing import Layout, Packed
 from charge3net.predict.backends.point_order import grid_blocks, grid_subset_blocks, point_blocks
 
@@ -34,15 +35,12 @@ _CHUNK, _SMALL_CHUNK = 4096, 256
 #: Highest rotation order that is compiled.
 _MAX_L = 6
 
-#: Class of a model → module whose ``pack`` knows it. Classes, not names: a subclass may compute something else.
+#: Architecture → module whose ``pack`` arranges its weights, and the highest order of the derivatives it has.
 _PACKERS = {
-    ("charge3net.models.charge3net", "ChargE3Net"): "charge3net.predict.backends.cpu_charge3net",
-    ("charge3net.models.painn", "PaiNNDensity"): "charge3net.predict.backends.cpu_painn",
-    ("charge3net.models.schnet", "SchNetDensity"): "charge3net.predict.backends.cpu_schnet",
+    "charge3net": ("charge3net.predict.backends.cpu_charge3net", 1),
+    "painn": ("charge3net.predict.backends.cpu_painn", 0),
+    "schnet": ("charge3net.predict.backends.cpu_schnet", 0),
 }
-
-#: Those whose ``pack`` knows the gradient too.
-_WITH_GRADIENT = {("charge3net.models.charge3net", "ChargE3Net")}
 
 #: Model → {order of the derivatives: (what it was packed from, packed)}.
 _packed: WeakKeyDictionary[DensityModel, dict[int, tuple[tuple[object, ...], Packed | None]]] = WeakKeyDictionary()
@@ -75,27 +73,27 @@ def _job_of(network: type[ctypes.Structure]) -> type[ctypes.Structure]:
 
 
 class CpuBackend:
-    """One structure's density, ready to be read. Memory: some MB, and 6 kB per atom in the largest ChargE3Net.
+    """Evaluates one structure's density by the compiled kernels; :func:`open_backend` makes it.
+
+    Memory: some MB, and 6 kB per atom in the largest ChargE3Net.
 
     Args:
-        model: one that :func:`unsupported_reason` has nothing against.
+        model: the model.
         state: its encoded atoms.
         geometry: the structure; its periodicity is taken as it stands.
-        order: 0 reads the density; 1 its gradient too.
+        packed: the model's weights for the density, or for the density and its gradient.
 
     Attributes:
-        rows: numbers read at a point: the density in each channel, e/Å³; for order 1 then, for each channel, its
+        rows: numbers per point: the density in each channel, e/Å³; with the gradient then, for each channel, its
             derivatives with respect to x, y and z, e/Å⁴ (an atom at the point itself adds nothing to them).
-
-    Raises:
-        InputError: if :func:`unsupported_reason` has an answer.
+        dtype: of these numbers.
+        description: "compiled".
     """
 
-    def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry, order: int = 0) -> None:
-        reason = unsupported_reason(model, order)
-        packed = None if reason else _pack(model, order)
-        if packed is None:
-            raise InputError(f"the compiled kernels cannot read this model: {reason}")
+    dtype = np.dtype(np.float32)
+    description = "compiled"
+
+    def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry, packed: Packed) -> None:
         self.rows = len(packed.nothing)
         self._packed, self._atoms = packed, cell_list(geometry)
         self._senders = packed.senders(model, state)
@@ -130,8 +128,11 @@ class CpuBackend:
         Raises:
             InputError: if a prediction is not finite.
         """
-        blocks = grid_blocks(grid) if index is None else grid_subset_blocks(grid, index)
-        self._read_blocks(blocks, out, len(grid) if index is None else len(index), report)
+        done, total = 0, len(grid) if index is None else len(index)
+        for targets, points in grid_blocks(grid) if index is None else grid_subset_blocks(grid, index):
+            self._evaluate(targets, points, out)
+            done += len(points)
+            report(done, total)
 
     def points(self, points: Float[ndarray, "points 3"], out: Float32[ndarray, "rows points"]) -> None:
         """Write the density (and derivatives) at any points (Å) into ``out``.
@@ -139,33 +140,16 @@ class CpuBackend:
         Raises:
             InputError: if a prediction is not finite.
         """
-        self._read_blocks(point_blocks(points), out, len(points), lambda done, total: None)
+        for targets, block in point_blocks(points):
+            self._evaluate(targets, block, out)
 
-    def _read_blocks(
+    def _evaluate(
         self,
-        blocks: Iterator[tuple[ndarray, ndarray]],
-        out: Float32[ndarray, "rows points"],
-        total: int,
-        report: Callable[[int, int], None],
-    ) -> None:
-        done = 0
-        for targets, points in blocks:
-            self._read(points, targets, out)
-            finite = np.isfinite(out[:, targets]).all(axis=0)
-            if not finite.all():
-                where = ", ".join(f"{x:.3f}" for x in points[int(np.argmin(finite))])
-                raise InputError(
-                    f"the model predicts a number that is not finite at ({where}) Å; check model and structure"
-                )
-            done += len(points)
-            report(done, total)
-
-    def _read(
-        self,
-        points: Float[ndarray, "block 3"],
         targets: Int[ndarray, "block"],
+        points: Float[ndarray, "block 3"],
         out: Float32[ndarray, "rows points"],
     ) -> None:
+        """Some points, into the columns ``targets`` of ``out``."""
         points, targets = np.ascontiguousarray(points), np.ascontiguousarray(targets, dtype=np.int64)
         if out.strides[1] != out.itemsize or len(out) != self.rows:
             raise ValueError(f"out must have {self.rows} contiguous row(s), found {out.shape}")
@@ -175,70 +159,58 @@ class CpuBackend:
         job.n_threads = torch.get_num_threads()
         job.chunk = _CHUNK if len(points) >= 8 * _CHUNK * job.n_threads else _SMALL_CHUNK
         if getattr(library().handle, self._packed.function)(ctypes.byref(job)):
-            raise MemoryError("no memory for reading a tile of points")
+            raise MemoryError("no memory for the sums of a tile of points")
+        check_finite(out[:, targets], points)
+
+
+def open_backend(model: DensityModel, state: AtomState, geometry: Geometry, order: int = 0) -> CpuBackend | str:
+    """A structure's density on the compiled kernels, or why they cannot evaluate this model.
+
+    Args:
+        model: any model.
+        state: its encoded atoms.
+        geometry: the structure, atoms in the same order.
+        order: 0 for the density; 1 for its gradient too.
+    """
+    packed = _packed_or_reason(model, order)
+    return packed if isinstance(packed, str) else CpuBackend(model, state, geometry, packed)
 
 
 def unsupported_reason(model: DensityModel, order: int = 0) -> str:
-    """Why a model (order 1: its gradient) is not read by the compiled kernels; empty when it is."""
+    """Why the compiled kernels do not evaluate a model (order 1: its gradient); empty when they do."""
+    packed = _packed_or_reason(model, order)
+    return packed if isinstance(packed, str) else ""
+
+
+def _packed_or_reason(model: DensityModel, order: int) -> Packed | str:
     found = library()
     if found.handle is None:
         return found.reason
     if not enabled():
         return "compiled kernels are switched off"
-    kind = (type(model).__module__, type(model).__qualname__)
-    if kind not in (_WITH_GRADIENT if order else _PACKERS):
-        return f"no compiled {'gradient' if order else 'read'} is written for {type(model).__name__}"
+    _, highest = _PACKERS.get(model.architecture, ("", -1))
+    if order > highest or type(model) is not ARCHITECTURES[model.architecture].load():  # a subclass may differ
+        return f"no compiled {'gradient' if order else 'density'} is written for {type(model).__name__}"
     if model.device.type != "cpu" or model.dtype != torch.float32:
-        return f"the compiled read is for float32 on a cpu, not {str(model.dtype)[6:]} on {model.device.type}"
+        return f"the compiled kernels are for float32 on a cpu, not {str(model.dtype)[6:]} on {model.device.type}"
     if getattr(model, "lmax", 0) > _MAX_L:
-        return f"the compiled read goes up to rotation order {_MAX_L}"
-    if _pack(model, order) is None:
-        return "no table of the radial functions is fine enough"
-    return ""
+        return f"the compiled kernels go up to rotation order {_MAX_L}"
+    return _pack(model, order, found.handle) or "no table of the radial functions is fine enough"
 
 
-def _pack(model: DensityModel, order: int) -> Packed | None:
-    """The packed probe side, kept until the weights change; None when no table is fine enough."""
-    handle = library().handle
-    assert handle is not None
+def _pack(model: DensityModel, order: int, handle: ctypes.CDLL) -> Packed | None:
+    """The packed probe side, cached until the weights change; None when no table is fine enough.
+
+    Raises:
+        ImportError, AttributeError: if :data:`_PACKERS` names what is not there.
+    """
     layout = Layout.of(handle)
     tensors = [*model.parameters(), *model.buffers()]
-    state = (layout, *((t.data_ptr(), t._version) for t in tensors))
-    kept = _packed.setdefault(model, {})
-    if order not in kept or kept[order][0] != state:
-        packer = import_module(_PACKERS[type(model).__module__, type(model).__qualname__])
+    version = (layout, *((t.data_ptr(), t._version) for t in tensors))
+    cached = _packed.setdefault(model, {})
+    if order not in cached or cached[order][0] != version:
+        module, _ = _PACKERS[model.architecture]
+        packer = import_module(module)
         with torch.no_grad():
-            kept[order] = (state, packer.pack(model, layout, *([order] if order else [])))
-    return kept[order][1]
-
-
-def read_grid(
-    model: DensityModel,
-    state: AtomState,
-    geometry: Geometry,
-    grid: Grid,
-    index: Int[ndarray, "points"] | None = None,
-    out: Float32[ndarray, "channels points"] | None = None,
-) -> Float32[ndarray, "channels points"]:
-    """[channels, points] density at the voxels of a grid, or those with the flat indices ``index``, e/Å³.
-
-    Raises:
-        InputError: where :func:`unsupported_reason` has an answer, or a prediction is not finite.
-    """
-    if out is None:
-        out = np.empty((model.channels, len(grid) if index is None else len(index)), dtype=np.float32)
-    CpuBackend(model, state, geometry).grid(grid, out, index)
-    return out
-
-
-def read_points(
-    model: DensityModel, state: AtomState, geometry: Geometry, points: Float[ndarray, "points 3"]
-) -> Float32[ndarray, "channels points"]:
-    """[channels, points] density at any points (Å), e/Å³.
-
-    Raises:
-        InputError: where :func:`unsupported_reason` has an answer, or a prediction is not finite.
-    """
-    out = np.empty((model.channels, len(points)), dtype=np.float32)
-    CpuBackend(model, state, geometry).points(points, out)
-    return out
+            cached[order] = (version, packer.pack(model, layout, *([order] if order else [])))
+    return cached[order][1]

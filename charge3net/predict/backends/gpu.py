@@ -62,15 +62,8 @@ def status() -> dict[str, str]:
 
 def unsupported_reason(model: DensityModel) -> str:
     """Why a model is not read by the GPU kernels; empty when nothing is known against it."""
-    if reason := _triton()[1] or _switched_off():
-        return reason
-    if type(model) is not ChargE3Net:
-        return f"no GPU read is written for {type(model).__name__}"
-    if not _runs_on(model.device) or model.dtype != torch.float32:
-        return f"the GPU read is for float32 on a GPU, not {str(model.dtype)[6:]} on {model.device.type}"
-    if model.lmax > _MAX_L:
-        return f"the GPU read goes up to rotation order {_MAX_L}"
-    return _failed.get(model.device) or _prepare(model).reason
+    found = _prepared_or_reason(model)
+    return found if isinstance(found, str) else ""
 
 
 def open_backend(model: DensityModel, state: AtomState, geometry: Geometry) -> GpuBackend | str:
@@ -84,26 +77,39 @@ def open_backend(model: DensityModel, state: AtomState, geometry: Geometry) -> G
         state: its encoded atoms.
         geometry: the structure, atoms in the same order.
     """
-    if reason := unsupported_reason(model):
-        return reason
+    prepared = _prepared_or_reason(model)
+    if isinstance(prepared, str):
+        return prepared
     assert isinstance(model, ChargE3Net)
-    prepared = _prepare(model)
     assert prepared.weights is not None
+    backend = GpuBackend(model, state, geometry, prepared.weights)
+    if prepared.compared:
+        return backend
     try:
-        read = GpuBackend(model, state, geometry, prepared.weights)
-        if prepared.compared:
-            return read
-        prepared.reason = _difference(read, model, state, geometry)
+        prepared.reason = _difference(backend, model, state, geometry)
         prepared.compared = True
-    except Exception as problem:  # whatever a compiler or a driver may say
-        said = " ".join(str(problem).split())[:200]
-        reason = f"the GPU kernels do not run on {model.device} ({type(problem).__name__}: {said})"
-        _failed[model.device] = reason
-    else:
-        reason = prepared.reason
-    if reason:
-        logger.warning("%s; torch reads in their place", reason)
-    return reason or read
+    except Exception as problem:  # any error of Triton's compiler or of the driver
+        message = " ".join(str(problem).split())[:200]
+        prepared.reason = f"the GPU kernels do not run on {model.device} ({type(problem).__name__}: {message})"
+        _failed[model.device] = prepared.reason
+    if prepared.reason:
+        logger.warning("%s; torch is used in their place", prepared.reason)
+    return prepared.reason or backend
+
+
+def _prepared_or_reason(model: DensityModel) -> _Prepared | str:
+    if reason := _triton()[1] or _switched_off():
+        return reason
+    if type(model) is not ChargE3Net:
+        return f"no GPU kernels are written for {type(model).__name__}"
+    if not _runs_on(model.device) or model.dtype != torch.float32:
+        return f"the GPU kernels are for float32 on a GPU, not {str(model.dtype)[6:]} on {model.device.type}"
+    if model.lmax > _MAX_L:
+        return f"the GPU kernels go up to rotation order {_MAX_L}"
+    if model.device in _failed:
+        return _failed[model.device]
+    prepared = _prepare(model)
+    return prepared.reason or prepared
 
 
 @cache
@@ -112,10 +118,11 @@ def _triton() -> tuple[str, str]:
     if find_spec("triton") is None:
         return "", "triton is not installed"
     try:
-        kernels()
-        return str(import_module("triton").__version__), ""
+        version = str(import_module("triton").__version__)
+        import_module("triton.language")
     except Exception as problem:  # a package that does not fit this Python or torch fails in its own way
         return "", f"triton does not load ({type(problem).__name__}: {problem})"
+    return version, ""
 
 
 def _switched_off() -> str:
@@ -151,7 +158,7 @@ def _difference(read: GpuBackend, model: ChargE3Net, state: AtomState, geometry:
         read.grid(cube, found[1])
     except InputError as problem:
         return f"the GPU kernels fail where torch may not: {problem}"
-    plain = _by_torch(model, state, geometry, np.concatenate([points, cube.points()]))
+    plain = _torch_density(model, state, geometry, np.concatenate([points, cube.points()]))
     largest = float(np.abs(plain).max())
     error = float(np.abs(np.concatenate(found, axis=1) - plain).max()) / max(largest, 1e-30)
     if error <= BOUND:
@@ -159,7 +166,7 @@ def _difference(read: GpuBackend, model: ChargE3Net, state: AtomState, geometry:
     return f"the GPU kernels differ from torch by {error:.1e} of the largest density on {model.device}"
 
 
-def _by_torch(
+def _torch_density(
     model: ChargE3Net, state: AtomState, geometry: Geometry, points: Float[ndarray, "points 3"]
 ) -> Float[ndarray, "channels points"]:
     probes = build_probe_graph(geometry, points, model.cutoff).to(model.device)

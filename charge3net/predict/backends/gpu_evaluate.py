@@ -62,8 +62,11 @@ class GpuBackend:
         weights: the packed probe side, on the same device.
     """
 
+    dtype = np.dtype(np.float32)
+    description = "triton"
+
     def __init__(self, model: ChargE3Net, state: AtomState, geometry: Geometry, weights: Weights) -> None:
-        self.channels, self._weights = model.channels, weights
+        self.rows, self._weights = model.channels, weights
         self._device = state.layers[0].device
         self._atoms = _DeviceAtoms(cell_list(geometry), model.cutoff, weights.steps, self._device)
         self._n_atoms = len(geometry)
@@ -130,7 +133,7 @@ class GpuBackend:
         size = max(TILE, min(_POINTS, _SUMS // self._weights.bounds[-1]) // TILE * TILE)
         for start in range(0, n, _SLAB):
             stop = min(start + _SLAB, n)
-            density = torch.empty(stop - start, self.channels, device=self._device)
+            density = torch.empty(stop - start, self.rows, device=self._device)
             with torch.no_grad(), _on(self._device), true_float32():
                 for first in range(start, stop, size):
                     last = min(first + size, stop)

@@ -153,7 +153,7 @@ def _read(model: DensityModel, geometry: Geometry, grid: Grid) -> tuple[list[flo
     encoded.density_on(values, grid, None, lambda done, total: None)
     times.append(time.process_time())
     state = sum(layer.numel() * layer.element_size() for layer in encoded.state.layers) / 2**20
-    return np.diff(times).tolist(), state, encoded.backend
+    return np.diff(times).tolist(), state, encoded.backend.description
 
 
 def reset_peak_megabytes() -> float:
