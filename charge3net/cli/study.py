@@ -12,18 +12,23 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charge3net.errors import InputError
+
+if TYPE_CHECKING:
+    from charge3net.studies import Study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``charge3net study``."""
-    from charge3net.studies import STUDIES
+    from charge3net.studies import studies
 
-    parser.add_argument("name", choices=(*STUDIES, "page"), metavar="NAME", help=", ".join((*STUDIES, "page")))
+    names = (*studies(), "page")
+    parser.add_argument("name", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ from conf/study/NAME")
     parser.add_argument(
         "-o", "--results", default="results", metavar="DIR", help="default: results; the page is DIR.md"
@@ -46,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     study, started = find_study(args.name), datetime.now(UTC)
     name = folder_name(study.name, args.label)  # first: a wrong label is told before anything is computed
     module = study.module()
-    composed = _compose(study.name, module.Config, args.overrides)
+    composed = compose_settings(study, args.overrides)
     if args.show:
         print(_yaml(composed), end="")
         return 0
@@ -82,11 +87,14 @@ def _page(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compose(name: str, schema: type, overrides: list[str]) -> Any:
-    """Settings of ``conf/study/NAME.yaml`` with the user's changes, checked against the study's dataclass.
+def compose_settings(study: Study, overrides: Sequence[str]) -> Any:
+    """The default settings of a study with the user's changes, checked against its dataclass (an OmegaConf object).
 
-    Composed in ``conf/study`` alone: seen from ``conf``, settings called like a group there (``launcher``,
+    Composed in the folder of the file alone: seen from ``conf``, settings called like a group there (``launcher``,
     ``experiment``) could not be changed.
+
+    Raises:
+        InputError: for an unknown setting or a value of the wrong type.
     """
     from dataclasses import fields
 
@@ -98,12 +106,14 @@ def _compose(name: str, schema: type, overrides: list[str]) -> Any:
 
     from charge3net.cli.settings import conf_folder, full_errors, sentence
 
+    schema = study.module().Config
+    defaults = study.own_settings() or conf_folder() / "study" / f"{study.name}.yaml"
     known = [field.name for field in fields(schema)]
-    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+    ConfigStore.instance().store(name=f"{study.name}_schema", node=schema)
     GlobalHydra.instance().clear()
-    with full_errors() as asked_for, initialize_config_dir(str(conf_folder() / "study"), version_base="1.3"):
+    with full_errors() as asked_for, initialize_config_dir(str(defaults.parent), version_base="1.3"):
         try:
-            return compose(name, overrides)
+            return compose(defaults.stem, list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             if asked_for:
                 raise

@@ -1,54 +1,97 @@
-"""The experiments that this package exists for; ``charge3net study NAME`` runs one. docs/studies.md says what they are.
+"""Studies: experiments over real densities. ``charge3net study NAME`` runs one; docs/studies.md describes them.
 
-A study is a module here with
+A study is a package that offers
 
-* ``Config``: a dataclass of settings, the schema of ``conf/study/NAME.yaml``;
-* ``run(config, work) -> dict``: computes, keeping what is finished in the folder ``work`` so that an interrupted study
-  goes on; returns plain JSON values;
+* ``TITLE``: its heading on the page of results;
+* ``Config``: a dataclass of settings;
+* ``run(config, work) -> dict``: computes, and stores finished steps in the folder ``work`` so that an interrupted study
+  continues; returns plain JSON values;
 * ``figures(result) -> dict[str, Figure]``: drawn from that result alone, name → figure;
-* ``section(result, figures) -> str``: its part of the page of results, in Markdown, from the result alone; ``figures``
-  are the names of the files.
+* ``section(result, figures) -> str``: its section of the page in Markdown, from the result alone; ``figures``: name of
+  a figure → its file.
+
+Other installed packages add studies through the entry point group :data:`GROUP`; docs/add_a_study.md shows how.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 
 from charge3net.errors import InputError
 
+#: Entry point group of studies in other packages: name of the study → dotted name of its package.
+GROUP = "charge3net.studies"
+
+_OFFERED = ("TITLE", "Config", "run", "figures", "section")
+
+#: The studies of this package, in the order of the page of results.
+_OWN = ("learning_curves", "angular_dependence", "scaling", "anatomy", "fields", "charge_transfer", "spin")
+
 
 @dataclass(frozen=True)
 class Study:
-    """A study and where it lives.
+    """A study and where it is found.
 
     Attributes:
-        name: of its module, its config and its folder of results.
-        title: its heading on the page of results.
+        name: of its settings and of its folder of results.
+        package: dotted name.
     """
 
     name: str
-    title: str
+    package: str
 
     def module(self) -> ModuleType:
-        """Its module (see the text above for what that offers)."""
-        return import_module(f"charge3net.studies.{self.name}")
+        """Its package; the text above lists what it offers.
+
+        Raises:
+            InputError: if it cannot be imported or is incomplete.
+        """
+        try:
+            module = import_module(self.package)
+        except ImportError as error:
+            raise InputError(f"the study {self.name} cannot be imported from {self.package}: {error}") from error
+        missing = [name for name in _OFFERED if not hasattr(module, name)]
+        if missing:
+            raise InputError(f"{self.package} lacks {missing[0]}; docs/add_a_study.md lists what a study offers")
+        return module
+
+    @property
+    def title(self) -> str:
+        """Heading on the page of results."""
+        return str(self.module().TITLE)
+
+    def own_settings(self) -> Path | None:
+        """``settings.yaml`` of a study of another package; None for those of this one (``conf/study/NAME.yaml``).
+
+        Raises:
+            InputError: if the file is missing.
+        """
+        if self.package.startswith(f"{__name__}."):
+            return None
+        path = Path(str(self.module().__file__)).parent / "settings.yaml"
+        if not path.is_file():
+            raise InputError(f"the study {self.name} has no default settings; write {path}")
+        return path
 
 
-#: In the order of the page.
-STUDIES = {
-    study.name: study
-    for study in (
-        Study("learning_curves", "Learning curves and rotation order"),
-        Study("angular_dependence", "Angular dependence"),
-        Study("scaling", "Time and memory against size"),
-        Study("anatomy", "Anatomy of the error"),
-        Study("fields", "Derivatives of the density"),
-        Study("charge_transfer", "Charge transfer"),
-        Study("spin", "Spin"),
-    )
-}
+def studies() -> dict[str, Study]:
+    """Name → study, in the order of the page: those of this package, then those of others by name.
+
+    Raises:
+        InputError: for two studies of one name, or a name that is no folder name.
+    """
+    found = {name: Study(name, f"{__name__}.{name}") for name in _OWN}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        if not entry.name.isidentifier():
+            raise InputError(f"the entry point {entry.name!r} ({entry.value}) names a study: letters, digits, _ only")
+        study = Study(entry.name, entry.value)
+        if found.setdefault(entry.name, study) != study:
+            raise InputError(f"two studies are called {entry.name}: {found[entry.name].package} and {entry.value}")
+    return found
 
 
 def find_study(name: str) -> Study:
@@ -57,6 +100,7 @@ def find_study(name: str) -> Study:
     Raises:
         InputError: if there is none.
     """
-    if name not in STUDIES:
-        raise InputError(f"there is no study {name!r}; choose one of {', '.join(STUDIES)}")
-    return STUDIES[name]
+    known = studies()
+    if name not in known:
+        raise InputError(f"there is no study {name!r}; choose one of {', '.join(known)}")
+    return known[name]

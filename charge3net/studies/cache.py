@@ -1,4 +1,4 @@
-"""What a study has computed, kept in files, so that an interrupted one goes on."""
+"""Finished parts of a study, stored in files, so that an interrupted study continues."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from charge3net.io.files import write_whole
 
 
-def cached(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """JSON values from a file; if it is not there they are made and kept in it first."""
+def cached(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """JSON values from a file; if it does not exist they are computed and written to it first."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(make()) + "\n")
+        write_whole(path, json.dumps(compute()) + "\n")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found

@@ -14,7 +14,7 @@ from typing import Any
 from charge3net.errors import InputError
 from charge3net.io.files import write_whole
 from charge3net.provenance import commit, installed_versions, machine
-from charge3net.studies import STUDIES, Study
+from charge3net.studies import Study, find_study, studies
 
 RESULT = "result.json"
 
@@ -55,7 +55,7 @@ class Record:
     @property
     def title(self) -> str:
         """Heading on the page of results."""
-        title = STUDIES[self.study].title
+        title = find_study(self.study).title
         return title if self.label is None else f"{title}: {self.label}"
 
     @classmethod
@@ -89,11 +89,17 @@ def folder_name(study: str, label: str | None) -> str:
 
 
 def results_in(folder: str | Path) -> list[Path]:
-    """The ``result.json`` of all studies, in the order of the page; those with labels after the one without."""
-    found = []
-    for name in STUDIES:
-        found += [Path(folder, name, RESULT), *sorted(Path(folder).glob(f"{name}-*/{RESULT}"))]
-    return [path for path in found if path.is_file()]
+    """The ``result.json`` of all studies, in the order of the page; those with labels after the one without.
+
+    Raises:
+        InputError: for the result of a study that is not installed.
+    """
+    order = list(studies())
+    found = [(path.parent.name.partition("-"), path) for path in Path(folder).glob(f"*/{RESULT}")]
+    for (name, _, _), path in found:
+        if name not in order:
+            raise InputError(f"{path} is the result of a study {name!r}, which is not installed; install its package")
+    return [path for _, path in sorted(found, key=lambda one: (order.index(one[0][0]), one[0][2]))]
 
 
 def write_record(record: Record, results: str | Path) -> Path:
@@ -140,7 +146,7 @@ def draw(record: Record, folder: Path) -> None:
     from charge3net.plot import save_figure
 
     with _of_this_version(record, folder / RESULT):
-        figures = STUDIES[record.study].module().figures(record.result)
+        figures = find_study(record.study).module().figures(record.result)
     for old in folder.glob("*.png"):
         if old.stem not in figures:
             old.unlink()
@@ -170,7 +176,6 @@ def write_page(results: str | Path) -> Path:
 
 def _section(record: Record, folder: Path) -> Sequence[str]:
     """Heading, the study's own text, and the circumstances."""
-    study = STUDIES[record.study]
     names = sorted(path.stem for path in folder.glob("*.png"))
     pictures = {name: f"{folder.parent.name}/{folder.name}/{name}.png" for name in names}
     facts = record.machine
@@ -181,7 +186,7 @@ def _section(record: Record, folder: Path) -> Sequence[str]:
     return [
         f"## {record.title}",
         "",
-        study.module().section(record.result, pictures).strip(),
+        find_study(record.study).module().section(record.result, pictures).strip(),
         "",
         f"<sub>`{record.command}` · {record.started[:10]} · commit {head} · {where} · "
         f"torch {record.versions.get('torch')} · [result.json]({folder.parent.name}/{folder.name}/{RESULT})</sub>",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from charge3net.checkpoints import ModelCard, save_model
+from charge3net.cli.settings import to_object
+from charge3net.cli.study import compose_settings
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.data.writer import StoreWriter
@@ -16,6 +21,8 @@ from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.models.registry import build_model
+from charge3net.predict.predictor import Predictor
+from charge3net.studies import find_study
 from tests.helpers.evaluation import CELL
 from tests.helpers.gaussians import gaussian_density
 
@@ -83,3 +90,29 @@ def errors_of(run: Path, store: Path, keys: list[str]) -> list[float]:
     from charge3net.predict.predictor import Predictor
 
     return [m.total.nmae for m in evaluate(Predictor.from_checkpoint(run), Store(store), keys)]
+
+
+def config_of(study: str, **changed: Any) -> Any:
+    """The default settings of a study (``conf/study``) with changes."""
+    composed = compose_settings(find_study(study), [])
+    for name, value in changed.items():
+        composed[name] = value
+    return to_object(composed)
+
+
+def count_models(patch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often from now on models are ``loaded``, and densities ``predicted``."""
+    counts: Counter[str] = Counter()
+    load, predict = Predictor.from_checkpoint, Predictor.predict
+
+    def counted_load(*args: Any, **kwargs: Any) -> Predictor:
+        counts["loaded"] += 1
+        return load(*args, **kwargs)
+
+    def counted_predict(*args: Any, **kwargs: Any) -> Any:
+        counts["predicted"] += 1
+        return predict(*args, **kwargs)
+
+    patch.setattr(Predictor, "from_checkpoint", counted_load)
+    patch.setattr(Predictor, "predict", counted_predict)
+    return counts

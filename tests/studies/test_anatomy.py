@@ -14,7 +14,7 @@ from charge3net.plot.isosurface import error_isosurfaces
 from charge3net.studies import anatomy
 from charge3net.studies.anatomy.config import Group
 from charge3net.studies.anatomy.summary import sum_up
-from tests.helpers.studies import errors_of, rattled_density, untrained_run, write_set
+from tests.helpers.studies import count_models, errors_of, rattled_density, untrained_run, write_set
 
 KEYS = ["t0", "t1", "t2"]
 SPREAD = {"t0": 1.0, "t1": 2.0}
@@ -84,9 +84,14 @@ def test_figures_and_text_follow_from_the_result(result: dict) -> None:
 def test_a_finished_study_computes_nothing_again(
     config: anatomy.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counts = count_models(monkeypatch)
     first = anatomy.run(config, tmp_path)
+    # each of two models loaded once, on three structures, and the first model again for three pictures
+    assert counts == {"loaded": 2, "predicted": 9}
+    counts.clear()
     monkeypatch.setattr("charge3net.studies.anatomy.measure.dissect", lambda *_: pytest.fail("computed again"))
     assert anatomy.run(config, tmp_path) == first
+    assert not counts
 
 
 def test_test_structures_that_were_trained_on_are_refused(config: anatomy.Config, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from charge3net.studies.angular_dependence.summary import groups, noise
 from charge3net.studies.training import sweep_orders
 from charge3net.train.runs import find_runs
 from tests.helpers.evaluation import make_store
-from tests.helpers.studies import TINY
+from tests.helpers.studies import TINY, config_of, count_models
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,9 @@ def test_from_trainings_to_the_page(
     text = (tmp_path / "results.md").read_text()
     assert all(f"results/angular_dependence/{name}.png" in text for name in pictures)
     assert "## Angular dependence\n" in text
+    counts = count_models(monkeypatch)
     assert main([*arguments, "--label", "once more"]) == 0
+    assert counts["predicted"] == 0
     assert (
         json.loads((results.with_name("angular_dependence-once_more") / "result.json").read_text())["result"] == found
     )
@@ -208,5 +210,6 @@ def _config(folder: Path, **changed: Any) -> Config:
         "high": 4,
         "rates": {0: 0.01, 4: 0.01},
         "seeds": [0],
+        "min_volume": None,
     }
-    return Config(**{**settings, **changed})
+    return config_of("angular_dependence", **{**settings, **changed})

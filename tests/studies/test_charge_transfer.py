@@ -18,7 +18,7 @@ from charge3net.studies.charge_transfer import study
 from charge3net.studies.charge_transfer.measure import ATOMS, compare
 from charge3net.studies.charge_transfer.summary import sum_up
 from tests.helpers.gaussians import gaussian_density
-from tests.helpers.studies import GRID, WIDTHS, rattled_density, untrained_run, write_set
+from tests.helpers.studies import GRID, WIDTHS, count_models, rattled_density, untrained_run, write_set
 
 VALENCE = {3: 3, 8: 8, 25: 25}
 
@@ -46,16 +46,22 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> charge_transfer.Config:
     others["tested"] = rattled_density([25, 8, 3, 8], 9)  # the formula of the pairs
     with_store, with_split = write_set(folder / "others", others, Split(("x", "hydride", "tested", "y"), ("z",), ()))
     paths = (str(store), str(path), str(with_store), str(with_split))
-    return charge_transfer.Config(*paths, "-full", "-minus_li", [0, 1], {}, [0, 1], 2.5)
+    return charge_transfer.Config(*paths, "-full", "-minus_li", [0, 1], {}, [0, 1], 2.5, [], [])
 
 
 @pytest.fixture(scope="module")
-def result(config: charge_transfer.Config, tmp_path_factory: pytest.TempPathFactory) -> dict:
+def work(config: charge_transfer.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders as the trainings would leave them."""
     work = tmp_path_factory.mktemp("work")
     for lmax in config.lmax:
         for seed in config.seeds:
             split = work / "training" / "split.json"
             untrained_run(work / "runs" / f"lmax={lmax},seed={seed}", split, seed, lmax)
+    return work
+
+
+@pytest.fixture(scope="module")
+def result(config: charge_transfer.Config, work: Path) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "_train", lambda *_: None)
         return json.loads(json.dumps(charge_transfer.run(config, work)))
@@ -101,6 +107,35 @@ def test_figures_and_text_follow_from_the_result(result: dict) -> None:
     for name in drawn:
         assert f"({name}.png)" in text
     assert "on 1 other cathode cells and 2 crystals" in text
+
+
+def test_models_are_loaded_only_for_pairs_that_are_not_finished(
+    config: charge_transfer.Config, work: Path, result: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "_train", lambda *_: None)
+    counts = count_models(monkeypatch)
+    assert json.loads(json.dumps(charge_transfer.run(config, work))) == result
+    assert not counts
+    (finished,) = (work / "pairs").glob("*/p2.json")
+    finished.unlink()
+    assert json.loads(json.dumps(charge_transfer.run(config, work))) == result
+    assert counts == {"loaded": 4, "predicted": 8}  # four models, both cells of one pair
+
+
+def test_pairs_are_compared_again_within_another_radius(
+    config: charge_transfer.Config, work: Path, result: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "_train", lambda *_: None)
+    nearest = min(min(pair["distances"]) for pair in result["pairs"])
+    with pytest.raises(InputError, match="no atom lies within"):
+        charge_transfer.run(charge_transfer.Config(**{**vars(config), "radius": 0.9 * nearest}), work)
+    farthest = max(max(pair["distances"]) for pair in result["pairs"])
+    assert farthest > config.radius
+    found = charge_transfer.run(charge_transfer.Config(**{**vars(config), "radius": 1.1 * farthest}), work)
+    for pair in found["pairs"]:
+        assert pair["near_atoms"] == len(pair["distances"])
+        for method in pair["methods"].values():
+            assert method["near_error"] == method["error"]
 
 
 def test_a_perfect_prediction_has_no_error(config: charge_transfer.Config) -> None:

@@ -21,6 +21,7 @@ from charge3net.studies.fields.measure import Protocol, check_by_differences, me
 from charge3net.studies.fields.slices import cut, pack_slice, unpack_slice
 from charge3net.units import BOHR
 from tests.helpers.gaussians import ALPHA, GaussianAtoms, gaussian_density, superposition
+from tests.helpers.studies import config_of, count_models
 
 CELL = np.array([[5.0, 0.0, 0.0], [0.6, 5.4, 0.0], [0.2, -0.4, 5.2]])
 MOLECULE = Geometry(
@@ -99,19 +100,21 @@ def test_a_slice_shows_both_and_survives_json(store):
     np.testing.assert_allclose(model, dft, rtol=2e-2)
 
 
-def test_from_settings_to_the_page(store, tmp_path):
+def test_from_settings_to_the_page(store, tmp_path, monkeypatch):
     torch.manual_seed(0)
     network = ChargE3Net(lmax=1, mul=8, hidden=8, num_basis=4)
     save_model(tmp_path / "model", network, ModelCard.of(network))
     Split(("b",), (), ("a",)).save(tmp_path / "split.json")
-    config = fields.Config(
+    config = config_of("fields", 
         checkpoint=str(tmp_path / "model"), store=str(store.path), split=str(tmp_path / "split.json"), drawn=["a"],
         floor=0.05, points=40, differences=4,
     )  # fmt: skip
     result = json.loads(json.dumps(fields.run(config, tmp_path)))
     assert [one["key"] for one in result["structures"]] == ["a"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
-    assert fields.run(config, tmp_path)["structures"] == result["structures"]
+    counts = count_models(monkeypatch)
+    assert json.loads(json.dumps(fields.run(config, tmp_path))) == result
+    assert not counts, "no model is loaded for finished structures"
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == before, "finished ones stay"
     figures = fields.figures(result)
     assert set(figures) == {"errors", "slice_1"}
@@ -124,8 +127,8 @@ def test_from_settings_to_the_page(store, tmp_path):
 
 def test_mistakes_are_named(store, tmp_path):
     with pytest.raises(InputError, match="add keys="):
-        fields.run(fields.Config(checkpoint="x", store=str(store.path)), tmp_path)
+        fields.run(config_of("fields", checkpoint="x", store=str(store.path)), tmp_path)
     with pytest.raises(InputError, match="no entry 'c'"):
-        fields.run(fields.Config(checkpoint="x", store=str(store.path), keys=["c"]), tmp_path)
+        fields.run(config_of("fields", checkpoint="x", store=str(store.path), keys=["c"]), tmp_path)
     with pytest.raises(InputError, match="must be positive"):
-        fields.run(fields.Config(checkpoint="x", store=str(store.path), keys=["a"], floor=0.0), tmp_path)
+        fields.run(config_of("fields", checkpoint="x", store=str(store.path), keys=["a"], floor=0.0), tmp_path)

@@ -22,7 +22,7 @@ from charge3net.studies.learning_curves.study import varied
 from charge3net.studies.learning_curves.summary import compare_runs, size_errors
 from charge3net.studies.training import sweep
 from tests.helpers.evaluation import make_store
-from tests.helpers.studies import TINY
+from tests.helpers.studies import TINY, config_of
 
 NETWORKS = ["learning_curves/charge3net_l0", "learning_curves/charge3net_l1"]
 
@@ -34,6 +34,11 @@ def densities(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     _, split = make_store(folder / "store", materials=7)
     split.save(folder / "split.json")
     return str(folder / "store"), str(folder / "split.json")
+
+
+def _config(densities: tuple[str, str], **changed: Any) -> Config:
+    settings = {"store": densities[0], "split": densities[1], "networks": NETWORKS, "baselines": []}
+    return config_of("learning_curves", **{**settings, **changed})
 
 
 def _arguments(densities: tuple[str, str], folder: Path) -> list[str]:
@@ -137,7 +142,7 @@ def test_the_sweep_is_composed_for_slurm(
     asked: list[str] = []
     monkeypatch.setattr("charge3net.studies.training.charge3net_command", asked.extend)
     launcher = ["launcher=submitit", "hydra.launcher.partition=gpu", "runtime.devices=2", "data.batch_size=4"]
-    config = Config(*densities, NETWORKS, [], [1, 2, 3], [0, 1], [], list(TINY[:4]), launcher)
+    config = _config(densities, sizes=[1, 2, 3], seeds=[0, 1], overrides=list(TINY[:4]), launcher=launcher)
     with pytest.raises(InputError, match="is not a run folder"):
         run(config, tmp_path)
     assert main(asked) == 0
@@ -173,7 +178,7 @@ def _runs(exponents: dict[str, float], seeds: int = 2) -> list[dict[str, Any]]:
 
 def test_text_says_what_the_numbers_say() -> None:
     runs = _runs({"ChargE3Net L=0": 0.1, "ChargE3Net L=1": 0.4, "PaiNN": 0.2})
-    config = Config("", "", ["a", "b"], ["c"], [10, 20, 40], [0, 1], [0, 1], draws=20)
+    config = _config(("", ""), networks=["a", "b"], baselines=["c"], sizes=[10, 20, 40], draws=20)
     data = {
         "split": "split.json",
         "split_hash": "0" * 64,
@@ -203,7 +208,7 @@ def test_a_missing_seed_is_named() -> None:
 
 
 def test_learning_curves_need_sizes(densities: tuple[str, str], tmp_path: Path) -> None:
-    config = Config(*densities, NETWORKS, [], [2, 3], [0], [])
+    config = _config(densities, sizes=[2, 3], seeds=[0])
     with pytest.raises(InputError, match="three training sizes"):
         run(config, tmp_path)
 

@@ -19,6 +19,7 @@ from charge3net.studies.scaling.measure import (
     supercell,
     unit_cell,
 )
+from tests.helpers.studies import config_of
 
 
 def test_crystals():
@@ -81,8 +82,13 @@ def cached(folder, exponent: float, repeats: int = 2) -> None:
 @pytest.mark.parametrize(("exponent", "words"), [(1.02, "reached by all"), (1.3, "not reached by ChargE3Net L=4")])
 def test_finished_measurements_are_not_made_again_and_give_the_exponent(tmp_path, exponent, words):
     cached(tmp_path / "spacing_0.7", exponent)
-    config = scaling.Config(
-        sizes=[100, 1000, 5000, 20_000], others=["painn"], other_sizes=[500, 1000, 2000], spacing=0.7, repeats=2
+    config = config_of(
+        "scaling",
+        sizes=[100, 1000, 5000, 20_000],
+        others=["painn"],
+        other_sizes=[500, 1000, 2000],
+        spacing=0.7,
+        repeats=2,
     )
     result = json.loads(json.dumps(scaling.run(config, tmp_path)))
     assert len(result["measurements"]) == 2 * 2 * (4 + 3)
@@ -102,4 +108,4 @@ def test_finished_measurements_are_not_made_again_and_give_the_exponent(tmp_path
 
 def test_settings_without_a_measurement_are_refused(tmp_path):
     with pytest.raises(InputError, match="repeats"):
-        scaling.run(scaling.Config(repeats=0), tmp_path)
+        scaling.run(config_of("scaling", repeats=0), tmp_path)

@@ -27,6 +27,7 @@ from charge3net.studies.spin.summary import average, chosen
 from charge3net.train.config import TrainConfig
 from tests.helpers.evaluation import CELL
 from tests.helpers.gaussians import gaussian_density
+from tests.helpers.studies import config_of, count_models
 
 RATES = {0: 0.01, 1: 0.02}
 WIDTHS = {24: 0.35, 26: 0.3}
@@ -126,9 +127,8 @@ def test_study(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(study, "sweep_orders", fake_sweep)
     Split(("m0",), ("m1",), ("m2",)).save(tmp_path / "split.json")
     Split(("m0",), ("m1",), ("m3",)).save(tmp_path / "alike.json")
-    config = spin.Config(
-        str(store.path), str(tmp_path / "split.json"), str(tmp_path / "alike.json"), [0, 1], RATES, [0, 1], [0]
-    )
+    paths = {"store": str(store.path), "split": str(tmp_path / "split.json"), "alike": str(tmp_path / "alike.json")}
+    config = config_of("spin", **paths, lmax=[0, 1], rates=RATES, seeds=[0, 1], signed_seeds=[0])
     result = json.loads(json.dumps(spin.run(config, tmp_path / "work")))
     assert [(v["lmax"], v["loss"], v["seeds"]) for v in result["variants"]] == [
         (0, "unsigned_l1", [0, 1]),
@@ -137,6 +137,9 @@ def test_study(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ]
     groups = {case["key"]: case["group"] for case in result["variants"][0]["cases"][0]}
     assert groups == {"m0": "trained", "m2": "distortion", "m3": "alike"}
+    counts = count_models(monkeypatch)
+    assert json.loads(json.dumps(spin.run(config, tmp_path / "work"))) == result
+    assert not counts, "no model is loaded for finished structures"
     figures = spin.figures(result)
     assert set(figures) == {"errors", "moments", "maps"}
     text = spin.section(result, {name: f"{name}.png" for name in figures})
@@ -149,4 +152,4 @@ def test_study_refuses_a_store_that_lacks_what_the_split_names(store: Store, tmp
     Split(("m0",), ("m1",), ("m9",)).save(tmp_path / "split.json")
     path = str(tmp_path / "split.json")
     with pytest.raises(InputError, match="m9"):
-        spin.run(spin.Config(str(store.path), path, path), tmp_path)
+        spin.run(config_of("spin", store=str(store.path), split=path, alike=path), tmp_path)

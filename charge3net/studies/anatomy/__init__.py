@@ -2,7 +2,7 @@
 
 from charge3net.studies.anatomy.config import Config
 from charge3net.studies.anatomy.figures import figures
-from charge3net.studies.anatomy.page import section
+from charge3net.studies.anatomy.page import TITLE, section
 from charge3net.studies.anatomy.study import run
 
-__all__ = ["Config", "figures", "run", "section"]
+__all__ = ["TITLE", "Config", "figures", "run", "section"]

@@ -1,4 +1,4 @@
-"""Settings of the study."""
+"""Settings of the anatomy study. Defaults: ``conf/study/anatomy.yaml``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass
 class Group:
-    """Structures of one kind and who predicts them.
+    """Structures of one kind and the models that predict them.
 
     Attributes:
-        split: its test part is taken.
-        models: run folders, one a seed; errors are means over them.
+        split: file of the split whose test part is used.
+        models: run folders, one per seed; errors are averaged over them.
     """
 
     split: str
@@ -23,13 +23,13 @@ class Config:
     """Settings.
 
     Attributes:
-        store: densities; their integrals together must tell the valence electrons of each element.
-        split: of all kinds together; what is not in its test part is left out everywhere.
+        store: densities. The number of valence electrons of each element is derived from their integrals.
+        split: of all kinds together; structures outside its test part are left out of every group.
         groups: name (letters, digits, _) → structures and models, in the order of the figures.
-        functionals: JSON of ``data_prep/benchmark_set/functionals.py``: ε_mad of some of the structures; null: none.
+        functionals: JSON of ``data_prep/benchmark_set/functionals.py`` with ε_mad of some structures; null: none.
     """
 
     store: str
     split: str
     groups: dict[str, Group]
-    functionals: str | None = None
+    functionals: str | None

@@ -10,6 +10,9 @@ from ase.data import chemical_symbols
 
 from charge3net.report.formatting import plus_minus, table
 
+#: Heading of the section.
+TITLE = "Anatomy of the error"
+
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """Its part of the page in Markdown; ``pictures``: name of a figure → its file."""

@@ -1,7 +1,7 @@
-"""Anatomy of the error: how large it is for each structure beside the spread between functionals, and where it sits.
+"""Anatomy of the error: its size for each structure, compared with the spread of functionals, and its distribution.
 
 ε_mae of every test structure with ε_mad of Jørgensen and Bhowmik, npj Comput. Mater. 8, 183 (2022); the error by
-element (Bader volumes of the DFT density), by distance to the nearest atom, by density. docs/studies.md describes it.
+element (Bader volumes of the DFT density), by distance to the nearest atom, by density. See docs/studies.md.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from charge3net.studies.cache import cached
 
 if TYPE_CHECKING:
     from charge3net.data.store import Store
-    from charge3net.predict.predictor import Predictor
+    from charge3net.studies.checkpoint import Checkpoint
 
-
-#: Fraction of a structure's error inside the surfaces that are drawn of it.
+#: Fraction of a structure's error inside the isosurfaces in the figures.
 ENCLOSED = 0.3
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:
-    """Dissect every structure of every group and sum up; what is finished stays in ``work``.
+    """Analyse every structure of every group and average; finished structures stay in ``work``.
 
     Raises:
-        InputError: for a model that was trained on what it is tested on, or files that cannot be read.
+        InputError: for a model that was trained on one of the structures, or files that cannot be read.
     """
     from charge3net.analysis.cores import valence_electrons
     from charge3net.data.splits import read_split
@@ -44,7 +43,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     valence = valence_electrons(compositions, np.array([entry.electrons for entry in entries]))
     spread, allowed = _read_spread(config.functionals), read_split(config.split)
     groups = {
-        name: _group(work / "structures" / name, group, allowed.part("test"), store, valence, spread["epsilon_mad"])
+        name: _group(work, name, group, allowed.part("test"), store, valence, spread["epsilon_mad"])
         for name, group in config.groups.items()
     }
     return {
@@ -58,29 +57,28 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
 
 def _group(
-    folder: Path,
+    work: Path,
+    name: str,
     group: Group,
     allowed: Sequence[str],
     store: Store,
     valence: Mapping[int, int],
     spread: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Everything about one kind of structures."""
+    """Result of one group."""
     from charge3net.data.splits import read_split
-    from charge3net.predict.predictor import Predictor
     from charge3net.studies.anatomy.measure import average_seeds
     from charge3net.studies.anatomy.summary import sum_up
+    from charge3net.studies.checkpoint import Checkpoint
 
     split = read_split(group.split)
     keys = [key for key in split.part("test") if key in allowed]
     if not keys:
-        raise InputError(f"no structure of the test part of {group.split} is in that of the split of all kinds")
-    predictors = [Predictor.from_checkpoint(model) for model in group.models]
-    facts = [_model_facts(path, predictor, keys) for path, predictor in zip(group.models, predictors, strict=True)]
-    parts = [
-        _dissected(keys, store, predictor, valence, folder / fact["weights"][:8])
-        for predictor, fact in zip(predictors, facts, strict=True)
-    ]
+        raise InputError(f"no structure of the test part of {group.split} is in the test part of the common split")
+    models = [Checkpoint(path, work) for path in group.models]
+    facts = [_model_facts(path, model, keys) for path, model in zip(group.models, models, strict=True)]
+    folders = [work / "structures" / name / f"{model.weights[:8]}-{store.hash()[:8]}" for model in models]
+    parts = [_analysed(keys, store, model, valence, folder) for model, folder in zip(models, folders, strict=True)]
     found = [average_seeds(of_structure) for of_structure in zip(*parts, strict=True)]
     return {
         "split": group.split,
@@ -88,59 +86,63 @@ def _group(
         "left_out": [key for key in split.test if key not in allowed],
         "models": facts,
         **sum_up(found, spread),
-        "pictures": _pictures(found, store, predictors[0]),
+        "pictures": _pictures(found, store, models[0], folders[0] / "pictures"),
     }
 
 
-def _dissected(
-    keys: Sequence[str], store: Store, predictor: Predictor, valence: Mapping[int, int], folder: Path
+def _analysed(
+    keys: Sequence[str], store: Store, model: Checkpoint, valence: Mapping[int, int], folder: Path
 ) -> list[dict[str, Any]]:
-    """The structures taken apart, each kept as a file as soon as it is finished."""
+    """The errors of the structures, each stored in a file as soon as it is finished."""
     from tqdm import tqdm
 
     from charge3net.studies.anatomy.measure import dissect
 
-    def dissected(key: str) -> dict[str, Any]:
+    def analysed(key: str) -> dict[str, Any]:
         entry = store[key]
-        return dissect(entry, predictor.predict(entry.geometry, grid=entry.grid), valence)
+        return dissect(entry, model.predict(entry.geometry, entry.grid), valence)
 
     return [
-        cached(folder / f"{key}.json", partial(dissected, key))
+        cached(folder / f"{key}.json", partial(analysed, key))
         for key in tqdm(keys, desc=folder.parent.name, unit="structure", disable=None)
     ]
 
 
-def _pictures(found: Sequence[Mapping[str, Any]], store: Store, predictor: Predictor) -> dict[str, dict[str, Any]]:
+def _pictures(
+    found: Sequence[Mapping[str, Any]], store: Store, model: Checkpoint, folder: Path
+) -> dict[str, dict[str, Any]]:
     """best, median, worst → the first model's error as a packed density, and the level that encloses part of it."""
+    ranked = sorted(found, key=lambda structure: float(np.mean(structure["nmae"])))
+    chosen = {"best": ranked[0], "median": ranked[(len(ranked) - 1) // 2], "worst": ranked[-1]}
+    return {
+        which: cached(folder / f"{structure['key']}.json", partial(_picture, structure, store, model))
+        for which, structure in chosen.items()
+    }
+
+
+def _picture(structure: Mapping[str, Any], store: Store, model: Checkpoint) -> dict[str, Any]:
     from charge3net.density import Density
     from charge3net.io.packed import pack_density
     from charge3net.plot.isosurface import level_enclosing
 
-    ranked = sorted(found, key=lambda structure: float(np.mean(structure["nmae"])))
-    chosen = {"best": ranked[0], "median": ranked[(len(ranked) - 1) // 2], "worst": ranked[-1]}
-    pictures = {}
-    for which, structure in chosen.items():
-        entry = store[structure["key"]]
-        predicted = predictor.predict(entry.geometry, grid=entry.grid)
-        error = np.asarray(predicted.total, dtype=np.float64) - entry.values[0]
-        level = level_enclosing(Density(entry.geometry, entry.grid, np.abs(error)), ENCLOSED)
-        pictures[which] = {
-            "key": entry.key,
-            "formula": structure["formula"],
-            "nmae": structure["nmae"][0],
-            "level": float(f"{level:.3g}"),
-            "error": pack_density(Density(entry.geometry, entry.grid, error), step=level / 8.0),
-        }
-    return pictures
+    entry = store[structure["key"]]
+    error = np.asarray(model.predict(entry.geometry, entry.grid).total, dtype=np.float64) - entry.values[0]
+    level = level_enclosing(Density(entry.geometry, entry.grid, np.abs(error)), ENCLOSED)
+    return {
+        "key": entry.key,
+        "formula": structure["formula"],
+        "nmae": structure["nmae"][0],
+        "level": float(f"{level:.3g}"),
+        "error": pack_density(Density(entry.geometry, entry.grid, error), step=level / 8.0),
+    }
 
 
-def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[str, Any]:
-    """What a reader must know of a model.
+def _model_facts(path: str, model: Checkpoint, keys: Sequence[str]) -> dict[str, Any]:
+    """Name, training and weights of a model.
 
     Raises:
-        InputError: if one of the keys is in the training part of the split that it was trained with.
+        InputError: if one of the keys is in the training or validation part of the split that it was trained with.
     """
-    from charge3net.checkpoints import fingerprint
     from charge3net.data.splits import read_split
     from charge3net.models.registry import label
     from charge3net.studies.training import run_record
@@ -152,25 +154,24 @@ def _model_facts(path: str, predictor: Predictor, keys: Sequence[str]) -> dict[s
     seen = sorted({*trained.train, *trained.validation} & set(keys))
     if seen:
         raise InputError(f"{path} was trained or chosen on {seen[0]!r} and {len(seen) - 1} more of the test structures")
-    model = predictor.model
     return {
         "path": _short(path),
-        "name": label(model.architecture, model.hyperparameters()),
+        "name": label(model.card.architecture, model.card.hyperparameters),
         **run_record(run),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "weights": fingerprint(model),
+        "parameters": model.parameters,
+        "weights": model.weights,
         "trained_with": {"split": _short(split), "split_hash": trained.hash, "materials": len(trained.train)},
     }
 
 
 def _short(path: str) -> str:
-    """Relative to where the study runs, where it lies below."""
+    """Relative to the current folder if the path is below it."""
     full, here = Path(path).resolve(), Path.cwd().resolve()
     return str(full.relative_to(here)) if full.is_relative_to(here) else path
 
 
 def _read_spread(path: str | None) -> dict[str, Any]:
-    """ε_mad of each structure, and what it was computed with; of no structure without a file.
+    """ε_mad of each structure, and how it was computed; empty without a file.
 
     Raises:
         InputError: if the file cannot be read.

@@ -2,7 +2,7 @@
 
 from charge3net.studies.angular_dependence.config import Config
 from charge3net.studies.angular_dependence.figures import figures
-from charge3net.studies.angular_dependence.page import section
+from charge3net.studies.angular_dependence.page import TITLE, section
 from charge3net.studies.angular_dependence.study import run
 
-__all__ = ["Config", "figures", "run", "section"]
+__all__ = ["TITLE", "Config", "figures", "run", "section"]

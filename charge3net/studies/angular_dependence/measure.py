@@ -1,4 +1,4 @@
-"""Volumes per atom and ζ of the materials."""
+"""Volume per atom and angular variation ζ of a material."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from charge3net.studies.cache import cached
 
 
 def volume_per_atom(store: Store, key: str) -> float:
-    """Å³; of a molecule, of its box."""
+    """Å³; for a molecule, that of its box."""
     geometry = store[key].geometry
     return float(abs(np.linalg.det(geometry.cell)) / len(geometry))
 
 
 def zeta_by_both_methods(store: Store, key: str, distance: float | None, folder: Path) -> dict[str, float]:
-    """ζ by both methods, kept in a file once it is known."""
+    """``zeta`` (spectral gradients) and ``zeta_published`` (published finite differences), cached in a file."""
     from charge3net.analysis.angular import angular_variation
 
     def both() -> dict[str, float]:

@@ -7,6 +7,9 @@ from typing import Any
 
 from charge3net.report.formatting import plus_minus, signed, table
 
+#: Heading of the section.
+TITLE = "Angular dependence"
+
 #: Spearman's ρ between ζ and the gain that was hoped for.
 WANTED = 0.5
 

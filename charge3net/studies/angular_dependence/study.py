@@ -1,12 +1,13 @@
-"""Angular dependence: whether a density that varies around its atoms gains more from a high rotation order.
+"""Angular dependence: do densities that vary strongly with direction gain more from a high rotation order?
 
 ζ of every test density (Eq. 6 of Koker et al., npj Comput. Mater. 10, 161 (2024), their Figs. 4 and 5) against the
-error that the higher of two rotation orders saves. docs/studies.md describes it.
+difference in error between two rotation orders. See docs/studies.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:
-    """Train and evaluate what is missing, ζ by both methods, correlations, the two extreme materials.
+    """Train and evaluate what is missing; ζ by both methods, correlations, the materials of highest and lowest ζ.
 
     Raises:
-        InputError: for a test material of no kind, equal rotation orders, or if a training failed.
+        InputError: for a test material of no kind, equal rotation orders, or a training that failed.
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
@@ -45,13 +46,14 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     sweep_orders(settings, str(work / "runs"), *members, store=config.store, split=path, launcher=config.launcher)
     trained = finished_runs(work / "runs", orders, config.seeds)
     evaluations = _evaluated(store, split, "test", split.test, trained, work / "evaluations")
-    materials = _materials(store, kinds, evaluations, config, work / "zeta")
+    zeta = work / "zeta" / store.hash()[:8]
+    materials = _materials(store, kinds, evaluations, config, zeta)
     first = next(iter(evaluations.values()))
     keys = [key for key in split.train if key in learned]
     fitted: list[dict[str, Any]] = []
     if keys:
         evaluations = _evaluated(store, split, "train", keys, trained, work / "fitted")
-        fitted = _materials(store, learned, evaluations, config, work / "zeta")
+        fitted = _materials(store, learned, evaluations, config, zeta)
     return {
         "data": {
             **first.facts["data"],
@@ -71,12 +73,12 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         "groups": groups(materials),
         "fitted": fitted,
         "fitted_groups": groups(fitted),
-        "extremes": _extremes(store, materials, trained, config),
+        "extremes": _extremes(store, materials, trained, config, work),
     }
 
 
 def _kinds(config: Config, split: Split) -> dict[str, str]:
-    """Test material → its kind."""
+    """Test material → kind."""
     from charge3net.data.splits import read_split
 
     if not config.kinds:
@@ -85,15 +87,15 @@ def _kinds(config: Config, split: Split) -> dict[str, str]:
     found = {key: kind for kind in config.kinds for key in read_split(beside / kind / "split.json").test}
     missing = [key for key in split.test if key not in found]
     if missing:
-        raise InputError(f"{missing[0]!r} is in the test part of no kind, {len(missing)} such; name theirs in kinds")
+        raise InputError(f"{missing[0]!r} ({len(missing)} in total) is in the test part of no kind; add it to kinds")
     return found
 
 
 def _kinds_of_training(config: Config) -> dict[str, str]:
-    """Training material → its kind, of the kinds that are evaluated on what they were trained on.
+    """Training material → kind, for the kinds whose training materials are evaluated.
 
     Raises:
-        InputError: for one that is not among the kinds.
+        InputError: for a kind that is not among ``kinds``.
     """
     from charge3net.data.splits import read_split
 
@@ -107,14 +109,14 @@ def _kinds_of_training(config: Config) -> dict[str, str]:
 def _evaluated(
     store: Store, split: Split, part: str, keys: Sequence[str], trained: Mapping[tuple[int, int], Run], folder: Path
 ) -> dict[tuple[int, int], Evaluation]:
-    """Every trained model on these materials of a part of the split."""
+    """Errors of every trained model on these materials of a part of the split."""
     import warnings
 
     from charge3net.evaluation.run import TestSet, evaluate_checkpoint
 
     test = TestSet(store, tuple(keys), part, split)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="these are training materials")  # they are meant to be
+        warnings.filterwarnings("ignore", message="these are training materials")  # intended
         return {
             place: evaluate_checkpoint(member.path, test, folder / member.path.name, figures=False)
             for place, member in trained.items()
@@ -122,7 +124,7 @@ def _evaluated(
 
 
 def _without_dense(store: Store, split: Split, least: float | None) -> tuple[Split, list[str]]:
-    """The split without materials whose atoms have too little room, and the names of those.
+    """The split without materials of less volume per atom than ``least``, and the keys of those.
 
     Raises:
         InputError: if that leaves a part empty.
@@ -133,12 +135,12 @@ def _without_dense(store: Store, split: Split, least: float | None) -> tuple[Spl
     dense = [] if least is None else [key for key in keys if volume_per_atom(store, key) < least]
     rest = split.restricted_to([key for key in keys if key not in dense])
     if not all(getattr(rest, part) for part in PARTS):
-        raise InputError(f"min_volume={least} leaves a part of the split empty; take a smaller one")
+        raise InputError(f"min_volume={least} leaves a part of the split empty; choose a smaller value")
     return rest, dense
 
 
 def _known_formulas(store: Store, split: Split) -> int:
-    """How many of the test materials have a formula that is trained on."""
+    """Number of test materials whose formula occurs in the training part."""
     known = {store[key].geometry.formula for key in split.train}
     return sum(store[key].geometry.formula in known for key in split.test)
 
@@ -150,7 +152,7 @@ def _materials(
     config: Config,
     folder: Path,
 ) -> list[dict[str, Any]]:
-    """Of each test material: kind, room, ζ by both methods, ε_mae of the atoms and of each order and seed."""
+    """Kind, volume per atom, ζ by both methods, ε_mae of SAD and of each order and seed, for each material."""
     rows = []
     for found in zip(*(evaluation.materials for evaluation in evaluations.values()), strict=True):
         errors = {place: round(material.total.nmae, 4) for place, material in zip(evaluations, found, strict=True)}
@@ -171,20 +173,27 @@ def _materials(
 
 
 def _extremes(
-    store: Store, materials: Sequence[Mapping[str, Any]], trained: Mapping[tuple[int, int], Run], config: Config
+    store: Store,
+    materials: Sequence[Mapping[str, Any]],
+    trained: Mapping[tuple[int, int], Run],
+    config: Config,
+    work: Path,
 ) -> list[dict[str, Any]]:
-    """The materials with the highest and the lowest ζ, and their densities: true, and of the first seed's models."""
+    """The materials of highest and lowest ζ with their densities: DFT, and the predictions of the first seed."""
     from charge3net.io.packed import pack_density
-    from charge3net.predict.predictor import Predictor
+    from charge3net.studies.cache import cached
+    from charge3net.studies.checkpoint import Checkpoint
 
     order = sorted(materials, key=lambda material: -material["zeta"])
-    predictors = [
-        Predictor.from_checkpoint(trained[order, config.seeds[0]].path) for order in (config.low, config.high)
+    models = [Checkpoint(trained[order, config.seeds[0]].path, work) for order in (config.low, config.high)]
+    folder = work / "extremes" / "-".join([*(model.weights[:8] for model in models), store.hash()[:8]])
+
+    def densities(key: str) -> dict[str, Any]:
+        entry = store[key]
+        predicted = [model.predict(entry.geometry, entry.grid) for model in models]
+        return {"densities": [pack_density(density) for density in (entry.density(), *predicted)]}
+
+    return [
+        {"which": which, "key": key, **cached(folder / f"{key}.json", partial(densities, key))}
+        for which, key in (("highest", order[0]["key"]), ("lowest", order[-1]["key"]))
     ]
-    chosen = []
-    for which, material in (("highest", order[0]), ("lowest", order[-1])):
-        entry = store[material["key"]]
-        predicted = [predictor.predict(entry.geometry, grid=entry.grid) for predictor in predictors]
-        densities = [pack_density(density) for density in (entry.density(), *predicted)]
-        chosen.append({"which": which, "key": material["key"], "densities": densities})
-    return chosen

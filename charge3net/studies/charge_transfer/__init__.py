@@ -2,7 +2,7 @@
 
 from charge3net.studies.charge_transfer.config import Config
 from charge3net.studies.charge_transfer.figures import figures
-from charge3net.studies.charge_transfer.page import section
+from charge3net.studies.charge_transfer.page import TITLE, section
 from charge3net.studies.charge_transfer.study import run
 
-__all__ = ["Config", "figures", "run", "section"]
+__all__ = ["TITLE", "Config", "figures", "run", "section"]

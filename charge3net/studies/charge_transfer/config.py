@@ -1,8 +1,8 @@
-"""Settings of the study."""
+"""Settings of the charge transfer study. Defaults: ``conf/study/charge_transfer.yaml``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
@@ -10,16 +10,17 @@ class Config:
     """Settings.
 
     Attributes:
-        store, split: cathode cells; the test part is pairs, training and validation part are trained on.
-        with_store, with_split: further densities; of their training part, those whose elements all occur in the
-            cathode cells, and whose formula is not that of a pair, are trained on as well.
-        before, after: how the keys of the two halves of a pair end.
+        store, split: cells before and after an atom is removed; the test part holds the pairs, the training and
+            validation parts are used for training.
+        with_store, with_split: further densities. Those of their training part that have only elements of the training
+            cells, and not the formula of a pair, are trained on as well.
+        before, after: endings of the keys of a pair.
         lmax: rotation orders.
         rates: L → learning rate.
-        seeds: of the weights and of the order of the data.
-        radius: atoms and voxels within this of the vacancy are near it, Å.
+        seeds: of the initial weights and the order of the data.
+        radius: atoms and voxels within this distance (Å) of the vacancy count as near.
         overrides: further settings of every training, e.g. ``train.max_steps=3000``.
-        launcher: how members run: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one after another.
+        launcher: how trainings are started: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one at a time.
     """
 
     store: str
@@ -32,5 +33,5 @@ class Config:
     rates: dict[int, float]
     seeds: list[int]
     radius: float
-    overrides: list[str] = field(default_factory=list)
-    launcher: list[str] = field(default_factory=list)
+    overrides: list[str]
+    launcher: list[str]

@@ -43,12 +43,14 @@ def compare(
         radius: what is nearer to the vacancy is near it, Å.
 
     Raises:
-        InputError: if the cells differ by more than one atom, or the grids differ.
+        InputError: if the cells differ by more than one atom, the grids differ, or no atom is near the vacancy.
     """
     before, after = halves
     if not before.grid.same_as(after.grid):
         raise InputError(f"{before.key} and {after.key} have different grids; a pair needs one")
     removal = find_removal(before.geometry, after.geometry)
+    if not (removal.distances <= radius).any():
+        raise InputError(f"no atom lies within {radius:g} Å of the vacancy in {after.key}; choose a larger radius")
     near = near_vacancy(removal, before.grid, before.geometry, radius)
     cores = tuple(core_density(half.geometry, half.grid, valence) for half in halves)
     true = (before.density(), after.density())

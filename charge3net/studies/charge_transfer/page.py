@@ -13,6 +13,9 @@ from charge3net.analysis.statistics import paired_difference
 from charge3net.report.formatting import plus_minus, signed, table
 from charge3net.studies.charge_transfer.measure import ATOMS
 
+#: Heading of the section.
+TITLE = "Charge transfer"
+
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """Its part of the page in Markdown; ``pictures``: name of a figure → its file."""

@@ -1,7 +1,7 @@
-"""Charge transfer: Bader charges before and after one lithium atom is taken out of a cathode, predicted against DFT.
+"""Charge transfer: changes of Bader charges when one atom is removed from a cell, predicted against DFT.
 
-Networks of the lowest and the highest rotation order are trained on cathode cells of other compositions and on
-crystals, then predict both cells of every pair. docs/studies.md describes it.
+Networks of several rotation orders are trained on cells of other compositions and on further crystals, then predict
+both cells of every pair. See docs/studies.md.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from charge3net.studies.training import finished_runs, run_record, sweep_orders
 
 if TYPE_CHECKING:
     from charge3net.data.store import Store
+    from charge3net.studies.checkpoint import Checkpoint
     from charge3net.train.runs import Run
-
 
 _EXPERIMENT = "charge_transfer"
 
@@ -36,6 +36,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
     from charge3net.studies.charge_transfer.summary import sum_up
+    from charge3net.studies.checkpoint import Checkpoint
 
     store, split = Store(config.store), read_split(config.split)
     names = _pairs(config, split.part("test"))
@@ -46,7 +47,10 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     compositions = [Counter(entry.geometry.numbers.tolist()) for entry in entries]
     valence = valence_electrons(compositions, np.array([entry.electrons for entry in entries]))
     runs = list(finished_runs(work / "runs", config.lmax, config.seeds).values())
-    pairs = [_pair(name, config, store, runs, valence, work / "pairs") for name in names]
+    models = {_run_name(member): Checkpoint(member.path, work) for member in runs}
+    of_all = "-".join(model.weights[:6] for model in models.values())
+    folder = work / "pairs" / f"{of_all}-{together.hash()[:6]}-{config.radius:g}"
+    pairs = [_pair(name, config, store, models, valence, folder) for name in names]
     trained = read_split(training / "split.json")
     occurring = sorted({int(z) for name in names for z in store[name + config.before].geometry.numbers})
     return {
@@ -67,9 +71,9 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
 
 def gather(config: Config, folder: Path) -> Path:
-    """A store and a split of everything that is trained on and tested: ``store`` and ``split.json`` in ``folder``.
+    """Write ``store`` and ``split.json`` of all training, validation and test densities to ``folder``.
 
-    The validation part is that of the cathodes alone: it chooses the model.
+    The validation part is that of ``config.split`` alone.
     """
     from charge3net.data.splits import Split, read_split
     from charge3net.data.store import Store
@@ -108,7 +112,7 @@ def _run_name(member: Run) -> str:
 
 
 def _pairs(config: Config, keys: Sequence[str]) -> list[str]:
-    """Names of the pairs of which both halves are there, without their ends."""
+    """Keys of the complete pairs, without their endings."""
     names = [key.removesuffix(config.before) for key in keys if key.endswith(config.before)]
     whole = sorted(name for name in names if name + config.after in keys)
     if not whole:
@@ -119,22 +123,21 @@ def _pairs(config: Config, keys: Sequence[str]) -> list[str]:
 
 
 def _pair(
-    name: str, config: Config, store: Store, runs: Sequence[Run], valence: Mapping[int, int], folder: Path
+    name: str,
+    config: Config,
+    store: Store,
+    models: Mapping[str, Checkpoint],
+    valence: Mapping[int, int],
+    folder: Path,
 ) -> dict[str, Any]:
-    """One pair compared, kept as a file as soon as it is finished."""
-    from charge3net.checkpoints import fingerprint
-    from charge3net.predict.predictor import Predictor
+    """One pair compared, stored in a file as soon as it is finished."""
     from charge3net.studies.charge_transfer.measure import compare
-
-    predictors = {_run_name(member): Predictor.from_checkpoint(member.path) for member in runs}
-    weights = "-".join(fingerprint(predictor.model)[:6] for predictor in predictors.values())
 
     def compared() -> dict[str, Any]:
         halves = store[name + config.before], store[name + config.after]
         predictions = {
-            run: tuple(predictor.predict(half.geometry, grid=half.grid) for half in halves)
-            for run, predictor in predictors.items()
+            run: tuple(model.predict(half.geometry, half.grid) for half in halves) for run, model in models.items()
         }
         return {"name": name, **compare(halves, predictions, valence, config.radius)}
 
-    return cached(folder / weights / f"{name}.json", compared)
+    return cached(folder / f"{name}.json", compared)

@@ -2,7 +2,7 @@
 
 from charge3net.studies.fields.config import Config
 from charge3net.studies.fields.figures import figures
-from charge3net.studies.fields.page import section
+from charge3net.studies.fields.page import TITLE, section
 from charge3net.studies.fields.study import run
 
-__all__ = ["Config", "figures", "run", "section"]
+__all__ = ["TITLE", "Config", "figures", "run", "section"]

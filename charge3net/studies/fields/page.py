@@ -14,6 +14,9 @@ from charge3net.report.formatting import plus_minus, table
 from charge3net.studies.fields.measure import LONG_WAVES
 from charge3net.studies.fields.summary import ORDERS
 
+#: Heading of the section.
+TITLE = "Derivatives of the density"
+
 #: Row of the table of errors → (key in ``errors``, factor, decimals).
 _ROWS = {
     "ρ, relative L1 (%)": ("density", 100.0, 2),

@@ -2,7 +2,7 @@
 
 from charge3net.studies.learning_curves.config import Config
 from charge3net.studies.learning_curves.figures import figures
-from charge3net.studies.learning_curves.page import section
+from charge3net.studies.learning_curves.page import TITLE, section
 from charge3net.studies.learning_curves.study import run
 
-__all__ = ["Config", "figures", "run", "section"]
+__all__ = ["TITLE", "Config", "figures", "run", "section"]

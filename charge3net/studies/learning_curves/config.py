@@ -1,8 +1,8 @@
-"""Settings of the study."""
+"""Settings of the learning curves. Defaults: ``conf/study/learning_curves.yaml``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
@@ -10,13 +10,13 @@ class Config:
     """Settings.
 
     Attributes:
-        store, split: densities; the training part is cut to ``sizes``, validation and test stay whole.
-        networks: experiments of conf/experiment that are compared with the one before, lowest rotation order first.
-        baselines: experiments that stand beside them.
-        sizes: of the training sets; a smaller one is part of every larger one of the same seed.
-        seeds, baseline_seeds: of the weights, of the order of the data, and of the choice of the training set.
+        store, split: densities; subsets of the training part are drawn, validation and test stay whole.
+        networks: experiments of conf/experiment, lowest rotation order first; each is compared with the one before.
+        baselines: experiments shown beside them.
+        sizes: of the training subsets; a smaller one is part of every larger one of the same seed.
+        seeds, baseline_seeds: of the initial weights, the order of the data and the choice of the subset.
         overrides: further settings of every training, e.g. ``train.max_steps=3000``.
-        launcher: how members run: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one after another.
+        launcher: how trainings are started: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one at a time.
         draws: of the bootstrap.
     """
 
@@ -27,6 +27,6 @@ class Config:
     sizes: list[int]
     seeds: list[int]
     baseline_seeds: list[int]
-    overrides: list[str] = field(default_factory=list)
-    launcher: list[str] = field(default_factory=list)
-    draws: int = 2000
+    overrides: list[str]
+    launcher: list[str]
+    draws: int

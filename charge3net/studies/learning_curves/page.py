@@ -10,6 +10,9 @@ import numpy as np
 from charge3net.report.formatting import signed, table
 from charge3net.studies.learning_curves.summary import combined_error
 
+#: Heading of the section.
+TITLE = "Learning curves and rotation order"
+
 _CURVES = (
     "Left: test error against the number of training materials; bars: standard error; lines: fitted power laws. "
     "Right: their exponents with 95 % intervals over test materials; small dots: each seed alone."

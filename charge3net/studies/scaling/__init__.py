@@ -2,7 +2,7 @@
 
 from charge3net.studies.scaling.config import Config
 from charge3net.studies.scaling.figures import figures
-from charge3net.studies.scaling.page import section
+from charge3net.studies.scaling.page import TITLE, section
 from charge3net.studies.scaling.study import run
 
-__all__ = ["Config", "figures", "run", "section"]
+__all__ = ["TITLE", "Config", "figures", "run", "section"]

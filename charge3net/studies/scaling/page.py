@@ -12,6 +12,9 @@ from charge3net.report.formatting import table
 from charge3net.studies.scaling.measure import DISPLACED
 from charge3net.studies.scaling.summary import NAMES
 
+#: Heading of the section.
+TITLE = "Time and memory against size"
+
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """What was measured, the exponents, the figures."""

@@ -2,7 +2,7 @@
 
 from charge3net.studies.spin.config import Config
 from charge3net.studies.spin.figures import figures
-from charge3net.studies.spin.page import section
+from charge3net.studies.spin.page import TITLE, section
 from charge3net.studies.spin.study import run
 
-__all__ = ["Config", "figures", "run", "section"]
+__all__ = ["TITLE", "Config", "figures", "run", "section"]

@@ -1,32 +1,31 @@
-"""Settings of the study."""
+"""Settings of the spin study. Defaults: ``conf/study/spin.yaml``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
 class Config:
-    """Settings of the study.
+    """Settings.
 
     Attributes:
-        store: folder of densities with magnetisation.
-        split: its split.
-        alike: a split whose test part has sublattices that only the moments tell apart.
-        lmax: rotation orders, lowest first, trained up to the sign of each structure's magnetisation.
+        store, split: densities with magnetisation.
+        alike: a split whose test part holds antiferromagnets with structurally equivalent sublattices.
+        lmax: rotation orders, lowest first, trained with a loss that ignores the global sign of the magnetisation.
         rates: L → learning rate.
-        seeds: of the first weights and the drawn probes.
-        signed_seeds: seeds of the largest order, trained with the sign that the DFT loop ended with.
-        overrides: more settings of every training.
-        launcher: how Hydra starts the trainings.
+        seeds: of the initial weights and the probe points.
+        signed_seeds: seeds of the largest order, trained with the sign of the DFT calculation.
+        overrides: further settings of every training.
+        launcher: how trainings are started: ``launcher=joblib``, ``hydra.launcher.n_jobs=2``; empty: one at a time.
     """
 
     store: str
     split: str
     alike: str
-    lmax: list[int] = field(default_factory=lambda: [0, 4])
-    rates: dict[int, float] = field(default_factory=dict)
-    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
-    signed_seeds: list[int] = field(default_factory=lambda: [0, 1])
-    overrides: list[str] = field(default_factory=list)
-    launcher: list[str] = field(default_factory=list)
+    lmax: list[int]
+    rates: dict[int, float]
+    seeds: list[int]
+    signed_seeds: list[int]
+    overrides: list[str]
+    launcher: list[str]

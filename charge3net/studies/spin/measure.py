@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from charge3net.analysis.metrics import ErrorSums
 from charge3net.analysis.moments import alignment, cell_moments, sphere_moments
-from charge3net.data.store import Store, StoreEntry
+from charge3net.data.store import StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
-
-if TYPE_CHECKING:
-    from charge3net.evaluation.materials import PredictsDensity
-
 
 #: A smaller |moment| per cell is no magnetisation to compare with (μ_B).
 UNMAGNETIC = 0.1
@@ -55,17 +50,6 @@ class Case:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, rounded to four decimals."""
         return {name: _rounded(value) for name, value in asdict(self).items()}
-
-
-def measure(predictor: PredictsDensity, store: Store, keys: Sequence[str]) -> Iterator[Case]:
-    """One model on these entries of a store, one after the other.
-
-    Raises:
-        InputError: if the model or an entry has no magnetisation.
-    """
-    for key in keys:
-        entry = store[key]
-        yield case_of(entry, predictor.predict(entry.geometry, grid=entry.grid))
 
 
 def case_of(entry: StoreEntry, predicted: Density) -> Case:

@@ -10,6 +10,9 @@ import numpy as np
 from charge3net.report.formatting import table
 from charge3net.studies.spin.summary import GROUPS, SIGNED, UNSIGNED, WITH_TRAINED, atom_moments, chosen, variant_name
 
+#: Heading of the section.
+TITLE = "Spin"
+
 
 def section(result: dict[str, Any], pictures: Mapping[str, str]) -> str:
     """Its part of the page of results."""
