@@ -511,3 +511,22 @@ def test_the_table_of_isolated_atoms_is_that_of_the_setups() -> None:
         "print(json.dumps([float(w) for w in worst]))\n"
     )
     assert printed(script) == pytest.approx([0.0] * 12, abs=1e-12)
+
+
+def test_meshes_of_one_crystal_are_compared(tmp_path: Path) -> None:
+    density = np.random.default_rng(0).uniform(0.5, 1.0, (4, 5, 6))
+    for mesh, factor, energy in (("2", 1.0, -3.0), ("3", 1.25, -3.4)):
+        meta = {"energy_eV": energy, "kpts_density": float(mesh), "nk_ibz": 10 * int(mesh), "nmae_sad": 0.05}
+        arrays = {"numbers": [6, 6], "density": factor * density, "density_sad": density, "meta": json.dumps(meta)}
+        np.savez(tmp_path / f"aflow-C-1-k{mesh}.npz", **arrays)
+    script = (
+        "import json, sys\nfrom pathlib import Path\nfrom k_points import row\n"
+        "print(json.dumps(row(*map(Path, sys.argv[1:]))))\n"
+    )
+    done = run(sys.executable, "-c", script, tmp_path / "aflow-C-1-k2.npz", tmp_path / "aflow-C-1-k3.npz")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["name"], found["kpts_density"], found["nk_ibz"]) == ("aflow-C-1", [2.0, 3.0], [20, 30])
+    assert found["epsilon_mae"] == pytest.approx(20.0)  # of the finer mesh's density
+    assert found["superposition_of_atoms"] == pytest.approx(5.0)
+    assert found["energy_difference_meV_per_atom"] == pytest.approx(200.0)
