@@ -1,0 +1,53 @@
+"""The finished trainings of the study and their errors on the test part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charge3net.errors import InputError
+from charge3net.studies.learning_curves.config import Config
+
+if TYPE_CHECKING:
+    from charge3net.evaluation.materials import Evaluation
+    from charge3net.evaluation.run import TestSet
+    from charge3net.train.runs import Run
+
+
+def finished_members(config: Config, folder: Path) -> list[Run]:
+    """The finished runs that the settings ask for, whatever else is in the folder.
+
+    Raises:
+        InputError: for one that is missing or not finished.
+    """
+    from charge3net.train.runs import read_runs
+
+    asked = ((config.networks, config.seeds), (config.baselines, config.baseline_seeds))
+    places = [
+        folder / f"{experiment.rsplit('/', 1)[-1]},train_size={size},seed={seed}"
+        for experiments, seeds in asked
+        for experiment in experiments
+        for size in config.sizes
+        for seed in seeds
+    ]
+    found = read_runs(places)
+    for member in found:
+        if not member.summary:
+            raise InputError(f"{member.path} is not finished; run the study again")
+    return found
+
+
+def measure(member: Run, test: TestSet, folder: Path) -> tuple[dict[str, Any], Evaluation]:
+    """How a run was trained, with ε_mae in % of every test material; and its evaluation, stored in ``folder``."""
+    from charge3net.evaluation.run import evaluate_checkpoint
+    from charge3net.models.registry import label
+    from charge3net.studies.training import run_record
+
+    evaluation = evaluate_checkpoint(member.path, test, folder / member.path.name, figures=False)
+    row = {
+        "model": label(member.card.architecture, member.card.hyperparameters),
+        "size": member.config["data"]["train_size"],
+        **run_record(member),
+        "nmae_percent": [round(m.total.nmae, 4) for m in evaluation.materials],
+    }
+    return row, evaluation
