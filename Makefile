@@ -1,5 +1,6 @@
 # The two commands of a newcomer:   make demo    make test
-# PYTHON=python3.12 picks the interpreter, VENV=path another environment, JOBS=n the number of processes.
+# PYTHON=python3.12 picks the interpreter, VENV=path another environment, JOBS=n the number of processes;
+# SETTINGS="train.max_steps=100" shortens the trainings of the demo.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -25,17 +26,18 @@ $(VENV)/.installed: setup.cfg pyproject.toml setup.py tools/install.sh
 	PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH="$(TORCH)" sh tools/install.sh
 	@touch $@
 
-# What is trained (conf/experiment/demo/), and the held-out structure that is predicted to a CHGCAR beside the true one.
-DEMO_MEMBERS = demo/charge3net_l4,demo/schnet,demo/painn,demo/charge3net_l2,demo/charge3net_l0
+# The held-out structure whose density is predicted to a CHGCAR beside the DFT one, and settings of every training.
 DEMO_KEY = mol-C3H7N-00-0
+DEMO_TRAIN = $(BIN)/charge3net train --multirun experiment=demo launcher=joblib hydra.launcher.n_jobs=$(JOBS) \
+    data.store=demo/data/store data.split=demo/data/split.json output=demo/runs $(SETTINGS)
 
 demo: install
 	$(BIN)/python -m data_prep.bundles.unpack demo_set -o demo/data
-	$(BIN)/charge3net train --multirun experiment=$(DEMO_MEMBERS) launcher=joblib hydra.launcher.n_jobs=$(JOBS) \
-	    data.store=demo/data/store data.split=demo/data/split.json output=demo/runs
+	$(DEMO_TRAIN) model.lmax=4,2,0
+	$(DEMO_TRAIN) model=demo/schnet,demo/painn
 	$(BIN)/charge3net evaluate --model demo/runs/*/ --data demo/data/store --split demo/data/split.json -o demo/evaluation
 	$(BIN)/charge3net data export demo/data/store $(DEMO_KEY) -o demo/CHGCAR.true
-	$(BIN)/charge3net predict demo/CHGCAR.true --model demo/runs/charge3net_l4 --like demo/CHGCAR.true \
+	$(BIN)/charge3net predict demo/CHGCAR.true --model demo/runs/lmax=4 --like demo/CHGCAR.true \
 	    --overwrite -o demo/CHGCAR.predicted
 	$(BIN)/charge3net report --runs demo/runs --data demo/data/store --split demo/data/split.json \
 	    --evaluation demo/evaluation -o demo/report.html

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,12 +59,28 @@ def _known() -> list[str]:
 
 
 def register_schema() -> None:
-    """Tell Hydra the dataclasses that settings must fit."""
+    """Register the dataclasses that settings must fit, and the resolver ``learning_rate`` of conf/experiment."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     from charge3net.train.config import TrainConfig
 
     ConfigStore.instance().store(name="schema", node=TrainConfig)
+    OmegaConf.register_new_resolver("learning_rate", _learning_rate, replace=True)
+
+
+def _learning_rate(rates: Mapping[int | str, float], *, _root_: DictConfig) -> float:
+    """The learning rate of the chosen model: by ``model.lmax`` where it has one, else by ``model.architecture``.
+
+    Raises:
+        InputError: for a model without a rate.
+    """
+    model = _root_.model
+    key = model.get("lmax", model.architecture)
+    if key not in rates:
+        what = f"model.lmax={key}" if "lmax" in model else f"model.architecture={key}"
+        raise InputError(f"this experiment has no learning rate for {what}; add optim.lr=…")
+    return rates[key]
 
 
 def to_config(composed: DictConfig) -> TrainConfig:

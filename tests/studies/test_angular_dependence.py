@@ -191,7 +191,7 @@ def test_a_test_material_needs_a_kind(folder: Path, tmp_path: Path) -> None:
 def test_settings_of_the_user_outweigh_the_rates(folder: Path, tmp_path: Path) -> None:
     rates = {0: 0.0123456789, 1: 0.2}
     data = {"store": str(folder / "store"), "split": str(folder / "split.json"), "launcher": []}
-    settings = ["experiment=angular_dependence", *TINY]
+    settings = ["experiment=study/angular_dependence", *TINY]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("charge3net.studies.training.charge3net_command", lambda asked: main(list(asked)))
         sweep_orders(settings, str(tmp_path / "by_rate"), [0], rates, [0], **data)

@@ -144,7 +144,7 @@ def test_cfg_job_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "experiment=charge3net_mp", "--cfg", "job"]) == 0
+    assert main(["train", "experiment=published/charge3net_mp", "--cfg", "job"]) == 0
     assert "max_steps: 1000000" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 

@@ -18,7 +18,11 @@ from charge3net.train.schedule import build_schedule
 
 CONF = Path(__file__).parents[2] / "conf"
 DATA = ["data.store=STORE", "data.split=SPLIT"]
-EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+EXPERIMENTS = sorted(
+    str(path.relative_to(CONF / "experiment").with_suffix(""))
+    for path in (CONF / "experiment").rglob("*.yaml")
+    if path.parent.name != "learning_curves"
+)
 MODELS = sorted(str(path.relative_to(CONF / "model").with_suffix("")) for path in (CONF / "model").rglob("*.yaml"))
 OPTIONS = sorted(
     f"{path.parent.name}={path.stem}"
@@ -69,8 +73,8 @@ def test_folder_is_found() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment(name: str) -> None:
     config = composed(f"experiment={name}")
-    assert config.name == name
-    assert config.output == f"runs/{name}"
+    assert config.name == name.rsplit("/", 1)[-1]
+    assert config.output == f"runs/{config.name}"
     architecture, hyperparameters = model_of(config)
     model = build_model(architecture, hyperparameters)
     assert {k: v for k, v in model.hyperparameters().items() if k in hyperparameters} == hyperparameters
@@ -79,12 +83,14 @@ def test_experiment(name: str) -> None:
 
 
 def test_every_published_recipe_is_there() -> None:
-    assert set(PUBLISHED) | {"small", "demo", "learning_curves", "angular_dependence", "liquid"} <= set(EXPERIMENTS)
+    assert {name for name in EXPERIMENTS if name.startswith("published/")} == {
+        f"published/{name}" for name in PUBLISHED
+    }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_settings(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = composed(f"experiment=published/{name}")
     lr, beta, batch, probes, steps, loss = PUBLISHED[name]
     assert config.optim.lr == lr
     assert (config.optim.schedule.name, config.optim.schedule.beta) == ("power", beta)
@@ -133,21 +139,25 @@ def test_sweep_members_compose(path: Path) -> None:
             composed(f"{name}={value}")
 
 
-@pytest.mark.parametrize("group", ["demo", "learning_curves"])
-def test_members_of_a_comparison_differ_in_model_and_learning_rate_only(group: str) -> None:
-    base = composed(f"experiment={group}")
-    names = sorted(path.stem for path in CONF.glob(f"experiment/{group}/*.yaml"))
-    assert {"charge3net_l0", "charge3net_l4", "painn", "schnet"} <= set(names)
-    for name in names:
-        member = composed(f"experiment={group}/{name}")
+@pytest.mark.parametrize("experiment", ["demo", "study/learning_curves"])
+def test_models_of_a_comparison_differ_in_model_and_learning_rate_only(experiment: str) -> None:
+    base = composed(f"experiment={experiment}")
+    rates = {"lmax=0": 0.01, "lmax=1": 0.015, "lmax=2": 0.02, "lmax=3": 0.025, "lmax=4": 0.03}  # docs/training.md
+    rates |= {"schnet": 0.002, "painn": 0.0015}
+    sizes = set()
+    for name, rate in rates.items():
+        member = composed(f"experiment={experiment}", f"model.{name}" if "=" in name else f"model=demo/{name}")
+        assert member.optim.lr == rate
         architecture = member.model.pop("architecture")
-        assert architecture == name.split("_")[0]
+        assert architecture == ("charge3net" if "=" in name else name)
         build_model(architecture, member.model)
+        sizes.add(member.model.get("mul"))
         assert (member.data, member.train, member.loss) == (base.data, base.train, base.loss)
         assert member.optim.schedule == base.optim.schedule
+    assert sizes == {120, None}  # rotation orders have one representation size
 
 
-def test_rotation_orders_have_one_representation_size() -> None:
-    models = [composed(f"model=demo/charge3net_l{order}").model for order in range(5)]
-    assert [model.pop("lmax") for model in models] == [0, 1, 2, 3, 4]
-    assert all(model == models[0] for model in models)
+def test_a_model_without_learning_rate_is_named() -> None:
+    with pytest.raises(Exception, match=r"no learning rate for model\.lmax=5; add optim\.lr="):
+        composed("experiment=demo", "model.lmax=5")
+    assert composed("experiment=demo", "model.lmax=5", "optim.lr=0.001").optim.lr == 0.001

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from charge3net.studies.checkpoint import Checkpoint
     from charge3net.train.runs import Run
 
-_EXPERIMENT = "charge_transfer"
+_EXPERIMENT = "study/charge_transfer"
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 def _variant(config: Config, work: Path, loss: str, lmax: int, seeds: Sequence[int]) -> dict[str, Any]:
     """Train one rotation order with one loss, all seeds."""
     folder = work / loss / f"l{lmax}"
-    what, members = ["experiment=spin", f"loss={loss}", *config.overrides], ([lmax], config.rates, seeds)
+    what, members = ["experiment=study/spin", f"loss={loss}", *config.overrides], ([lmax], config.rates, seeds)
     sweep_orders(what, str(folder), *members, store=config.store, split=config.split, launcher=config.launcher)
     runs = list(finished_runs(folder, [lmax], seeds).values())
     summaries = [one.summary for one in runs]
