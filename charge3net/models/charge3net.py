@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from charge3net.errors import InputError
 from charge3net.graph.chunks import atom_chunks, concatenate
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 from charge3net.models.base import DensityModel
+from charge3net.models.checks import check_hyperparameters
 from charge3net.nn.convolution import Convolution
 from charge3net.nn.e3nn import o3
 from charge3net.nn.edges import Edges
@@ -73,13 +73,16 @@ class ChargE3Net(DensityModel):
         channels: int = 1,
     ) -> None:
         super().__init__()
-        if lmax < 0 or mul < 1 or num_interactions < 1 or num_basis < 2 or hidden < 1 or channels not in (1, 2):
-            raise InputError(
-                f"ChargE3Net needs lmax ≥ 0, mul ≥ 1, num_interactions ≥ 1, num_basis ≥ 2, hidden ≥ 1 and 1 or 2 "
-                f"channels; found {lmax}, {mul}, {num_interactions}, {num_basis}, {hidden}, {channels}"
-            )
-        if cutoff <= 0 or num_neighbors <= 0:
-            raise InputError(f"cutoff and num_neighbors must be positive, found {cutoff} and {num_neighbors}")
+        counts = {"lmax": lmax, "mul": mul, "num_interactions": num_interactions}
+        counts |= {"num_basis": num_basis, "hidden": hidden}
+        check_hyperparameters(
+            self.architecture,
+            counts,
+            cutoff,
+            channels,
+            positive={"num_neighbors": num_neighbors},
+            least={"lmax": 0, "num_basis": 2},
+        )
         self.lmax, self.mul, self.num_interactions, self.cutoff = lmax, mul, num_interactions, float(cutoff)
         self.num_basis, self.hidden, self.num_neighbors, self.channels = (
             num_basis,

@@ -127,7 +127,7 @@ class PaiNNDensity(DensityModel):
     ) -> None:
         super().__init__()
         counts = {"features": features, "num_interactions": num_interactions, "num_basis": num_basis}
-        check_hyperparameters(self.architecture, counts, cutoff, channels)
+        check_hyperparameters(self.architecture, counts, cutoff, channels, flags={"ignore_pbc": ignore_pbc})
         self.features, self.num_interactions, self.num_basis = features, num_interactions, num_basis
         self.cutoff, self.channels, self.ignore_pbc = cutoff, channels, ignore_pbc
         layers = range(num_interactions)

@@ -96,9 +96,11 @@ class SchNetDensity(DensityModel):
         ignore_pbc: bool = False,
     ) -> None:
         super().__init__()
+        counts = {"features": features, "num_interactions": num_interactions}
+        lengths, flags = {"radial_step": radial_step}, {"ignore_pbc": ignore_pbc}
+        check_hyperparameters(self.architecture, counts, cutoff, channels, positive=lengths, flags=flags)
         self.num_basis = count_gaussians(cutoff, radial_step)
-        counts = {"features": features, "num_interactions": num_interactions, "cutoff / radial_step": self.num_basis}
-        check_hyperparameters(self.architecture, counts, cutoff, channels)
+        check_hyperparameters(self.architecture, {"cutoff / radial_step": self.num_basis}, cutoff, channels)
         self.features, self.num_interactions, self.radial_step = features, num_interactions, radial_step
         self.cutoff, self.channels, self.ignore_pbc = cutoff, channels, ignore_pbc
 
@@ -169,7 +171,7 @@ class SchNetDensity(DensityModel):
 
 
 def count_gaussians(cutoff: float, step: float) -> int:
-    """Number of centres 0, step, 2·step, … below the cutoff; 0 for numbers that make no sense."""
+    """Number of centres 0, step, 2·step, … below the cutoff; 0 where that is no finite number."""
     if not (cutoff > 0 and step > 0 and math.isfinite(cutoff / step)):
         return 0
     return math.ceil(cutoff / step - 1e-9)

@@ -1,4 +1,4 @@
-"""What each process of tests/test_distributed.py runs: argv is the folder for the results."""
+"""What each process of tests/predict/test_distributed.py runs: argv is the folder for the results."""
 
 from __future__ import annotations
 

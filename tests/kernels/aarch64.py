@@ -30,8 +30,8 @@ from charge3net.predict.backends import cpu as read
 from tests.helpers.backends import HARD, MODELS, at_points, error, exact, on_grid, sharp_model
 from tests.helpers.golden import golden_cases, golden_state, relative_error
 from tests.helpers.kernels import assert_step_agrees, example, network
-from tests.kernels.test_slopes import assert_agree, derivatives
-from tests.kernels.test_slopes import exact as exact_derivatives
+from tests.predict.backends.test_cpu_gradient import assert_agree, derivatives
+from tests.predict.backends.test_cpu_gradient import exact as exact_derivatives
 
 HERE = Path(__file__).parent
 

@@ -103,10 +103,3 @@ def test_hyperparameters_rebuild_the_model():
     model = ChargE3Net(lmax=2, mul=20, num_interactions=2, channels=2)
     again = ChargE3Net(**model.hyperparameters())
     assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
-
-
-def test_sizes_that_make_no_network_are_refused():
-    with pytest.raises(InputError, match="channels"):
-        ChargE3Net(channels=3)
-    with pytest.raises(InputError, match="cutoff"):
-        ChargE3Net(cutoff=0.0)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from charge3net.checkpoints.published.deepdft import convert
-from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.models.painn import PaiNNDensity
@@ -77,17 +76,3 @@ def test_hyperparameters_build_the_same_net():
     assert again.ignore_pbc
     assert again.readout[2].weight.shape == (2, 8)
     assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "word"),
-    [
-        ({"features": 0}, "features"),
-        ({"num_basis": 0}, "num_basis"),
-        ({"cutoff": float("inf")}, "cutoff"),
-        ({"channels": 0}, "channels"),
-    ],
-)
-def test_sizes_that_make_no_network_are_named(wrong, word):
-    with pytest.raises(InputError, match=word):
-        PaiNNDensity(**wrong)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from charge3net.checkpoints.published.deepdft import convert
-from charge3net.errors import InputError
 from charge3net.models.schnet import SchNetDensity
 from tests.helpers.golden import golden_cases, golden_state, relative_error
 from tests.helpers.published_gradients import published_gradients
@@ -57,19 +56,3 @@ def test_hyperparameters_build_the_same_net():
     assert again.ignore_pbc
     assert again.num_basis == 12  # centres 0, 0.25, … 2.75 Å
     assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "word"),
-    [
-        ({"features": 0}, "features"),
-        ({"num_interactions": -1}, "num_interactions"),
-        ({"cutoff": -1.0}, "cutoff"),
-        ({"cutoff": float("nan")}, "cutoff"),
-        ({"channels": 3}, "channels"),
-        ({"radial_step": 0.0}, "radial_step"),
-    ],
-)
-def test_sizes_that_make_no_network_are_named(wrong, word):
-    with pytest.raises(InputError, match=word):
-        SchNetDensity(**wrong)

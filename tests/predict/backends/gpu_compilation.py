@@ -1,6 +1,6 @@
 """Compiles the GPU kernels for processors that need not be there, and says what they need.
 
-    python -m tests.kernels.gpu_compilation [80 90 …]
+    python -m tests.predict.backends.gpu_compilation [80 90 …]
 
 A line of JSON per kernel: registers, bytes of stack, local and shared memory, and what is in its PTX.
 """

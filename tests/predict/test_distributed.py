@@ -23,7 +23,7 @@ from tests.helpers.distributed_worker import model_of
 from tests.helpers.gaussians import GaussianAtoms, superposition
 from tests.helpers.networks import SMALL, small_model
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -12,13 +12,13 @@ import pytest
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_compile_and_stay_in_registers(capability):
     """In a process of its own: this one may hold Triton's interpreter."""
-    command = [sys.executable, "-m", "tests.kernels.gpu_compilation", str(capability)]
+    command = [sys.executable, "-m", "tests.predict.backends.gpu_compilation", str(capability)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     kernels = [json.loads(line) for line in done.stdout.splitlines()]
