@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from charge3net.errors import InputError
+from charge3net.nn import segment
 from charge3net.nn.segment import has_torch_scatter, segment_sum, segment_sum_scatter, segment_sum_torch
 
 
 def example(features: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Values, ascending receivers, some of which hear nothing (the first and the last among them)."""
+    """Values, ascending receivers, some of them without edges (the first and the last among them)."""
     rng = np.random.default_rng(4)
     receivers = np.sort(rng.choice([1, 2, 5, 6, 7], size=40))
     values = torch.from_numpy(rng.normal(size=(40, *features))).requires_grad_()
@@ -45,11 +47,28 @@ def test_torch_scatter_gives_the_same_sums_and_gradients(features):
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-12, atol=1e-12)
 
 
-def test_the_seam_takes_torch_scatter_where_it_is_installed(monkeypatch):
+def test_torch_scatter_is_used_only_when_asked_for(monkeypatch):
     calls = []
-    monkeypatch.setattr("charge3net.nn.segment.has_torch_scatter", lambda: True)
-    monkeypatch.setattr(
-        "charge3net.nn.segment.segment_sum_scatter", lambda *a: calls.append(a) or segment_sum_torch(*a)
-    )
-    segment_sum(*example((3,)))
-    assert len(calls) == 1
+    monkeypatch.setattr(segment, "has_torch_scatter", lambda: True)
+    monkeypatch.setattr(segment, "segment_sum_scatter", lambda *a: calls.append(a) or segment_sum_torch(*a))
+    segment._is_torch_scatter.cache_clear()
+    for value, expected in ((None, 0), ("", 0), ("torch", 0), ("torch_scatter", 1)):
+        calls.clear()
+        if value is None:
+            monkeypatch.delenv(segment.SWITCH, raising=False)
+        else:
+            monkeypatch.setenv(segment.SWITCH, value)
+        segment_sum(*example((3,)))
+        assert len(calls) == expected, value
+    segment._is_torch_scatter.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [("scatter", "torch or torch_scatter"), ("torch_scatter", "not installed")]
+)
+def test_a_wrong_choice_is_an_error(monkeypatch, value, words):
+    monkeypatch.setattr(segment, "has_torch_scatter", lambda: False)
+    monkeypatch.setenv(segment.SWITCH, value)
+    segment._is_torch_scatter.cache_clear()
+    with pytest.raises(InputError, match=words):
+        segment_sum(*example((3,)))
