@@ -37,7 +37,7 @@ from charge3net.models.charge3net import ChargE3Net
 from charge3net.predict.backends.gpu import open_backend, status
 from charge3net.predict.encoded import EncodedStructure
 from charge3net.predict.predictor import EDGES_ON_GPU
-from charge3net.predict.progress import Clock
+from charge3net.progress import Clock
 
 CASES = {f"L{lmax}": lmax for lmax in (4, 3, 2, 1, 0)}
 

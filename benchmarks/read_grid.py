@@ -38,7 +38,7 @@ from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
 from charge3net.predict.encoded import EncodedStructure
-from charge3net.predict.progress import Clock
+from charge3net.progress import Clock
 
 Literal = LiteralChargE3Net | LiteralPaiNN | LiteralSchNet
 

@@ -1,4 +1,4 @@
-"""The direction of dependencies in docs/design.md, read from the imports."""
+"""The rooms of the package stand on floors, and nobody uses a room above (docs/design.md has the picture)."""
 
 from __future__ import annotations
 
@@ -9,34 +9,119 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tools.rooms import ROOT, arrows, circles, floors, modules_of, room_of, rooms_of, uses
+
 PACKAGE = ROOT / "charge3net"
 
-#: part of the package → what it may import of ours (its own part is always allowed).
-ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
-    "units": set(),
-    "version": set(),
-    "geometry": {"errors"},
-    "grid": {"errors", "units", "io"},  # Grid.like reads a file's header
-    "nn": {"errors", "kernels"},
-}
+#: From the ground up. A room uses rooms of lower floors only, so there is no circle either.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors", "units", "version", "progress", "kernels"),
+    ("geometry", "grid", "provenance", "nn", "io.numbers"),
+    ("density", "graph"),
+    ("io", "models", "analysis"),
+    ("io.qe", "data", "plot", "testing", "checkpoints.published", "predict.backends"),
+    ("checkpoints",),
+    ("predict", "train"),
+    ("evaluation",),
+    ("report",),
+    ("studies",),
+    ("cli",),
+)
+
+#: Methods that users love; they import io when they are called. No other use of a higher room is known here.
+KNOWN = {("charge3net.density", "Density.write"), ("charge3net.grid", "Grid.like")}
+
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 
-def ours_imported_by(file: Path) -> set[str]:
-    """Parts of charge3net that a file imports, at the top or inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "charge3net":
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("charge3net.")}
-    return found
+def test_every_room_has_its_floor():
+    listed = [room for rooms in FLOORS for room in rooms]
+    assert sorted(listed) == sorted(rooms_of(ROOT))
 
 
-def top_level_imports(file: Path) -> set[str]:
-    """Packages that a file imports when it is itself imported (TYPE_CHECKING blocks and functions left out)."""
+def test_nobody_uses_a_room_above_or_beside():
+    wrong = [
+        f"{use.file}:{use.line} {here} uses {use.module}"
+        for (here, there), each in arrows(ROOT, KNOWN).items()
+        for use in each
+        if LEVEL[there] >= LEVEL[here]
+    ]
+    assert not wrong, "\n".join(wrong)
+    assert not circles(set(arrows(ROOT, KNOWN)))
+
+
+def test_the_known_exceptions_are_all_there_is_upwards():
+    levels = [(module, use, LEVEL.get(room_of(module)), LEVEL[room_of(use.module)]) for module, use in uses(ROOT)]
+    upwards = {(module, use.scope) for module, use, here, there in levels if here is not None and there > here}
+    assert upwards == KNOWN
+
+
+def test_a_study_uses_no_other_study_and_what_they_share_uses_none():
+    """The list of studies is text without the names of modules."""
+    folders = {file.parent.name for file in PACKAGE.glob("studies/*/__init__.py")}
+    for module, use in uses(ROOT):
+        there = use.module.split(".")[2] if use.module.startswith("charge3net.studies.") else ""
+        if there in folders:
+            assert module.startswith(f"charge3net.studies.{there}"), f"{use.file}:{use.line}"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A package with an arrow of every kind."""
+    written = {
+        "ground.py": "",
+        "above/__init__.py": "",
+        "above/deep.py": "X = 1",
+        "top.py": "import charge3net.ground",
+        "lazy.py": "class A:\n    def f(self):\n        from charge3net.above import deep\n",
+        "registry.py": '_PACKERS = {("charge3net.above.deep", "Name"): "charge3net.ground"}',
+        "loaded.py": "import_module('charge3net.above.deep')",
+        "formatted.py": "import_module(f'charge3net.above.{name}')",
+        "process.py": "run([python, '-m', 'charge3net.top', '--help'])",
+        "relative.py": "from . import ground\nfrom .above.deep import X",
+        "talk.py": '"""See charge3net.above.deep."""\nMESSAGE = "use charge3net.above or wait"',
+        "types.py": "if TYPE_CHECKING:\n    from charge3net.above.deep import X\n",
+        "entry.py": "TARGET = 'charge3net.above.deep:X'",
+    }
+    for name, text in written.items():
+        path = tmp_path / "charge3net" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "charge3net" / "__init__.py").write_text("HOME = {'X': 'charge3net.above.deep'}")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "a.yaml").write_text("model:\n  _target_: charge3net.above.deep.X\n# charge3net.talk\n")
+    return tmp_path
+
+
+def test_arrows_of_every_kind_are_found(house):
+    found = {here: sorted(there for one, there in arrows(house) if one == here) for here, _ in arrows(house)}
+    assert found == {
+        "top": ["ground"],
+        "lazy": ["above"],
+        "registry": ["above", "ground"],
+        "loaded": ["above"],
+        "formatted": ["above"],
+        "process": ["top"],
+        "relative": ["above", "ground"],
+        "types": ["above"],
+        "entry": ["above"],
+        "conf": ["above"],
+    }
+    [use] = arrows(house)["lazy", "above"]
+    assert (str(use.file), use.line, use.module, use.scope) == ("charge3net/lazy.py", 3, "charge3net.above.deep", "A.f")
+    assert ("lazy", "above") not in arrows(house, {("charge3net.lazy", "A.f")})
+    assert ("lazy", "above") in arrows(house, {("charge3net.lazy", "A.g")})
+
+
+def test_floors_and_circles_of_a_small_house():
+    pairs = {("c", "b"), ("b", "a"), ("d", "a"), ("x", "y"), ("y", "z"), ("z", "x"), ("z", "c")}
+    assert floors(set("abcdxyz"), pairs) == {"a": 1, "b": 2, "d": 2, "c": 3, "x": 4, "y": 4, "z": 4}
+    assert circles(pairs) == [["x", "y", "z"]]
+    assert circles(pairs - {("z", "x")}) == []
+
+
+def third_party(file: Path, *, when_imported: bool = False) -> set[str]:
+    """Packages that a file imports: anywhere, or already when it is itself imported (no functions, no types)."""
     found = set()
 
     def visit(body: list[ast.stmt]) -> None:
@@ -45,54 +130,29 @@ def top_level_imports(file: Path) -> set[str]:
                 found.update(alias.name.split(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module.split(".")[0])
-            elif isinstance(node, ast.Try) or (
-                isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test)
-            ):
-                visit(node.body)
+            elif when_imported and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            elif not (when_imported and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+                for name in ("body", "orelse", "handlers", "finalbody"):
+                    visit(getattr(node, name, []))
 
     visit(ast.parse(file.read_text()).body)
     return found
 
 
-def files(part: str) -> list[Path]:
-    folder = PACKAGE / part
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{part}.py"]
-
-
-@pytest.mark.parametrize("part", ALLOWED)
-def test_low_parts_import_only_what_is_below_them(part):
-    for file in files(part):
-        assert ours_imported_by(file) <= ALLOWED[part] | {part}, file
-
-
-@pytest.mark.parametrize(
-    ("part", "never"),
-    [
-        ("density", {"models", "nn", "data", "train", "predict", "graph", "cli"}),
-        ("io", {"models", "nn", "data", "train", "predict", "graph", "cli"}),
-        ("graph", {"models", "nn", "data", "train", "predict", "io", "cli"}),
-        ("models", {"data", "train", "predict", "io", "cli", "density", "grid"}),
-        ("data", {"models", "nn", "train", "predict", "cli"}),
-        ("train", {"predict", "cli", "plot", "report", "evaluation"}),
-        ("predict", {"train", "data", "cli", "plot", "report", "evaluation"}),
-    ],
-)
-def test_no_part_reaches_up(part, never):
-    for file in files(part):
-        assert not ours_imported_by(file) & never, file
-
-
 def test_only_the_command_line_imports_hydra():
-    for file in PACKAGE.rglob("*.py"):
-        text = file.read_text()
-        if "cli" not in file.relative_to(PACKAGE).parts:
-            assert "import hydra" not in text, file
-            assert "from hydra" not in text, file
+    for module, file in modules_of(ROOT).items():
+        assert room_of(module) == "cli" or "hydra" not in third_party(file), file
 
 
-def test_nothing_imports_benchmarks_or_data_prep():
-    for file in PACKAGE.rglob("*.py"):
-        assert not top_level_imports(file) & {"benchmarks", "data_prep", "tests"}, file
+def test_the_package_imports_nothing_of_its_surroundings():
+    for file in modules_of(ROOT).values():
+        assert not third_party(file) & {"benchmarks", "data_prep", "tests", "tools"}, file
+
+
+def test_only_training_imports_lightning():
+    for module, file in modules_of(ROOT).items():
+        assert room_of(module) in ("train", "cli") or "lightning" not in third_party(file), file
 
 
 @pytest.mark.parametrize(

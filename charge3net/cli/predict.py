@@ -18,7 +18,7 @@ from charge3net.cli.predict_target import Reference, predict_target
 from charge3net.cli.timing import age_of_process, nothing_is_garbage, print_profile
 from charge3net.errors import InputError
 from charge3net.predict.distributed import ALONE, Processes, started_processes
-from charge3net.predict.progress import Clock
+from charge3net.progress import Clock
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target

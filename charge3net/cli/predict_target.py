@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from charge3net.grid import Grid
     from charge3net.predict.distributed import Processes
     from charge3net.predict.predictor import Predictor
-    from charge3net.predict.progress import Clock
+    from charge3net.progress import Clock
 
 
 class Reference(NamedTuple):

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from charge3net.cli.settings import to_object
     from charge3net.studies import find_study
     from charge3net.studies.record import Record, folder_name, write_page, write_record
+    from charge3net.studies.training import commands_started_by
 
     if args.name == "page":
         return _page(args)
@@ -58,12 +61,18 @@ def run(args: argparse.Namespace) -> int:
     config = to_object(composed)
     work = Path(args.work or f"runs/study/{name}")
     work.mkdir(parents=True, exist_ok=True)
-    result = module.run(config, work)
+    with commands_started_by(_in_own_process):
+        result = module.run(config, work)
     label = [] if args.label is None else ["--label", args.label]
     command = shlex.join(["charge3net", "study", args.name, *args.overrides, *label])
     folder = write_record(Record.of(study, command, asdict(config), result, started, args.label), args.results)
     print(f"{folder}\n{write_page(args.results)}")
     return 0
+
+
+def _in_own_process(arguments: Sequence[str]) -> int:
+    """Run another command of this package; returns its exit status."""
+    return subprocess.run([sys.executable, "-m", "charge3net.cli.main", *arguments], check=False).returncode
 
 
 def _page(args: argparse.Namespace) -> int:

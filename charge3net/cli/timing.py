@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from charge3net.predict.progress import Clock
+from charge3net.progress import Clock
 
 
 @contextmanager

@@ -21,10 +21,10 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io.files import Source
+from charge3net.io.number_stream import ValueReader
 from charge3net.io.numbers.compiled import compiled_reading, turn_planes
 from charge3net.io.numbers.format import NumberFormat, write_numbers
 from charge3net.io.numbers.fortran import parse_integers
-from charge3net.io.numbers.stream import ValueReader
 from charge3net.io.poscar import format_poscar, read_poscar, species_runs
 
 logger = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from charge3net.errors import InputError
 from charge3net.geometry import MAX_ATOMIC_NUMBER, Geometry
 from charge3net.grid import Grid
 from charge3net.io.files import Source
+from charge3net.io.number_stream import ValueReader
 from charge3net.io.numbers.format import NumberFormat, write_numbers
 from charge3net.io.numbers.fortran import parse_integers, parse_numbers
-from charge3net.io.numbers.stream import ValueReader
 from charge3net.units import BOHR, E_PER_BOHR3
 
 _FORMAT = NumberFormat(digits=6, width=13, zero_lead=False)

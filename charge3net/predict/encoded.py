@@ -25,8 +25,8 @@ from charge3net.predict.grid_chunks import (
     in_memory_order,
     is_first_axis_fastest,
 )
-from charge3net.predict.progress import Clock, Progress
 from charge3net.predict.symmetry import GridSymmetry
+from charge3net.progress import Clock, Progress
 
 
 class EncodedStructure:

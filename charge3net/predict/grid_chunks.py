@@ -11,7 +11,7 @@ from numpy import ndarray
 from charge3net.grid import Grid
 from charge3net.predict.backends.base import Backend
 from charge3net.predict.distributed import Processes
-from charge3net.predict.progress import Progress
+from charge3net.progress import Progress
 
 #: Points that a process evaluates at once: the one that collects holds a megabyte of numbers for each process.
 CHUNK = 1 << 18

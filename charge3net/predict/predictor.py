@@ -30,8 +30,8 @@ from charge3net.predict.box import close_atoms, prepare_grid
 from charge3net.predict.derivatives import density_derivatives
 from charge3net.predict.distributed import ALONE, Processes
 from charge3net.predict.encoded import EncodedStructure, as_points, encode_sorted
-from charge3net.predict.progress import Clock, Progress, progress_bar
 from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
+from charge3net.progress import Clock, Progress, progress_bar
 from charge3net.version import __version__
 
 logger = logging.getLogger(__name__)

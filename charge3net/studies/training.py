@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,40 @@ import numpy as np
 from charge3net.errors import InputError
 from charge3net.train.runs import Run, find_runs
 
+#: Starts ``charge3net ARGUMENTS`` and returns its exit status; given by :func:`commands_started_by`.
+_start: ContextVar[Callable[[Sequence[str]], int]] = ContextVar("start")
+
+
+@contextmanager
+def commands_started_by(start: Callable[[Sequence[str]], int]) -> Iterator[None]:
+    """Start the commands of studies with this function inside the ``with`` block.
+
+    Args:
+        start: runs ``charge3net ARGUMENTS`` in a process of its own and returns its exit status.
+    """
+    token = _start.set(start)
+    try:
+        yield
+    finally:
+        _start.reset(token)
+
 
 def charge3net_command(arguments: Sequence[str]) -> None:
     """Run ``charge3net ARGUMENTS``; its output goes where this one's goes.
 
     Raises:
-        InputError: if it fails; what failed stands above.
+        InputError: if it fails (its own message stands above), or outside of :func:`commands_started_by`.
         KeyboardInterrupt: if it was interrupted.
     """
+    start = _start.get(None)
+    if start is None:
+        raise InputError("a study trains its models with `charge3net train`; run the study by `charge3net study`")
     print(f"charge3net {shlex.join(arguments)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "charge3net.cli.main", *arguments], check=False)
-    if done.returncode == 130:
+    status = start(arguments)
+    if status == 130:
         raise KeyboardInterrupt("; the same command goes on")
-    if done.returncode:
-        raise InputError(f"charge3net {arguments[0]} ended with status {done.returncode}; what is wrong stands above")
+    if status:
+        raise InputError(f"charge3net {arguments[0]} ended with status {status}; what is wrong stands above")
 
 
 def sweep(overrides: Sequence[str], output: str, *, store: str, split: str, launcher: Sequence[str]) -> None:

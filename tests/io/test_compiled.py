@@ -10,9 +10,9 @@ from numpy import ndarray
 
 import charge3net.io.numbers.compiled as compiled
 from charge3net.io import read_density
+from charge3net.io.number_stream import ValueReader
 from charge3net.io.numbers.columns import PADDING, Columns, Decoder
 from charge3net.io.numbers.fortran import parse_number
-from charge3net.io.numbers.stream import ValueReader
 from charge3net.kernels import torch_only
 from charge3net.kernels.library import library
 

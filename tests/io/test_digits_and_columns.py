@@ -9,10 +9,10 @@ import pytest
 
 from charge3net.errors import InputError
 from charge3net.io.files import Source
+from charge3net.io.number_stream import ValueReader
 from charge3net.io.numbers.columns import PADDING, Columns, Decoder
 from charge3net.io.numbers.format import NumberFormat, write_numbers
 from charge3net.io.numbers.fortran import parse_number
-from charge3net.io.numbers.stream import ValueReader
 from tests.helpers.dft_files import fortran
 
 VASP = NumberFormat(digits=11, width=18, zero_lead=True)

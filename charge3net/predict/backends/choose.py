@@ -8,7 +8,7 @@ from charge3net.models.base import DensityModel
 from charge3net.predict.backends import cpu
 from charge3net.predict.backends.base import Backend
 from charge3net.predict.backends.plain_torch import TorchBackend
-from charge3net.predict.progress import Clock
+from charge3net.progress import Clock
 
 
 def choose_backend(

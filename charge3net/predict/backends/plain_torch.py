@@ -16,7 +16,7 @@ from charge3net.graph.types import AtomState, ProbeGraph
 from charge3net.grid import Grid
 from charge3net.models.base import DensityModel
 from charge3net.predict.backends.base import check_finite
-from charge3net.predict.progress import Clock
+from charge3net.progress import Clock
 
 #: Points whose neighbours are searched at once, at most; bounds the memory where there are no atoms.
 MAX_POINTS = 1 << 15

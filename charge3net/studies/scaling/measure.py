@@ -142,7 +142,7 @@ def _read(model: DensityModel, geometry: Geometry, grid: Grid) -> tuple[list[flo
     """Seconds of (search, atoms, grid); megabytes of the encoded atoms; who reads."""
     from charge3net.graph.build import build_atom_graph
     from charge3net.predict.encoded import EncodedStructure
-    from charge3net.predict.progress import Clock
+    from charge3net.progress import Clock
 
     times = [time.process_time()]
     graph = build_atom_graph(geometry, model.cutoff)

@@ -16,7 +16,7 @@ from charge3net.predict.backends import gpu_evaluate as gpu_read
 from charge3net.predict.backends.choose import choose_backend
 from charge3net.predict.backends.gpu_weights import _norms
 from charge3net.predict.backends.plain_torch import TorchBackend
-from charge3net.predict.progress import Clock
+from charge3net.progress import Clock
 from tests.helpers.backends import state_of
 from tests.helpers.kernels import geometry, network
 
