@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Called with what is done so far and what there is to do.
+#: Called with the number of points done and of all.
 Progress = Callable[[int, int], None]
 
 

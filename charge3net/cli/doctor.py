@@ -103,8 +103,8 @@ def _gpu_kernels() -> str:
 
     found = status()
     if found["reason"]:
-        return f"read by torch: {found['reason']}"
-    return f"ChargE3Net is read by triton {found['version']}, after a comparison with torch at first use"
+        return f"evaluated by torch: {found['reason']}"
+    return f"ChargE3Net is evaluated by triton {found['version']}, after a comparison with torch at first use"
 
 
 def _compiler() -> str:

@@ -1,4 +1,4 @@
-"""The border between the two worlds: numpy geometry in, torch graphs out."""
+"""Graphs (torch tensors) of atoms and of probes, from structures and points (numpy arrays)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charge3net.graph.types import AtomGraph, ProbeGraph
 
 
 def build_atom_graph(geometry: Geometry, cutoff: float) -> AtomGraph:
-    """Who hears whom among the atoms: edges shorter than ``cutoff`` Å, no atom hears itself, but its images."""
+    """Pairs of atoms closer than ``cutoff`` Å; an atom and its own periodic images are pairs too."""
     receivers, senders, shifts = find_atom_neighbors(geometry, cutoff)
     return AtomGraph(
         numbers=torch.from_numpy(geometry.numbers.copy()),
@@ -26,7 +26,7 @@ def build_atom_graph(geometry: Geometry, cutoff: float) -> AtomGraph:
 
 
 def build_probe_graph(geometry: Geometry, points: Float[ndarray, "probes 3"], cutoff: float) -> ProbeGraph:
-    """Which atoms each point (Å) hears: edges shorter than ``cutoff`` Å, an atom at the point itself included."""
+    """The atoms closer than ``cutoff`` Å to each point (Å), an atom at the point itself included."""
     points = np.ascontiguousarray(points, dtype=np.float64)
     receivers, senders, shifts = find_neighbors(points, geometry, cutoff)
     return ProbeGraph(

@@ -96,7 +96,7 @@ def _sort_into_bins(geometry: Geometry) -> CellList:
 
 
 def sorted_in_space(geometry: Geometry, atoms: AtomGraph) -> tuple[Geometry, AtomGraph]:
-    """The atoms of a large structure in an order in which those that are neighbours in space are near in memory."""
+    """The atoms of a large structure in an order in which neighbours in space are near each other in memory."""
     if len(geometry) < chunks.MANY_ATOMS:
         return geometry, atoms
     cells = cell_list(geometry)

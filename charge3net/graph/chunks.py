@@ -1,4 +1,4 @@
-"""Receivers in pieces that hold a bounded number of edges."""
+"""Receivers in chunks with a bounded number of edges."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 
 from charge3net.graph.types import AtomGraph, AtomState, ProbeGraph
 
-#: Edges whose messages are formed at once where no gradient is asked for: 40 kB each in the largest model on torch.
+#: Edges whose messages are formed at once without gradients: 40 kB each in the largest model on torch.
 EDGES_AT_ONCE = 1 << 12
 
-#: From this many atoms on, they are sorted in space, and what they send is computed for those that are heard only.
+#: From this number of atoms on, they are sorted in space, and only neighbours of probes send messages.
 MANY_ATOMS = 256
 
 
 def atom_chunks(atoms: AtomGraph) -> list[tuple[slice, slice]]:
-    """The atoms as receivers, in consecutive (atoms, edges that end in them).
+    """The atoms as receivers, in consecutive (atoms, edges that end at them).
 
-    Pieces of at most :data:`EDGES_AT_ONCE` edges where no gradient is asked for, else one.
+    Without gradients in chunks of at most :data:`EDGES_AT_ONCE` edges; with gradients in one.
     """
     if torch.is_grad_enabled():
         return [(slice(0, atoms.n_atoms), slice(0, len(atoms.receivers)))]
@@ -33,7 +33,7 @@ def receiver_chunks(receivers: Int[Tensor, "edges"], n_receivers: int, max_edges
 
     Args:
         receivers: [edges] index of the receiver of each edge, ascending.
-        n_receivers: number of receivers; one without edges has its place too.
+        n_receivers: number of receivers; one without edges counts too.
         max_edges: at least 1.
     """
     if len(receivers) <= max_edges:
@@ -54,7 +54,7 @@ def concatenate(parts: Sequence[Float[Tensor, "_ *features"]]) -> Float[Tensor, 
 
 
 def chunk_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
-    """The probes of one structure in order, in pieces of at most ``max_edges`` edges, or of one probe."""
+    """The probes of one structure in order, in chunks of at most ``max_edges`` edges, or of one probe."""
     if len(graph.senders) <= max_edges:
         yield graph
         return
@@ -69,17 +69,18 @@ def chunk_probes(graph: ProbeGraph, max_edges: int) -> Iterator[ProbeGraph]:
 
 
 def restrict_to_neighbours(state: AtomState, probes: ProbeGraph) -> tuple[AtomState, ProbeGraph]:
-    """The state of the atoms that some probe hears, and the probes with their senders counted among these.
+    """The state of the atoms within the cutoff of some probe, and the probes with their senders counted among these.
 
-    Models compute per atom what it sends, for every piece of a grid: in a large structure for a few atoms only.
+    Models compute the messages of every atom in the state for each chunk of a grid; in a large structure few atoms are
+    needed.
     """
     atoms = state.atoms
     if atoms.n_atoms < MANY_ATOMS:
         return state, probes
-    heard, senders = torch.unique(probes.senders, return_inverse=True)
-    here = heard.to(atoms.numbers.device)
+    neighbours, senders = torch.unique(probes.senders, return_inverse=True)
+    here = neighbours.to(atoms.numbers.device)
     none = atoms.senders[:0]
     near = AtomGraph(
-        atoms.numbers[here], atoms.positions[here], none, none, atoms.shifts[:0], torch.tensor([0, len(heard)])
+        atoms.numbers[here], atoms.positions[here], none, none, atoms.shifts[:0], torch.tensor([0, len(neighbours)])
     )
     return AtomState(near, tuple(layer[here] for layer in state.layers)), replace(probes, senders=senders)

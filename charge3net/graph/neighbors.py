@@ -36,7 +36,8 @@ def find_neighbors(points: Float[ndarray, "points 3"], geometry: Geometry, cutof
     """All (point, atom image) pairs closer than ``cutoff`` Å (strictly), an atom on the point included.
 
     The compiled library searches a cell list; without it pymatgen does, several times slower, for the same edges in the
-    same order. Either way what is inside is decided in float64 by the expression of the graph's edge vectors.
+    same order. Both test in float64, by the expression for the graph's edge vectors, whether a pair is within the
+    cutoff.
     """
     points = np.ascontiguousarray(points, dtype=np.float64)
     if len(points) == 0:
@@ -57,7 +58,7 @@ def find_atom_neighbors(geometry: Geometry, cutoff: float) -> Neighbors:
 def _search_compiled(
     handle: ctypes.CDLL, points: ndarray, geometry: Geometry, cell: ndarray, cutoff: float
 ) -> Neighbors | None:
-    """None where memory is short or images are numbered beyond ±1023 (cells that are thin as a hair)."""
+    """None where memory is short or images are numbered beyond ±1023 (extremely thin cells)."""
     inverse = np.linalg.inv(cell)
     positions = np.ascontiguousarray(geometry.positions)
     periodic = geometry.pbc.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What travels between the data and the models.
+"""The graphs and batches that models take.
 
 Conventions (docs/design.md): positions and lattice translations are float64 Å; a *receiver* (atom or probe) collects
 messages from *senders* (atoms, possibly periodic images); the edge vector is
@@ -41,7 +41,7 @@ class _Movable:
 
 @dataclass(frozen=True, eq=False)
 class AtomGraph(_Movable):
-    """Atoms of one or more structures and who hears whom.
+    """Atoms of one or more structures, and the pairs of neighbours within the cutoff.
 
     Attributes:
         numbers: [atoms] atomic numbers, int64.
@@ -73,7 +73,7 @@ class AtomGraph(_Movable):
 
 @dataclass(frozen=True, eq=False)
 class ProbeGraph(_Movable):
-    """Points where the density is asked for, and the atoms each of them hears.
+    """Points where the density is evaluated, and the atoms within the cutoff of each.
 
     Attributes:
         points: [probes, 3] Å, float64.
@@ -100,7 +100,7 @@ class ProbeGraph(_Movable):
 
 @dataclass(frozen=True, eq=False)
 class DensityBatch(_Movable):
-    """What a training step sees.
+    """The input of a training step: graphs and target densities.
 
     Attributes:
         atoms, probes: the graphs of all structures, concatenated.
@@ -116,7 +116,7 @@ class DensityBatch(_Movable):
 
 @dataclass(frozen=True, eq=False)
 class AtomState(_Movable):
-    """Everything about the atoms that reading a density needs: computed once per structure.
+    """Everything about the atoms that evaluating the density needs: computed once per structure.
 
     Attributes:
         atoms: the graph it was computed from.

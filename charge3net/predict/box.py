@@ -1,4 +1,4 @@
-"""Where a density is predicted: a box for structures without one, the grid asked for, and what looks wrong."""
+"""The cell and grid of a prediction: a box for structures without a cell, the requested grid, and checks of both."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _CLOSE_ATOMS = 0.5
 
 @dataclass(frozen=True, eq=False)
 class PreparedGrid:
-    """Atoms and grid that belong together.
+    """A structure and the grid of its density.
 
     Attributes:
         geometry: the atoms, in a cell with a volume.
         grid: in the coordinates of ``geometry``.
-        notes: what was done to the structure that was given.
-        warnings: what may make the numbers wrong.
+        notes: changes made to the given structure.
+        warnings: reasons why the density may be wrong.
     """
 
     geometry: Geometry
@@ -47,7 +47,7 @@ def prepare_grid(
     grid: Grid | None = None,
     like: Grid | None = None,
 ) -> PreparedGrid:
-    """The structure in a box and the grid that a caller asked for.
+    """The structure in a box, and the requested grid.
 
     At most one of the five names a grid; without any the spacing is :data:`DEFAULT_SPACING`. ``like`` gives its number
     of voxels and, where its cell is that of the structure, its origin. A structure without any cell takes that of
@@ -64,7 +64,7 @@ def prepare_grid(
     if own is not None and not geometry.cell.any() and not geometry.pbc.any():
         geometry, note, warning = (
             geometry.with_cell(own.cell),
-            "the structure has no cell: that of the grid is taken",
+            "the structure has no cell: the cell of the grid is used",
             "",
         )
         mesh = own
@@ -119,7 +119,7 @@ def _grid_on(
     grid: Grid | None,
     like: Grid | None,
 ) -> tuple[Grid, str]:
-    """The one grid that is asked for, on the structure's cell, and a warning (empty if there is nothing to say)."""
+    """The requested grid on the structure's cell, and a warning (empty if there is none)."""
     if grid is not None:
         return grid, ""
     if shape is not None:
@@ -132,8 +132,8 @@ def _grid_on(
     if difference <= _SAME_CELL:
         return Grid(geometry.cell, like.shape, like.origin), ""
     return Grid(geometry.cell, like.shape, origin), (
-        f"the cell of the structure differs by up to {difference:.3g} Å from that of the grid to be like: "
-        "only the number of voxels was taken over"
+        f"the cell of the structure differs by up to {difference:.3g} Å from that of the given grid: "
+        "only the number of voxels was used"
     )
 
 

@@ -1,12 +1,11 @@
 """Gradient and Hessian of the density with respect to the point.
 
-The compiled kernels read gradients where they can (docs/kernels.md). The rest is automatic differentiation of the
-model: the density of a point depends on no other point, so one backward pass gives the gradients of many points, and
-three more give their Hessians, in pieces of a bounded number of edges.
+Gradients of ChargE3Net come from the compiled kernels where these can be used (docs/kernels.md). All else is automatic
+differentiation of the model: the density at a point depends on no other point, so one backward pass gives the gradients
+at many points, and three more give the Hessians. Points are taken in chunks with a bounded number of edges.
 
 Two conventions, since the networks are not smooth everywhere. On an atom (closer than 1e-5 Å) derivatives do not exist;
-they are given as zero. Where an atom crosses the cutoff, those of the smooth pieces are given, without the step between
-them.
+they are set to zero. Where an atom crosses the cutoff, the derivative of either smooth side is given, without the step.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from charge3net.nn.edges import ON_ATOM
 from charge3net.predict.backends.cpu import CpuBackend, open_backend
 from charge3net.predict.encoded import as_points
 
-#: Pairs of probe and atom differentiated at once, by order; what a backward pass keeps of each: up to 50 kB, 150 kB.
+#: Pairs of probe and atom differentiated at once, by order; a backward pass stores up to 50 kB and 150 kB for each.
 EDGES_AT_ONCE = {1: 1 << 12, 2: 1 << 10}
 
 #: Points searched for neighbours at once.
@@ -81,7 +80,7 @@ def density_derivatives(
     places = points.points() if isinstance(points, Grid) else as_points(points)
     if order not in EDGES_AT_ONCE:
         raise InputError(f"derivatives of order 1 or 2 are computed, not {order}")
-    backend = open_backend(model, state, geometry, order) if order == 1 else "no compiled Hessian is written"
+    backend = open_backend(model, state, geometry, order) if order == 1 else None
     if isinstance(backend, CpuBackend):
         return _compiled(backend, model.channels, geometry, places, points if isinstance(points, Grid) else None)
     n, channels, dtype = len(places), model.channels, torch.empty(0, dtype=model.dtype).numpy().dtype
@@ -89,7 +88,7 @@ def density_derivatives(
     hessian = np.empty((n, channels, 3, 3), dtype) if order > 1 else None
     start = 0
     with _weights_constant(model):
-        for probes in _pieces(geometry, places, model.cutoff, edges_at_once or EDGES_AT_ONCE[order]):
+        for probes in _chunks(geometry, places, model.cutoff, edges_at_once or EDGES_AT_ONCE[order]):
             found = _differentiate(model, *restrict_to_neighbours(state, probes), order)
             stop = start + probes.n_probes
             values[start:stop], gradient[start:stop] = found.values, found.gradient
@@ -113,7 +112,7 @@ def _compiled(
     return Derivatives(rows[:channels].T.copy(), gradient)
 
 
-def _pieces(
+def _chunks(
     geometry: Geometry, points: Float[ndarray, "points 3"], cutoff: float, edges_at_once: int
 ) -> Iterator[ProbeGraph]:
     for start in range(0, len(points), _POINTS_AT_ONCE):
@@ -123,13 +122,13 @@ def _pieces(
 
 
 def _differentiate(model: DensityModel, state: AtomState, probes: ProbeGraph, order: int) -> Derivatives:
-    """Of one piece."""
+    """Of one chunk."""
     on_atom = _points_on_atoms(state, probes)
     with torch.enable_grad():
         points = probes.points.detach().to(model.device).requires_grad_()
         values = model.density_at(state, replace(probes.to(model.device), points=points))
-        gradient = torch.stack([_slope(one, points, order > 1) for one in values.unbind(1)], dim=1)
-        second = [_slope(one, points, True) for one in gradient.flatten(1).unbind(1)] if order > 1 else []
+        gradient = torch.stack([_gradient(one, points, order > 1) for one in values.unbind(1)], dim=1)
+        second = [_gradient(one, points, True) for one in gradient.flatten(1).unbind(1)] if order > 1 else []
     first = _numpy(gradient, model.dtype, on_atom)
     hessian = None
     if second:
@@ -140,10 +139,10 @@ def _differentiate(model: DensityModel, state: AtomState, probes: ProbeGraph, or
     return Derivatives(density, first, hessian)
 
 
-def _slope(
+def _gradient(
     values: Float[Tensor, "points"], points: Float[Tensor, "points 3"], again: bool
 ) -> Float[Tensor, "points 3"]:
-    """∂ value / ∂ point, each of its own point; ``again``: to be differentiated once more."""
+    """∂ value / ∂ point, for every point; ``again``: to be differentiated a second time."""
     return torch.autograd.grad(values.sum(), points, create_graph=again, retain_graph=True, materialize_grads=True)[0]
 
 
@@ -171,7 +170,7 @@ def _check_finite(probes: ProbeGraph, *arrays: Float[ndarray, "points *_"]) -> N
 
 @contextmanager
 def _weights_constant(model: DensityModel) -> Iterator[None]:
-    """Without gradients of the weights, which the passes backwards would form too."""
+    """Without gradients of the weights, which the backward passes would compute too."""
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     for weight in learning:
         weight.requires_grad_(False)

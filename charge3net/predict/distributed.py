@@ -1,6 +1,6 @@
-"""Processes, on one machine or many, that predict together: started by ``torchrun``, joined by torch.distributed.
+"""Prediction by several processes, on one machine or many: started by ``torchrun``, joined by torch.distributed.
 
-Only numbers that are on the CPU are exchanged (gloo), so no process needs a GPU and none is in the others' way.
+Only arrays on the CPU are exchanged (gloo), so the processes need no GPUs and do not compete for them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Processes:
-    """The processes that work together. This class is one process that needs no other.
+    """The processes that work together; this class stands for a single one.
 
     Attributes:
         rank: number of this process; 0 is the one that collects.
@@ -63,7 +63,7 @@ class Processes:
         return own
 
     def turns(self, n: int) -> Iterable[int]:
-        """The numbers below ``n`` that are this process's: whoever is free takes the next. Once per command."""
+        """The numbers below ``n`` that this process handles: a free process takes the next. Once per command."""
         return range(n)
 
 

@@ -34,7 +34,7 @@ class EncodedStructure:
 
     Args:
         model: on the device where it is to run.
-        geometry: the structure; its periodicity is taken as it stands.
+        geometry: the structure; its periodicity is used as it is.
         atoms: its graph with the model's cutoff.
         edge_budget: pairs of probe and atom given to torch at once; a single probe may have more.
         clock: gets the times of "atoms", "neighbours", "reading" (the evaluation) and "spreading".

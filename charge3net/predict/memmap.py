@@ -1,4 +1,4 @@
-"""Arrays that are too large for memory, in files that vanish with them."""
+"""Arrays that are too large for memory, in temporary files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LARGE = 1 << 30
 
 @dataclass(frozen=True)
 class MemmapAllocator:
-    """Makes arrays: small ones in memory, large ones in a file without a name that vanishes with the array.
+    """Makes arrays: small ones in memory, large ones in a file without a name, which is removed with the array.
 
-    The system keeps as much of a file in memory as nobody else needs.
+    The system caches as much of the file in memory as is free.
 
     Attributes:
         folder: where the file is; the space is needed there.

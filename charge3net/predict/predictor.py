@@ -36,7 +36,7 @@ from charge3net.version import __version__
 
 logger = logging.getLogger(__name__)
 
-#: Edges (pairs of probe and atom) read at once: some kB each in the largest model.
+#: Edges (pairs of probe and atom) evaluated at once: some kB each in the largest model.
 EDGES_ON_CPU, EDGES_ON_GPU = 1 << 15, 1 << 19
 
 
@@ -45,22 +45,22 @@ Allocate = Callable[[tuple[int, ...], np.dtype], ndarray]
 
 
 class PredictionWarning(UserWarning):
-    """What was asked for can be computed, but may not mean what the user hopes."""
+    """The prediction is computed, but may be wrong; the message says why."""
 
 
 class Predictor:
     """Predicts electron densities with one model.
 
-    The atoms are encoded once per structure; the grid is then read in pieces that hold a bounded number of edges, so
+    The atoms are encoded once per structure; the grid is then evaluated in chunks with a bounded number of edges, so
     the memory beyond the output array does not grow with the grid.
 
     Args:
         model: any density model. It is moved to ``device`` and set to evaluation.
-        card: what is known of the model; gives the elements it was trained on.
+        card: description of the model, with the elements it was trained on.
         device: None takes a GPU if there is one, else the CPU.
-        edge_budget: pairs of probe and atom read at once; None takes 32 768 on a CPU and 524 288 on a GPU.
+        edge_budget: pairs of probe and atom evaluated at once; None takes 32 768 on a CPU and 524 288 on a GPU.
         strict_elements: refuse structures with elements the model has not seen, instead of a warning.
-        kernels: False keeps to the plain torch path, without compiled kernels and their radial tables.
+        kernels: False uses plain torch, without compiled kernels and their radial tables.
 
     The output has the model's dtype: float32, unless the model was turned into another.
     """
@@ -120,7 +120,7 @@ class Predictor:
     ) -> Density:
         """The density of a structure on a grid.
 
-        At most one of ``shape``, ``spacing``, ``encut``, ``grid`` and ``like`` says which; without any it is the
+        At most one of ``shape``, ``spacing``, ``encut``, ``grid`` and ``like`` names the grid; without any it is the
         coarsest FFT-friendly grid with a spacing of at most 0.1 Å. A structure without a cell takes that of ``grid`` or
         ``like``; else it is put in a box that leaves the model's cutoff as vacuum on every side.
 
@@ -131,16 +131,16 @@ class Predictor:
             encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
             grid: any grid, in the structure's own coordinates.
             like: a density or grid whose number of voxels is taken, and its origin too where the cells agree.
-            symmetry: read irreducible voxels only, where the crystal's symmetry allows.
+            symmetry: evaluate irreducible voxels only, where the crystal's symmetry allows.
             electrons: scale the total density to this number of electrons.
-            progress: True draws a bar on standard error; or a function of (points read, points).
+            progress: True draws a bar on standard error; or a function of (points done, points).
             allocate: makes the array [channels, nx, ny, nz] for the values, in memory or in a file
                 (:class:`charge3net.predict.memmap.MemmapAllocator`).
-            processes: those who read the grid together; all of them call this alike.
+            processes: the processes that share the grid; each of them makes the same call.
 
         Returns:
             [channels, nx, ny, nz] e/Å³ in the model's dtype, with the model, the settings, notes, warnings and times in
-            seconds as its provenance. Of several processes only the one that collects gets the values, the others NaN.
+            seconds as its provenance. Of several processes only the collecting one has the values; others have NaN.
 
         Raises:
             InputError: for an unusable structure or grid, unseen elements with ``strict_elements``, or a prediction
@@ -206,7 +206,7 @@ class Predictor:
     def gradient(self, structure: Any, where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
         """The gradient of the density with respect to the position, ∇ρ in e/Å⁴, Cartesian.
 
-        On an atom it is given as zero; steps where an atom crosses the cutoff are left out
+        On an atom it is zero by convention; steps where an atom crosses the cutoff are left out
         (:mod:`charge3net.predict.derivatives`).
 
         Args:
@@ -257,7 +257,7 @@ class Predictor:
         unseen = [chemical_symbols[z] for z in np.unique(geometry.numbers) if z == 0 or (seen and z not in seen)]
         if not unseen:
             return []
-        problem = f"the model was not trained on {', '.join(unseen)}: its density there means nothing"
+        problem = f"the model was not trained on {', '.join(unseen)}: its density near these atoms is meaningless"
         if self.strict_elements:
             raise InputError(f"{problem}; take a model trained on these elements")
         return [problem]
@@ -274,7 +274,7 @@ class Predictor:
 
     @cached_property
     def _record(self) -> dict[str, Any]:
-        """Of the model; kept, since hashing large weights takes a moment."""
+        """Of the model; cached, since hashing large weights takes time."""
         return model_record(self.model, self.card)
 
 
@@ -315,6 +315,6 @@ def _scale_to(density: Density, electrons: float | None) -> float | None:
 
 def _describe(symmetry: GridSymmetry) -> str:
     return (
-        f"{symmetry.operations} operations, {len(symmetry.representatives)} of {len(symmetry.orbit)} voxels read "
+        f"{symmetry.operations} operations, {len(symmetry.representatives)} of {len(symmetry.orbit)} voxels evaluated "
         f"({symmetry.saving:.1f} times fewer)"
     )

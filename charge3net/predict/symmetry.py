@@ -25,14 +25,14 @@ TOLERANCE = 1e-5
 #: The search for operations takes seconds above this many atoms when there are none to find.
 MAX_ATOMS = 3000
 
-#: The orbits take four bytes per voxel; larger grids are read in full.
+#: The orbits take four bytes per voxel; larger grids are evaluated in full.
 MAX_VOXELS = 50_000_000
 
 _IMAGES_AT_ONCE = 1 << 15
 
 
 class NoSymmetryError(Exception):
-    """There is nothing to save by symmetry; the message says why."""
+    """Symmetry saves nothing here; the message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class GridSymmetry:
     Attributes:
         operations: number of operations used, the identity included.
         representatives: [irreducible] one flat voxel index for each set of equivalent voxels, ascending.
-        orbit: [voxels] position in ``representatives`` of the voxel that stands for this one.
+        orbit: [voxels] position in ``representatives`` of the voxel that represents this one.
     """
 
     operations: int
@@ -73,7 +73,7 @@ def find_grid_symmetry(geometry: Geometry, grid: Grid, proper: bool = False) -> 
         proper: use rotations and translations only, for channels that change sign under a mirror or inversion.
 
     Raises:
-        NoSymmetryError: if nothing can be saved; the message says why.
+        NoSymmetryError: if nothing can be saved; the message gives the reason.
     """
     if not geometry.pbc.all():
         raise NoSymmetryError("the structure is not periodic in all three directions")
@@ -117,7 +117,7 @@ def _operations(geometry: Geometry) -> tuple[Int[ndarray, "ops 3 3"], Float[ndar
 
 def _on_grid(
     rotations: Int[ndarray, "ops 3 3"], translations: Float[ndarray, "ops 3"], grid: Grid
-) -> tuple[Int[ndarray, "kept 3 3"], Int[ndarray, "kept 3"]]:
+) -> tuple[Int[ndarray, "fitting 3 3"], Int[ndarray, "fitting 3"]]:
     """M and s (see the module's docstring) of the operations that map the grid onto itself to within TOLERANCE."""
     shape = np.array(grid.shape, dtype=np.int64)
     scaled = rotations * shape[:, None]
@@ -136,7 +136,7 @@ def _orbits(
     """Representatives and orbit of every voxel.
 
     Voxels are walked in ascending order, a window at a time. All images of those still without a representative are
-    formed at once; the smallest image stands for the orbit. It lies in the same window, because everything below the
+    formed at once; the smallest image represents the orbit. It lies in the same window, because everything below the
     window is done. The work is about one image per voxel, whatever the number of operations.
     """
     n_voxels = shape[0] * shape[1] * shape[2]

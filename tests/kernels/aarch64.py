@@ -131,7 +131,7 @@ def install(emulator: Emulator) -> None:
     def _evaluate(self: read.CpuBackend, targets: np.ndarray, points: np.ndarray, out: np.ndarray) -> None:
         points, targets = np.ascontiguousarray(points), np.ascontiguousarray(targets, dtype=np.int64)
         packed = self._packed
-        emulator.know(points, targets, out, packed.nothing, *packed.arrays, *self._senders.values())
+        emulator.know(points, targets, out, packed.without_neighbours, *packed.arrays, *self._senders.values())
         emulator.know(*vars(self._atoms).values())
         evaluate_there(self, targets, points, out)
 

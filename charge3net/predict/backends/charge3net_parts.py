@@ -1,4 +1,4 @@
-"""The probe side of ChargE3Net in parts, for whoever packs it: radial functions, matrices, what atoms send.
+"""The probe side of ChargE3Net in parts, for both backends: radial functions, matrices, messages of the atoms.
 
 A channel is a copy of an order l in one layer. The messages of a layer are its channels in the order of l, as are the
 columns of its radial network.
@@ -26,7 +26,7 @@ _ATOMS_AT_ONCE = 4096
 
 
 def probe_layers(model: ChargE3Net) -> list[Convolution]:
-    """Those that read the atoms."""
+    """The convolutions from atoms to probes."""
     return [layer for layer in model.probe_layers if isinstance(layer, Convolution)]
 
 
@@ -80,9 +80,9 @@ def angles(layer: Convolution) -> Float[ndarray, "messages 1"]:
 def scaled_senders(
     model: ChargE3Net, state: AtomState
 ) -> Iterator[tuple[slice, list[Float[Tensor, "atoms channels m"]]]]:
-    """What atoms send, some atoms at a time: which, and per order the channels of all layers one after the other.
+    """The messages of the atoms, some atoms at a time: which, and per order the channels of all layers in turn.
 
-    Mixed, and scaled for the sum to be the message.
+    Mixed, and scaled such that the sum over atoms is the message.
     """
     n_atoms = state.atoms.n_atoms
     for start in range(0, n_atoms, _ATOMS_AT_ONCE):

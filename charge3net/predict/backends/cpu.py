@@ -1,7 +1,7 @@
-"""The compiled read: densities on grids and at points, on the CPU, without an edge list.
+"""The compiled backend: densities on grids and at points, on the CPU, without an edge list.
 
-What it computes is a model's ``read_density`` with radial tables in place of the radial networks; the tables are
-checked against the networks when they are made (:mod:`charge3net.predict.backends.spline`). How: docs/kernels.md.
+It computes a model's ``density_at`` with radial tables in place of the radial networks; the tables are checked against
+the networks when they are made (:mod:`charge3net.predict.backends.spline`). How it works: docs/kernels.md.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _job_of(network: type[ctypes.Structure]) -> type[ctypes.Structure]:
     class Job(ctypes.Structure):
         _fields_ = (
             *((name, ctypes.c_int64) for name in ("n_points", "n_atoms", "out_stride")),
-            *((name, ctypes.c_void_p) for name in ("points", "targets", "out", "nothing")),
+            *((name, ctypes.c_void_p) for name in ("points", "targets", "out", "without_neighbours")),
             *((name, ctypes.c_int32) for name in ("n_threads", "chunk")),
             ("atoms", _CellList),
             ("network", network),
@@ -80,7 +80,7 @@ class CpuBackend:
     Args:
         model: the model.
         state: its encoded atoms.
-        geometry: the structure; its periodicity is taken as it stands.
+        geometry: the structure; its periodicity is used as it is.
         packed: the model's weights for the density, or for the density and its gradient.
 
     Attributes:
@@ -94,11 +94,11 @@ class CpuBackend:
     description = "compiled"
 
     def __init__(self, model: DensityModel, state: AtomState, geometry: Geometry, packed: Packed) -> None:
-        self.rows = len(packed.nothing)
+        self.rows = len(packed.without_neighbours)
         self._packed, self._atoms = packed, cell_list(geometry)
         self._senders = packed.senders(model, state)
         self._job = _job_of(type(packed.network))()
-        self._job.n_atoms, self._job.nothing = len(geometry), packed.nothing.ctypes.data
+        self._job.n_atoms, self._job.without_neighbours = len(geometry), packed.without_neighbours.ctypes.data
         for name in (field[0] for field in _CellList._fields_ if field[0] != "cutoff"):
             setattr(self._job.atoms, name, getattr(self._atoms, name).ctypes.data)
         self._job.atoms.cutoff = model.cutoff
@@ -122,8 +122,8 @@ class CpuBackend:
         Args:
             grid: in the coordinates of the structure.
             out: :attr:`rows` of them, each contiguous.
-            index: flat indices of the voxels to be read, one per column of ``out``; None: all of them.
-            report: called with the points read and to be read, now and then.
+            index: flat indices of the voxels, one per column of ``out``; None: all of them.
+            report: called with the number of points done and of all, now and then.
 
         Raises:
             InputError: if a prediction is not finite.
@@ -195,11 +195,11 @@ def _packed_or_reason(model: DensityModel, order: int) -> Packed | str:
         return f"the compiled kernels are for float32 on a cpu, not {str(model.dtype)[6:]} on {model.device.type}"
     if getattr(model, "lmax", 0) > _MAX_L:
         return f"the compiled kernels go up to rotation order {_MAX_L}"
-    return _pack(model, order, found.handle) or "no table of the radial functions is fine enough"
+    return _pack(model, order, found.handle) or "no table of the radial functions is accurate enough"
 
 
 def _pack(model: DensityModel, order: int, handle: ctypes.CDLL) -> Packed | None:
-    """The packed probe side, cached until the weights change; None when no table is fine enough.
+    """The packed probe side, cached until the weights change; None when no table is accurate enough.
 
     Raises:
         ImportError, AttributeError: if :data:`_PACKERS` names what is not there.

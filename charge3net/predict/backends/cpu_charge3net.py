@@ -56,9 +56,9 @@ class _SlopesNetwork(ctypes.Structure):
 
 
 def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
-    """The packed weights; None when no table is fine enough.
+    """The packed weights; None when no table is accurate enough.
 
-    The channels of an order stand side by side, layer after layer, in vectors.
+    The channels of an order are adjacent, layer after layer, in vectors.
 
     Args:
         model: a ChargE3Net.
@@ -67,7 +67,7 @@ def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
     """
     assert isinstance(model, ChargE3Net)
     layers, width = probe_layers(model), layout.width
-    tables = fit([radial_functions(layer.radial, model.basis) for layer in layers], model.cutoff, slopes=order > 0)
+    tables = fit([radial_functions(layer.radial, model.basis) for layer in layers], model.cutoff, derivatives=order > 0)
     if tables is None:
         return None
     copies = channel_counts(model)
@@ -92,9 +92,9 @@ def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
     for part in (network, network.sums, network.head):
         for name in (field[0] for field in part._fields_ if field[0] in arrays):
             setattr(part, name, arrays[name].ctypes.data)
-    nothing = np.zeros(model.channels * (4 if order else 1), dtype=np.float32)
+    nowhere = np.zeros(model.channels * (4 if order else 1), dtype=np.float32)
     function = "c3n_read_charge3net_slopes" if order else "c3n_read_charge3net"
-    arguments = (function, network, nothing, tuple(arrays.values()))
+    arguments = (function, network, nowhere, tuple(arrays.values()))
     return Packed(*arguments, _Senders(width), tables.steps, tables.error)
 
 
@@ -104,7 +104,7 @@ def _side_by_side(
     bounds: Int[ndarray, "layers1"],
     width: int,
 ) -> tuple[Float[ndarray, "lanes steps"], Int[ndarray, "lanes"]]:
-    """Table of every lane of the vectors, and its place among the messages; lanes of the filling behind the last."""
+    """Table of every lane of the vectors, and its place among the messages; padding lanes come after the last."""
     counts = [-(-sum(of_order) // width) for of_order in copies]
     table = np.zeros((sum(counts) * width, tables[0].shape[1]))
     rows = np.full(len(table), bounds[-1])
@@ -121,7 +121,7 @@ def _side_by_side(
 
 
 class _Senders:
-    """What atoms send, per vector of channels [atoms, 2l+1, width]: mixed, and scaled for the sum to be the message."""
+    """The messages of the atoms, per vector of channels [atoms, 2l+1, width]: mixed and scaled for the sum."""
 
     def __init__(self, width: int) -> None:
         self.width = width

@@ -1,4 +1,4 @@
-"""Weights of a network in the order and layout in which the compiled read walks through them."""
+"""Weights of a network in the order and layout in which the compiled kernels use them."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Packed:
     Attributes:
         function: name of the compiled function.
         network: its description of the network, without what depends on a structure.
-        nothing: [channels] density where no atom is in reach.
-        arrays: what ``network`` points to.
-        senders: (model, encoded atoms) → field of ``network`` and what it is to point to, for each such field.
+        without_neighbours: [rows] density where no atom is within the cutoff, and its gradient where it is computed.
+        arrays: the memory that ``network`` points to.
+        senders: (model, encoded atoms) → {field of ``network``: array that it points to}, where it depends on atoms.
         steps, error: of the radial tables.
     """
 
     function: str
     network: ctypes.Structure
-    nothing: Float32[ndarray, "channels"]
+    without_neighbours: Float32[ndarray, "rows"]
     arrays: Sequence[ndarray]
     senders: Callable[[DensityModel, AtomState], dict[str, ndarray]]
     steps: int
@@ -91,7 +91,7 @@ def perceptron(layers: nn.Sequential, columns: int, outputs: slice = slice(None)
 
 
 def vectors(values: Float[ndarray, "rows channels"], width: int) -> Float[ndarray, "vectors rows width"]:
-    """Channels by the vector, the last one filled up with zeros."""
+    """Channels by the vector, the last one padded with zeros."""
     count = -(-values.shape[1] // width)
     padded = np.zeros((len(values), count * width), dtype=values.dtype)
     padded[:, : values.shape[1]] = values
@@ -99,7 +99,7 @@ def vectors(values: Float[ndarray, "rows channels"], width: int) -> Float[ndarra
 
 
 def row_numbers(channels: int, width: int, components: int = 1) -> Int[ndarray, "lanes"]:
-    """Row of each lane of ``components`` × vectors; lanes of the filling go to one row behind the last."""
+    """Row of each lane of ``components`` × vectors; padding lanes go to one row after the last."""
     count = -(-channels // width) * width
     rows = np.full((components, count), components * channels)
     rows[:, :channels] = np.arange(components * channels).reshape(components, channels)
@@ -107,7 +107,7 @@ def row_numbers(channels: int, width: int, components: int = 1) -> Int[ndarray, 
 
 
 def density_without_neighbours(model: DensityModel, layers: tuple[Tensor, ...]) -> Float32[ndarray, "channels"]:
-    """[channels] density where no atom is in reach; ``layers``: features of one atom, whatever they are."""
+    """[channels] density where no atom is within the cutoff; ``layers``: any features of one atom."""
     index, place = torch.zeros(0, dtype=torch.int64), torch.zeros(1, 3, dtype=torch.float64)
     ends = torch.tensor([0, 1])
     atoms = AtomGraph(torch.ones(1, dtype=torch.int64), place, index, index, place[:0], ends)

@@ -43,31 +43,31 @@ class _Network(ctypes.Structure):
 
 
 def pack(model: DensityModel, layout: Layout) -> Packed | None:
-    """The packed weights; None when no table is fine enough."""
+    """The packed weights; None when no table is accurate enough."""
     assert isinstance(model, PaiNNDensity)
     tables = fit([_filters(message, model.num_basis, model.cutoff) for message in _messages(model)], model.cutoff)
     if tables is None:
         return None
-    slabs = []
+    layers = []
     for coefficients in tables.coefficients:
         on_vector, on_edge, on_scalar = np.split(coefficients, 3, axis=1)
-        slabs.append(np.stack([vectors(part, layout.width) for part in (on_scalar, on_vector, on_edge)], axis=1))
+        layers.append(np.stack([vectors(part, layout.width) for part in (on_scalar, on_vector, on_edge)], axis=1))
     arrays = {
         "rows": row_numbers(model.features, layout.width, 4),
-        "table": aligned(np.stack(slabs)),
+        "table": aligned(np.stack(layers)),
         "weights": aligned(np.concatenate(_dense(model, layout.columns))),
     }
     network = _Network(model.channels, model.features, model.num_interactions)
     network.edges = EdgeForm(1, tables.steps, _ON_ATOM)
     for name, array in arrays.items():
         setattr(network, name, array.ctypes.data)
-    nothing = density_without_neighbours(model, (torch.zeros(1, 4, model.features),) * model.num_interactions)
-    arguments = ("c3n_read_painn", network, nothing, tuple(arrays.values()))
+    nowhere = density_without_neighbours(model, (torch.zeros(1, 4, model.features),) * model.num_interactions)
+    arguments = ("c3n_read_painn", network, nowhere, tuple(arrays.values()))
     return Packed(*arguments, _Senders(layout.width), tables.steps, tables.error)
 
 
 class _Senders:
-    """What atoms send, per layer and vector [atoms, 5, width]: scalars, vectors, and what goes along the edge."""
+    """The messages of the atoms, per layer and vector [atoms, 5, width]: scalars, vectors, factors of the direction."""
 
     def __init__(self, width: int) -> None:
         self.width = width

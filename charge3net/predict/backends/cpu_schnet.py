@@ -40,7 +40,7 @@ class _Network(ctypes.Structure):
 
 
 def pack(model: DensityModel, layout: Layout) -> Packed | None:
-    """The packed weights; None when no table is fine enough."""
+    """The packed weights; None when no table is accurate enough."""
     assert isinstance(model, SchNetDensity)
     tables = fit([_filters(message, model) for message in _messages(model)], model.cutoff)
     if tables is None:
@@ -59,13 +59,13 @@ def pack(model: DensityModel, layout: Layout) -> Packed | None:
     network.edges = EdgeForm(0, tables.steps, 0.0)
     for name, array in arrays.items():
         setattr(network, name, array.ctypes.data)
-    nothing = density_without_neighbours(model, (torch.zeros(1, model.features),) * model.num_interactions)
-    arguments = ("c3n_read_schnet", network, nothing, tuple(arrays.values()))
+    nowhere = density_without_neighbours(model, (torch.zeros(1, model.features),) * model.num_interactions)
+    arguments = ("c3n_read_schnet", network, nowhere, tuple(arrays.values()))
     return Packed(*arguments, _Senders(layout.width), tables.steps, tables.error)
 
 
 class _Senders:
-    """What atoms send: in the first layer the node part of the message, later its first linear map, bias included."""
+    """The messages of the atoms: in the first layer their node part, later its first linear map, bias included."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -96,7 +96,7 @@ def _numpy(tensor: Tensor) -> ndarray:
 
 
 def _lanes(rows: Float[ndarray, "rows channels"], width: int) -> Float[ndarray, "rows lanes"]:
-    """Rows filled up with zeros to whole vectors."""
+    """Rows padded with zeros to whole vectors."""
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % width)))
 
 
@@ -125,7 +125,7 @@ def _dense(model: SchNetDensity, columns: int) -> list[ndarray]:
         if t:
             parts.append(blocks(_numpy(message.node_in.weight)[:, model.features :].T, columns))
         parts.append(perceptron(update, columns))
-        with torch.no_grad():  # the first gate sees zeros, whatever the probe
+        with torch.no_grad():  # the input of the first gate is zero for every probe
             constant = torch.sigmoid(gate(torch.zeros(model.features)))
         parts.append(perceptron(gate, columns) if t else _numpy(constant))
     return [*parts, perceptron(model.readout, columns)]

@@ -1,4 +1,4 @@
-"""Whether ChargE3Net is read by the GPU kernels: they compare themselves with torch before they are used."""
+"""Whether the GPU kernels evaluate a ChargE3Net: they are compared with torch before their first use."""
 
 from __future__ import annotations
 
@@ -54,23 +54,26 @@ _failed: dict[torch.device, str] = {}
 
 
 def status() -> dict[str, str]:
-    """What reads ChargE3Net on a GPU: ``backend`` ("triton", "torch"), ``version`` of Triton, ``reason`` for torch."""
+    """What evaluates ChargE3Net on a GPU.
+
+    ``backend`` ("triton" or "torch"), ``version`` of Triton, ``reason`` (empty with triton).
+    """
     version, reason = _triton()
     reason = reason or _switched_off() or "; ".join(_failed.values())
     return {"backend": "torch" if reason else "triton", "version": version, "reason": reason}
 
 
 def unsupported_reason(model: DensityModel) -> str:
-    """Why a model is not read by the GPU kernels; empty when nothing is known against it."""
+    """Why the GPU kernels do not evaluate a model; empty if they do."""
     found = _prepared_or_reason(model)
     return found if isinstance(found, str) else ""
 
 
 def open_backend(model: DensityModel, state: AtomState, geometry: Geometry) -> GpuBackend | str:
-    """A structure's density, ready to be read by the GPU kernels, or why not.
+    """A structure's density on the GPU kernels, or why they cannot evaluate this model.
 
-    At the first use of a model's weights a few hundred points are read both ways. Where the kernels do not run, or
-    differ from torch by more than :data:`BOUND`, they are not used, and one sentence is logged.
+    At the first use of a model's weights a few hundred points are evaluated by the kernels and by torch. If the kernels
+    do not run, or differ from torch by more than :data:`BOUND`, they are not used, and one sentence is logged.
 
     Args:
         model: any model.
@@ -136,28 +139,28 @@ def _runs_on(device: torch.device) -> bool:
 
 
 def _prepare(model: ChargE3Net) -> _Prepared:
-    """The packed weights, kept until the weights change."""
+    """The packed weights, cached until the weights change."""
     key = tuple((tensor.data_ptr(), tensor._version) for tensor in (*model.parameters(), *model.buffers()))
     if model not in _prepared or _prepared[model].key != key:
         with torch.no_grad():
             weights = pack(model, model.device)
-        reason = "" if weights else "no table of the radial functions is fine enough"
+        reason = "" if weights else "no table of the radial functions is accurate enough"
         _prepared[model] = _Prepared(key, weights, reason)
     return _prepared[model]
 
 
-def _difference(read: GpuBackend, model: ChargE3Net, state: AtomState, geometry: Geometry) -> str:
-    """What is wrong with the kernels' densities around some atoms; empty when nothing is."""
+def _difference(backend: GpuBackend, model: ChargE3Net, state: AtomState, geometry: Geometry) -> str:
+    """How the kernels' densities around some atoms differ from torch's; empty if they agree."""
     random, reach = np.random.default_rng(0), model.cutoff
     chosen = geometry.positions[random.integers(len(geometry), size=_POINTS)]
     points = chosen + random.uniform(-reach, reach, chosen.shape) / 2
     cube = Grid(reach * np.eye(3), (_VOXELS,) * 3, chosen[0] - reach / 3)
     found = [np.empty((model.channels, n), dtype=np.float32) for n in (len(points), len(cube))]
     try:
-        read.points(points, found[0])
-        read.grid(cube, found[1])
+        backend.points(points, found[0])
+        backend.grid(cube, found[1])
     except InputError as problem:
-        return f"the GPU kernels fail where torch may not: {problem}"
+        return f"the GPU kernels fail: {problem}"
     plain = _torch_density(model, state, geometry, np.concatenate([points, cube.points()]))
     largest = float(np.abs(plain).max())
     error = float(np.abs(np.concatenate(found, axis=1) - plain).max()) / max(largest, 1e-30)

@@ -1,7 +1,7 @@
-"""The GPU read of ChargE3Net: densities on grids and at points by Triton kernels.
+"""The GPU backend of ChargE3Net: densities on grids and at points by Triton kernels.
 
-What it computes is ``ChargE3Net.density_at`` with radial tables in place of the radial networks. How, and what was
-checked: docs/kernels.md. Who may use it: :mod:`charge3net.predict.backends.gpu`.
+It computes ``ChargE3Net.density_at`` with radial tables in place of the radial networks. How, and what was
+checked: docs/kernels.md. When it is used: :mod:`charge3net.predict.backends.gpu`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TILE = 32
 SEARCH_OPTIONS = {"num_warps": 1, "enable_fp_fusion": False}
 
 #: At once: points of a block, numbers in its sums, edges that are written down, points between two reports.
-_POINTS, _SUMS, _EDGES, _SLAB = 1 << 16, 1 << 25, 1 << 22, 1 << 22
+_POINTS, _SUMS, _EDGES, _CHUNK = 1 << 16, 1 << 25, 1 << 22, 1 << 22
 
 #: Points start … stop − 1 on the device, [points, 3] Å; and some of them as numpy forms them, by number.
 _Places = Callable[[int, int], Float64[Tensor, "points 3"]]
@@ -51,14 +51,14 @@ def kernels() -> ModuleType:
 
 
 class GpuBackend:
-    """One structure's density, ready to be read on the device of its encoded atoms.
+    """Evaluates one structure's density on the device of its encoded atoms.
 
     Memory on the device at L = 4, mul = 500, by the sizes of the arrays: 7 kB per atom, and below 0.5 GB for any grid.
 
     Args:
         model: with ``weights`` packed from it.
         state: its encoded atoms.
-        geometry: the structure, atoms in the same order; its periodicity is taken as it stands.
+        geometry: the structure, atoms in the same order; its periodicity is used as it is.
         weights: the packed probe side, on the same device.
     """
 
@@ -85,8 +85,8 @@ class GpuBackend:
         Args:
             grid: in the coordinates of the structure.
             out: a row per channel.
-            index: flat indices of the voxels to be read, one per column of ``out``; None: all of them.
-            report: called with the points read and to be read, now and then.
+            index: flat indices of the voxels, one per column of ``out``; None: all of them.
+            report: called with the number of points done and of all, now and then.
 
         Raises:
             InputError: if a prediction is not finite.
@@ -107,7 +107,7 @@ class GpuBackend:
         def exactly(which: Int[ndarray, "some"]) -> Float64[ndarray, "some 3"]:
             return grid.points(which if index is None else index[which])
 
-        self._read(len(grid) if index is None else len(index), places, exactly, out, report)
+        self._evaluate(len(grid) if index is None else len(index), places, exactly, out, report)
 
     def points(self, points: Float[ndarray, "points 3"], out: Float32[ndarray, "channels points"]) -> None:
         """Write the density at any points (Å) into ``out``, e/Å³; a row per channel.
@@ -120,9 +120,9 @@ class GpuBackend:
         def places(start: int, stop: int) -> Float64[Tensor, "points 3"]:
             return torch.from_numpy(points[start:stop].copy()).to(self._device)
 
-        self._read(len(points), places, lambda which: points[which], out, lambda done, total: None)
+        self._evaluate(len(points), places, lambda which: points[which], out, lambda done, total: None)
 
-    def _read(
+    def _evaluate(
         self,
         n: int,
         places: _Places,
@@ -131,8 +131,8 @@ class GpuBackend:
         report: Callable[[int, int], None],
     ) -> None:
         size = max(TILE, min(_POINTS, _SUMS // self._weights.bounds[-1]) // TILE * TILE)
-        for start in range(0, n, _SLAB):
-            stop = min(start + _SLAB, n)
+        for start in range(0, n, _CHUNK):
+            stop = min(start + _CHUNK, n)
             density = torch.empty(stop - start, self.rows, device=self._device)
             with torch.no_grad(), _on(self._device), true_float32():
                 for first in range(start, stop, size):
@@ -158,7 +158,7 @@ class GpuBackend:
             counts, _ = self._atoms.count(points)
         sums = torch.empty(len(points), self._weights.bounds[-1], device=self._device)
         slots = counts.amax(dim=1).cpu().numpy()
-        for first, last in _pieces(slots, _EDGES // TILE):
+        for first, last in _runs(slots, _EDGES // TILE):
             self._sum(points, counts, slots[first:last], first, sums)
         return head(sums, self._weights)
 
@@ -186,7 +186,7 @@ class GpuBackend:
 
 
 class _DeviceAtoms:
-    """The atoms of a structure in bins, on a device, and the search for those that points hear."""
+    """The atoms of a structure in bins, on a device, and the search for the neighbours of points."""
 
     def __init__(self, atoms: CellList, cutoff: float, steps: int, device: torch.device) -> None:
         reach = cutoff * np.linalg.norm(atoms.inverse, axis=0) + 1e-9
@@ -215,7 +215,7 @@ class _DeviceAtoms:
     def edges(
         self, points: Float64[Tensor, "points 3"], starts: Int[Tensor, "tiles"], slots: int, first_tile: int
     ) -> tuple[Float32[Tensor, "slots 4 lanes"], Int[Tensor, "slots lanes"]]:
-        """The edges of some tiles: slots of a tile begin at its ``starts``. What is not an edge is left as it was."""
+        """The edges of some tiles: slots of a tile begin at its ``starts``. The rest of a slot is not written."""
         edges = torch.empty(slots, 4, TILE, device=points.device)
         senders = torch.empty(slots, TILE, dtype=torch.int32, device=points.device)
         doubts = torch.empty(4, dtype=torch.int8, device=points.device)
@@ -233,7 +233,7 @@ class _DeviceAtoms:
         )
 
 
-def _pieces(slots: Int[ndarray, "tiles"], budget: int) -> Iterator[tuple[int, int]]:
+def _runs(slots: Int[ndarray, "tiles"], budget: int) -> Iterator[tuple[int, int]]:
     """(first, last + 1) of runs of tiles with at most ``budget`` slots, or of one tile."""
     ends = np.cumsum(slots)
     first = 0

@@ -1,9 +1,9 @@
-"""Triton kernels of the GPU read of ChargE3Net: who hears whom, and the sums of messages. Imports triton.
+"""Triton kernels for ChargE3Net: the search for neighbours, and the sums of messages. Imports triton.
 
-A *tile* is BP consecutive points. The edges of a tile lie in slots: slot s holds the s-th atom image that each of its
-points hears, so a tile takes as many slots as its busiest point has edges. An edge is a float32 quadruple (distance in
-steps of the radial table, unit vector from atom to point) and the number of its atom; numbers of one slot and field
-stand side by side for the points.
+A *tile* is BP consecutive points. The edges of a tile are stored in slots: slot s holds the s-th neighbour of each of
+its points, so a tile has as many slots as its point with the most edges. An edge is a float32 quadruple (distance
+in steps of the radial table, unit vector from atom to point) and the index of its atom; the numbers of one slot and
+field are adjacent for the points.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ def _image_and_place(bin, bins, AXIS: tl.constexpr):
 
 
 @triton.jit
-def _write_edge(target, dx, dy, dz, distance, heard, frame, BP: tl.constexpr):
+def _write_edge(target, dx, dy, dz, distance, near, frame, BP: tl.constexpr):
     """Length in steps and direction; a point on an atom has no direction."""
     length = tl.sqrt(distance)
     far = length > tl.load(frame + 29)
     scale = tl.where(far, 1.0 / tl.where(far, length, 1.0), 0.0)
-    tl.store(target, (length * tl.load(frame + 28)).to(tl.float32), mask=heard)
-    tl.store(target + BP, (dx * scale).to(tl.float32), mask=heard)
-    tl.store(target + 2 * BP, (dy * scale).to(tl.float32), mask=heard)
-    tl.store(target + 3 * BP, (dz * scale).to(tl.float32), mask=heard)
+    tl.store(target, (length * tl.load(frame + 28)).to(tl.float32), mask=near)
+    tl.store(target + BP, (dx * scale).to(tl.float32), mask=near)
+    tl.store(target + 2 * BP, (dy * scale).to(tl.float32), mask=near)
+    tl.store(target + 3 * BP, (dz * scale).to(tl.float32), mask=near)
 
 
 @triton.jit(do_not_specialize=["n_points", "first_tile"])
@@ -109,15 +109,15 @@ def find_edges(
                     dy = y - (py + (na * axy + nb * ayy + nc * azy))
                     dz = z - (pz + (na * axz + nb * ayz + nc * azz))
                     distance = dx * dx + dy * dy + dz * dz
-                    heard = here & (distance < square)
+                    near = here & (distance < square)
                     if WRITE:
-                        sender = tl.load(members + begin + k, mask=heard, other=0)
+                        sender = tl.load(members + begin + k, mask=near, other=0)
                         slot = first + count
-                        tl.store(senders + slot * BP + lane, sender, mask=heard)
-                        _write_edge(edges + slot * (4 * BP) + lane, dx, dy, dz, distance, heard, frame, BP)
+                        tl.store(senders + slot * BP + lane, sender, mask=near)
+                        _write_edge(edges + slot * (4 * BP) + lane, dx, dy, dz, distance, near, frame, BP)
                     else:
                         doubtful += (here & (tl.abs(distance - square) <= square * _DOUBT)).to(tl.int32)
-                    count += heard.to(tl.int32)
+                    count += near.to(tl.int32)
     if not WRITE:
         tl.store(counts + point, count)
         tl.store(doubts + point, (doubtful > 0).to(tl.int8))
@@ -184,14 +184,14 @@ def sum_messages(
     of_atoms = sent + block * n_atoms * ((2 * ORDER + 1) * BC) + channel[None, :]
     total = tl.zeros([BP, BC], dtype=tl.float32)
     for slot in range(tl.max(count, 0)):
-        heard = slot < count
+        near = slot < count
         edge = edges + (first + slot) * (4 * BP) + lane
-        place = tl.load(edge, mask=heard, other=0.0)
-        atom = tl.load(senders + (first + slot) * BP + lane, mask=heard, other=0)
+        place = tl.load(edge, mask=near, other=0.0)
+        atom = tl.load(senders + (first + slot) * BP + lane, mask=near, other=0)
         row = tl.minimum(place.to(tl.int32), rows - 4)
         t = place - row.to(tl.float32)
         s = 1.0 - t
-        sixth = tl.where(heard, 1.0 / 6.0, 0.0)
+        sixth = tl.where(near, 1.0 / 6.0, 0.0)
         node = of_table + (row * BC)[:, None]
         weight = (s * s * s * sixth)[:, None] * tl.load(node)
         weight += ((t * t * (t * 3.0 - 6.0) + 4.0) * sixth)[:, None] * tl.load(node + BC)
@@ -201,9 +201,9 @@ def sum_messages(
         if ORDER == 0:
             total += weight * tl.load(sender)
         else:
-            x = tl.load(edge + BP, mask=heard, other=0.0)
-            y = tl.load(edge + 2 * BP, mask=heard, other=0.0)
-            z = tl.load(edge + 3 * BP, mask=heard, other=0.0)
+            x = tl.load(edge + BP, mask=near, other=0.0)
+            y = tl.load(edge + 2 * BP, mask=near, other=0.0)
+            z = tl.load(edge + 3 * BP, mask=near, other=0.0)
             total += weight * _products(x, y, z, sender, ORDER, BC)
     column = tl.load(columns + block * BC + channel)
     target = sums + point.to(tl.int64)[:, None] * stride + column[None, :]

@@ -1,4 +1,4 @@
-"""The probe side of ChargE3Net on a GPU: tables, what atoms send, and the matrices of the dense part."""
+"""The probe side of ChargE3Net on a GPU: tables, messages of the atoms, and the matrices of the dense part."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Order:
     Attributes:
         l: the order.
         width: channels in a block.
-        channels: how many there are; the last block is filled up.
-        table: [blocks, rows, width] B-spline coefficients of the radial functions, zero in the filling.
-        columns: [blocks, width] where a channel's sum belongs; −1 in the filling.
+        channels: how many there are; the last block is padded.
+        table: [blocks, rows, width] B-spline coefficients of the radial functions, zero in the padding.
+        columns: [blocks, width] where a channel's sum belongs; −1 in the padding.
     """
 
     l: int
@@ -53,7 +53,7 @@ class Order:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """All that does not depend on a structure.
+    """Everything that does not depend on a structure.
 
     Attributes:
         orders: l = 0 … lmax.
@@ -74,7 +74,7 @@ class Weights:
 
 
 def pack(model: ChargE3Net, device: torch.device) -> Weights | None:
-    """The packed weights; None when no table of the radial functions is fine enough."""
+    """The packed weights; None when no table of the radial functions is accurate enough."""
     model = copy.deepcopy(model).cpu()
     layers, copies = probe_layers(model), channel_counts(model)
     tables = fit([radial_functions(layer.radial, model.basis) for layer in layers], model.cutoff)
@@ -122,7 +122,7 @@ def _order(l: int, functions: Float[np.ndarray, "rows channels"], columns: np.nd
 def pack_senders(
     model: ChargE3Net, state: AtomState, weights: Weights
 ) -> list[Float32[Tensor, "blocks atoms components width"]]:
-    """What atoms send, per order: mixed, and scaled for the sum to be the message."""
+    """The messages of the atoms, per order: mixed and scaled for the sum."""
     n_atoms, device = state.atoms.n_atoms, state.layers[0].device
     packed = [
         torch.zeros(len(order.table), n_atoms, 2 * order.l + 1, order.width, device=device) for order in weights.orders
@@ -148,12 +148,12 @@ def _norms(l: int) -> list[float]:
 
 
 def head(sums: Float32[Tensor, "points columns"], weights: Weights) -> Float32[Tensor, "points channels"]:
-    """The density from the sums of messages of all layers, e/Å³ (docs/models.md; the pruned read)."""
+    """The density from the sums of messages of all layers, e/Å³ (docs/models.md)."""
     features = sums.new_zeros(0)
     for t, mix in enumerate(weights.mix):
-        heard = sums[:, weights.bounds[t] : weights.bounds[t + 1]] @ mix
-        angle = heard[:, -1:]
-        mixed = torch.sin(angle) * heard[:, :-1]
+        received = sums[:, weights.bounds[t] : weights.bounds[t + 1]] @ mix
+        angle = received[:, -1:]
+        mixed = torch.sin(angle) * received[:, :-1]
         if t:
             mixed += torch.cos(angle) * (features @ weights.own[t - 1])
         features = torch.nn.functional.silu(mixed)

@@ -28,7 +28,7 @@ class TorchBackend:
     Args:
         model: any model.
         state: its encoded atoms.
-        geometry: the structure, atoms in the same order; its periodicity is taken as it stands.
+        geometry: the structure, atoms in the same order; its periodicity is used as it is.
         edge_budget: pairs of probe and atom given to the model at once; a single probe may have more.
         reason: why no kernel evaluates this model.
         clock: times the neighbour search as "neighbours".

@@ -1,7 +1,7 @@
-"""Points in an order in which neighbours in the list are neighbours in space, block by block.
+"""Points in blocks, ordered such that points next to each other in a block are close in space.
 
-The compiled read sums a few consecutive points together when they hear the same atoms; every generator here yields
-(targets, points): where the numbers belong and the positions [block, 3] in Å.
+The compiled kernels sum a few consecutive points together when they have the same neighbours. Every generator here
+yields (targets, points): the columns of the result, and the positions [block, 3] in Å.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def grid_subset_blocks(grid: Grid, index: Int[ndarray, "points"]) -> Blocks:
 def point_blocks(
     points: Float[ndarray, "points 3"],
 ) -> Blocks:
-    """Any points, BLOCK at a time in the order given; inside a block those of one cube stand together."""
+    """Any points, BLOCK at a time in the order given; inside a block those of one cube are adjacent."""
     points = np.asarray(points, dtype=np.float64)
     for start in range(0, len(points), BLOCK):
         block = points[start : start + BLOCK]

@@ -1,4 +1,4 @@
-"""Functions of a distance as cubic B-splines, with as many steps as they need: the tables of the compiled read."""
+"""Functions of a distance as cubic B-splines with as many steps as they need: the radial tables of the kernels."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 #: Bound on the error of any function in a table, relative to the largest value of that function.
 TOLERANCE = 2e-6
 
-#: Bound on the error of any derivative, where derivatives are read, relative to the largest value of that derivative.
-TOLERANCE_OF_SLOPES = 1e-5
+#: The same for derivatives, where the kernels compute gradients, relative to the largest value of the derivative.
+GRADIENT_TOLERANCE = 1e-5
 
 #: Steps over [0, cutoff] to choose from.
 STEPS = (128, 160, 192, 224, 256, 304, 352, 400, 448, 512, 576, 640, 768, 896, 1024, 1280, 1536, 2048)
@@ -41,23 +41,23 @@ class Tables:
     coefficients: list[Float[ndarray, "rows functions"]]
 
 
-def fit(sets: Sequence[Functions], cutoff: float, slopes: bool = False) -> Tables | None:
+def fit(sets: Sequence[Functions], cutoff: float, derivatives: bool = False) -> Tables | None:
     """The splines with the fewest steps whose error stays below :data:`TOLERANCE`; None when none of :data:`STEPS` do.
 
-    The error is measured where it is largest, between the nodes, against the functions in float64. With ``slopes`` the
-    derivatives of the splines stay below :data:`TOLERANCE_OF_SLOPES` too.
+    The error is measured where it is largest, between the nodes, against the functions in float64. With ``derivatives``
+    the error of the first derivatives stays below :data:`GRADIENT_TOLERANCE` too.
     """
     at_least = 0.0
     for steps in STEPS:
         if steps < at_least:
             continue
         tables = [_spline_through(one, cutoff, steps) for one in sets]
-        measured = [_errors(one, table, cutoff, slopes) for one, table in zip(sets, tables, strict=True)]
-        error, of_slopes = (max(of_each) for of_each in zip(*measured, strict=True))
-        if error <= TOLERANCE and of_slopes <= TOLERANCE_OF_SLOPES:
+        measured = [_errors(one, table, cutoff, derivatives) for one, table in zip(sets, tables, strict=True)]
+        error, of_derivatives = (max(of_each) for of_each in zip(*measured, strict=True))
+        if error <= TOLERANCE and of_derivatives <= GRADIENT_TOLERANCE:
             return Tables(steps, error, [table.numpy() for table in tables])
         # the error falls with the fourth power of the step, that of the derivative with the third
-        finer = max((error / TOLERANCE) ** (1 / 4), (of_slopes / TOLERANCE_OF_SLOPES) ** (1 / 3))
+        finer = max((error / TOLERANCE) ** (1 / 4), (of_derivatives / GRADIENT_TOLERANCE) ** (1 / 3))
         at_least = 0.97 * steps * finer
     return None
 
@@ -69,7 +69,7 @@ def _spline_through(functions: Functions, cutoff: float, steps: int) -> Float[Te
 
 
 def _errors(
-    functions: Functions, table: Float[Tensor, "rows functions"], cutoff: float, slopes: bool
+    functions: Functions, table: Float[Tensor, "rows functions"], cutoff: float, derivatives: bool
 ) -> tuple[float, float]:
     """Of the worst function, relative to its largest value, and the same of the derivatives (0 if not asked for)."""
     steps = len(table) - 3
@@ -79,15 +79,15 @@ def _errors(
         lengths = (inside + t) * (cutoff / steps)
         s = 1 - t
         pairs = [(functions(lengths), (s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3))]
-        if slopes:
+        if derivatives:
             derivative = torch.func.jvp(functions, (lengths,), (torch.full_like(lengths, cutoff / steps),))[1]
             pairs.append((derivative, (-3 * s**2, 9 * t**2 - 12 * t, 12 * s - 9 * s**2, 3 * t**2)))
         for k, (exact, weights) in enumerate(pairs):
             found = sum(weight / 6 * table[i : i + steps] for i, weight in enumerate(weights))
             error[k] = torch.maximum(error[k], (found - exact).abs().amax(0))
             largest[k] = torch.maximum(largest[k], exact.abs().amax(0))
-    of_functions, of_slopes = (error / (largest + 1e-30)).amax(1).tolist()
-    return of_functions, of_slopes
+    of_functions, of_derivatives = (error / (largest + 1e-30)).amax(1).tolist()
+    return of_functions, of_derivatives
 
 
 def _coefficients(values: Float[Tensor, "nodes functions"]) -> Float[Tensor, "nodes functions"]:

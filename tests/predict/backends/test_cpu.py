@@ -1,4 +1,4 @@
-"""The compiled read against the published numbers and the plain torch path in float64."""
+"""The compiled backend against the published numbers and the plain torch path in float64."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from charge3net.kernels.library import Library, library
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
-from charge3net.predict.backends import cpu as read
+from charge3net.predict.backends import cpu
 from charge3net.predict.predictor import Predictor
 from tests.helpers.backends import (
     ALL,
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reaso
 @pytest.mark.parametrize("name", ["e3_l0", "e3_l1", "e3_l2", "e3_l3", "e3_l4", "painn", "schnet", "schnet_spin"])
 def test_densities_are_the_published_ones(name, variant, monkeypatch):
     found = Library(ctypes.CDLL(str(build.library_path(variant))), variant)
-    monkeypatch.setattr(read, "library", lambda: found)
+    monkeypatch.setattr(cpu, "library", lambda: found)
     model = charge3net.convert(golden_state(name)) if name.startswith("e3") else deepdft.convert(golden_state(name), {})
     for case in golden_cases(name):
         density = at_points(model, case.geometry, case.arrays["probes"])
@@ -105,18 +105,18 @@ def test_a_point_on_an_atom_has_no_direction():
     np.testing.assert_allclose(density[0, :3], density[0, 0], rtol=1e-5)
 
 
-def test_an_atom_at_exactly_the_cutoff_is_not_heard():
+def test_an_atom_at_exactly_the_cutoff_is_no_neighbour():
     geometry = Geometry(np.array([6]), np.zeros((1, 3)), np.zeros((3, 3)), ~ALL)
     model = sharp_model(1, 20, cutoff=4.0)
     inside = np.nextafter(4.0, 0.0)
     points = np.array([[4.0, 0, 0], [0, -4.0, 0], [2.4, 3.2, 0], [inside, 0, 0], [0, 0, -inside]])
     density = at_points(model, geometry, points)[0]
     np.testing.assert_array_equal(density == 0, [True, True, True, False, False])
-    heard = np.bincount(build_probe_graph(geometry, points, 4.0).receivers, minlength=5)
-    np.testing.assert_array_equal(density == 0, heard == 0)
+    neighbours = np.bincount(build_probe_graph(geometry, points, 4.0).receivers, minlength=5)
+    np.testing.assert_array_equal(density == 0, neighbours == 0)
 
 
-def test_many_atoms_in_reach():
+def test_many_neighbours():
     rng = np.random.default_rng(2)
     geometry = Geometry(rng.integers(1, 90, 150), rng.uniform(0.0, 5.0, (150, 3)), 5.0 * np.eye(3), ALL)
     torch.manual_seed(3)
@@ -149,7 +149,7 @@ def test_no_points():
     assert on_grid(model, geometry, grid, np.zeros(0, dtype=np.int64), state).shape == (1, 0)
 
 
-def test_changed_weights_are_read():
+def test_changed_weights_are_packed_again():
     geometry, grid = HARD["tiny cell"]
     model = sharp_model(2, 24)
     on_grid(model, geometry, grid)
@@ -160,17 +160,17 @@ def test_changed_weights_are_read():
     assert error(density, exact(model, geometry, grid.points())) <= 5e-6
 
 
-def test_who_is_not_read():
+def test_reasons_against_a_model():
     geometry = HARD["tiny cell"][0]
     model = sharp_model(1, 10)
-    assert read.unsupported_reason(model) == ""
-    assert "Altered" in read.unsupported_reason(type("Altered", (PaiNNDensity,), {})(features=8, num_interactions=1))
-    assert "float64" in read.unsupported_reason(sharp_model(1, 10).double())
-    assert "order 6" in read.unsupported_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
-    assert "PseudoscalarSpin" in read.unsupported_reason(charge3net.convert(golden_state("e3_l2_spin")))
+    assert cpu.unsupported_reason(model) == ""
+    assert "Altered" in cpu.unsupported_reason(type("Altered", (PaiNNDensity,), {})(features=8, num_interactions=1))
+    assert "float64" in cpu.unsupported_reason(sharp_model(1, 10).double())
+    assert "order 6" in cpu.unsupported_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
+    assert "PseudoscalarSpin" in cpu.unsupported_reason(charge3net.convert(golden_state("e3_l2_spin")))
     with torch_only():
-        assert "switched off" in read.unsupported_reason(model)
-        assert "switched off" in read.open_backend(model, state_of(model, geometry), geometry)
+        assert "switched off" in cpu.unsupported_reason(model)
+        assert "switched off" in cpu.open_backend(model, state_of(model, geometry), geometry)
 
 
 def test_a_number_that_is_not_finite_is_reported_with_its_place():
@@ -182,7 +182,7 @@ def test_a_number_that_is_not_finite_is_reported_with_its_place():
         at_points(model, geometry, np.array([[0.1, 0.2, 0.3]]), state)
 
 
-def test_predictor_reads_with_kernels_and_without():
+def test_predictor_with_kernels_and_without():
     geometry, grid = HARD["molecule without a cell"]
     model = sharp_model(2, 40, channels=2)
     compiled = Predictor(model).predict(geometry, grid=grid, symmetry=False)

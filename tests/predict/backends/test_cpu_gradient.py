@@ -101,7 +101,7 @@ def test_slopes_of_tables_are_those_of_the_networks():
     knots = np.arange(-3, fine.steps + 4) * (4.0 / fine.steps)
     found = BSpline(knots, fine.coefficients[0], 3).derivative()(lengths.numpy())
     error = (np.abs(found - slopes).max(0) / np.abs(slopes).max(0)).max()
-    assert 1e-7 < error <= 1.2 * spline.TOLERANCE_OF_SLOPES
+    assert 1e-7 < error <= 1.2 * spline.GRADIENT_TOLERANCE
 
 
 def test_a_gradient_that_is_not_compiled_says_so():

@@ -1,4 +1,4 @@
-"""Parts of the compiled read: radial tables, cell list, order of points."""
+"""Parts of the compiled backend: radial tables, cell list, order of points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GPU read where there is neither a GPU nor Triton: who is asked, what is said."""
+"""The GPU backend without a GPU and without Triton: which backend is chosen, and the messages."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_the_device_of_a_model_decides_which_backend_is_chosen(monkeypatch):
 
 def test_runs_of_tiles():
     slots, found = np.array([3, 0, 4, 12, 1, 1, 5, 0]), []
-    for first, last in gpu_read._pieces(slots, 7):
+    for first, last in gpu_read._runs(slots, 7):
         assert last == first + 1 or slots[first:last].sum() <= 7
         found += range(first, last)
     assert found == list(range(len(slots)))
-    assert list(gpu_read._pieces(slots[:0], 7)) == []
+    assert list(gpu_read._runs(slots[:0], 7)) == []
 
 
 def test_factors_of_the_harmonics():
@@ -63,12 +63,12 @@ def test_factors_of_the_harmonics():
                 np.testing.assert_allclose(_norms(l)[l - m] * legendre * power.imag, expected[:, l - m], atol=1e-12)
 
 
-def test_doctor_says_who_reads_on_a_gpu(monkeypatch):
+def test_doctor_names_the_backend_of_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(gpu, "_triton", lambda: ("", "triton is not installed"))
-    assert examine()["devices"]["GPU"] == "read by torch: triton is not installed"
+    assert examine()["devices"]["GPU"] == "evaluated by torch: triton is not installed"
     monkeypatch.setattr(gpu, "_triton", lambda: ("3.7.1", ""))
-    assert examine()["devices"]["GPU"].startswith("ChargE3Net is read by triton 3.7.1")
+    assert examine()["devices"]["GPU"].startswith("ChargE3Net is evaluated by triton 3.7.1")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

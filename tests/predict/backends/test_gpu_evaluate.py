@@ -1,4 +1,4 @@
-"""The GPU read in Triton's interpreter, on the CPU: against the published numbers and torch in float64."""
+"""The GPU backend in Triton's interpreter, on the CPU: against the published numbers and torch in float64."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NONE = np.zeros(3, dtype=bool)
 
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch):
-    """CPU tensors are read; a kernel costs as much time for 128 points as for 32."""
+    """The kernels take CPU tensors; a kernel costs as much time for 128 points as for 32."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(gpu_read, "kernels", lambda: kernels)
     monkeypatch.setattr(gpu, "kernels", lambda: kernels)
@@ -182,7 +182,7 @@ def test_kernels_that_do_not_run_are_not_used(hydrogen, monkeypatch, caplog):
     assert gpu.status()["backend"] == "torch"
 
 
-def test_who_is_not_read(hydrogen, monkeypatch):
+def test_reasons_against_a_model(hydrogen, monkeypatch):
     model, _ = hydrogen
     assert gpu.unsupported_reason(model) == ""
     assert "PaiNN" in gpu.unsupported_reason(PaiNNDensity(features=8, num_interactions=1))
