@@ -12,13 +12,15 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from charge3net.io.abinit import read_abinit, read_abinit_head
 from charge3net.io.chgcar import read_chgcar, read_chgcar_grid, write_chgcar
 from charge3net.io.cube import read_cube, read_cube_head, write_cube, write_cube_field
 from charge3net.io.files import Source, atomic_output, open_source
 from charge3net.io.formats import density_format
 from charge3net.io.npz import read_npz, read_npz_grid, write_npz
+from charge3net.io.qe.save_folder import read_save_folder, read_save_grid
 
-_READERS = {"chgcar": read_chgcar, "cube": read_cube, "npz": read_npz}
+_READERS = {"chgcar": read_chgcar, "cube": read_cube, "npz": read_npz, "abinit": read_abinit}
 _WRITERS = {"chgcar": write_chgcar, "cube": write_cube, "npz": write_npz}
 
 
@@ -27,13 +29,16 @@ def read_density(path: str | Path, format: str | None = None) -> Density:
 
     Args:
         path: a CHGCAR (also AECCAR0/1/2, CHG, PARCHG, ``*.chgcar``, ``*.vasp``), cube or npz file, known by its name;
-            compressed when it ends in ``.gz``, ``.xz``, ``.bz2``, ``.lz4`` or ``.zz`` (zlib).
-        format: ``"chgcar"``, ``"cube"`` or ``"npz"`` when the name does not say it.
+            compressed when it ends in ``.gz``, ``.xz``, ``.bz2``, ``.lz4`` or ``.zz`` (zlib). Also the folder
+            ``PREFIX.save`` of Quantum ESPRESSO (or the ``charge-density.dat`` in it), and ``*_DEN`` of ABINIT.
+        format: ``"chgcar"``, ``"cube"``, ``"npz"``, ``"qe"`` or ``"abinit"`` when the name does not say it.
 
     Raises:
         InputError: in one sentence, which file, what was expected, what was found.
     """
     kind = density_format(path, format)
+    if kind == "qe":
+        return read_save_folder(path)
     with open_source(path) as source:
         return _READERS[kind](source)
 
@@ -49,15 +54,22 @@ def read_density_stream(stream: BufferedIOBase, name: str, format: str | None = 
     Raises:
         InputError: as :func:`read_density`.
     """
-    return _READERS[density_format(name, format)](Source(stream, name))
+    kind = density_format(name, format)
+    if kind not in _READERS:
+        raise InputError(f"{name}: a density of Quantum ESPRESSO is read from its folder, not from a stream")
+    return _READERS[kind](Source(stream, name))
 
 
 def read_grid(path: str | Path, format: str | None = None) -> Grid:
     """The grid of a density file; its values are not read. Arguments and errors as in :func:`read_density`."""
     kind = density_format(path, format)
+    if kind == "qe":
+        return read_save_grid(path)
     with open_source(path) as source:
         if kind == "chgcar":
             return read_chgcar_grid(source)
+        if kind == "abinit":
+            return read_abinit_head(source).grid
         return read_cube_head(source)[2] if kind == "cube" else read_npz_grid(source)
 
 
@@ -74,6 +86,11 @@ def write_density(density: Density, path: str | Path, format: str | None = None)
             densities that the format cannot hold.
     """
     kind = density_format(path, format)
+    if kind not in _WRITERS:
+        raise InputError(
+            f"{path}: a start for Quantum ESPRESSO or ABINIT also needs the input or a density file of the run; "
+            "charge3net predict writes it (docs/restart.md)"
+        )
     try:
         with atomic_output(path) as stream:
             _WRITERS[kind](stream, density)

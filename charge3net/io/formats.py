@@ -9,7 +9,7 @@ from charge3net.errors import InputError
 from charge3net.io.files import split_compression
 
 #: Formats of densities.
-DENSITY_FORMATS = ("chgcar", "cube", "npz")
+DENSITY_FORMATS = ("chgcar", "cube", "npz", "qe", "abinit")
 
 _SUFFIXES = {".chgcar": "chgcar", ".vasp": "chgcar", ".cube": "cube", ".cub": "cube", ".npz": "npz"}
 _VASP_DENSITIES = {"chgcar", "chg", "aeccar0", "aeccar1", "aeccar2", "parchg"}
@@ -18,9 +18,10 @@ _VASP_OTHERS = {"locpot": "a potential", "elfcar": "a localisation function", "w
 
 
 def density_format(path: str | Path, given: str | None = None) -> str:
-    """``"chgcar"``, ``"cube"`` or ``"npz"``: what is given, else by the suffix, else by a VASP name in it.
+    """One of :data:`DENSITY_FORMATS`: what is given, else by the suffix, else by a code's name for it.
 
-    ``CHGCAR``, ``CHGCAR.Si2``, ``mp-149_AECCAR2.gz``, ``000001.chgcar.lz4`` and ``x.vasp`` are all of format chgcar.
+    ``CHGCAR``, ``CHGCAR.Si2``, ``mp-149_AECCAR2.gz``, ``000001.chgcar.lz4`` and ``x.vasp`` are all of format chgcar;
+    ``si.save`` and ``charge-density.dat`` of format qe (Quantum ESPRESSO), ``sio_DEN`` of format abinit.
 
     Raises:
         InputError: for an unknown format, and a name that says none or speaks of something that is no density.
@@ -34,26 +35,35 @@ def density_format(path: str | Path, given: str | None = None) -> str:
     for other, holds in _VASP_OTHERS.items():
         if other in words:
             raise InputError(f"{path}: a {other.upper()} holds {holds}, not a density")
-    known = _SUFFIXES.get(Path(name).suffix.lower())
+    known = _of_other_codes(name) or _SUFFIXES.get(Path(name).suffix.lower())
     if known is None and words & _VASP_DENSITIES:
         known = "chgcar"
     if known is None:
         raise InputError(
             f"{path}: the name does not say which format the density has; use CHGCAR (or CHG, AECCAR0, PARCHG,"
-            " *.chgcar, *.vasp), *.cube or *.npz, or give the format: chgcar, cube or npz"
+            " *.chgcar, *.vasp), *.cube, *.npz, PREFIX.save (Quantum ESPRESSO) or *_DEN (ABINIT), or give the format:"
+            f" {', '.join(DENSITY_FORMATS)}"
         )
     return known
 
 
 def structure_format(path: str | Path) -> str:
-    """``"poscar"`` (also the head of a CHGCAR), ``"cube"``, ``"npz"``, ``"cif"``, ``"xyz"``, or ``"other"``."""
+    """``"poscar"`` (also the head of a CHGCAR), ``cube``, ``npz``, ``qe``, ``abinit``, ``cif``, ``xyz``, or ``other``."""
     name = split_compression(Path(path).name)[0]
+    if known := _of_other_codes(name):
+        return known
     suffix = Path(name).suffix.lower()
     by_suffix = {".poscar": "poscar", ".cif": "cif", ".mcif": "cif", ".xyz": "xyz", ".extxyz": "xyz"}
     kind = by_suffix.get(suffix) or _SUFFIXES.get(suffix)
     if kind is None and _words(name) & (_VASP_DENSITIES | _VASP_STRUCTURES | set(_VASP_OTHERS)):
         kind = "poscar"
     return "poscar" if kind == "chgcar" else kind or "other"
+
+
+def _of_other_codes(name: str) -> str | None:
+    if name in ("charge-density.dat", "charge-density.hdf5") or name.endswith(".save"):
+        return "qe"
+    return "abinit" if name.endswith("_DEN") else None
 
 
 def _words(name: str) -> set[str]:

@@ -9,25 +9,33 @@ from typing import Any
 
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
+from charge3net.io.abinit import read_abinit_head
 from charge3net.io.cube import read_cube_head
 from charge3net.io.files import Source, open_source, split_compression
 from charge3net.io.formats import structure_format
 from charge3net.io.npz import read_npz_geometry
 from charge3net.io.poscar import read_poscar
+from charge3net.io.qe.pw_input import is_pw_input, read_pw_input
+from charge3net.io.qe.save_folder import read_save_geometry
 
 
 def read_structures(path: str | Path) -> list[Geometry]:
     """All structures in a file, in its order.
 
     By name and suffix: POSCAR, CONTCAR, ``*.vasp`` and everything with the head of a CHGCAR; cube; npz; CIF (pymatgen);
-    xyz and extended xyz with any number of frames (ASE); for other names whatever ASE or pymatgen recognises.
+    xyz and extended xyz with any number of frames (ASE); the folders and inputs of Quantum ESPRESSO; ``*_DEN`` of
+    ABINIT; for other names whatever ASE or pymatgen recognises.
     All may be compressed (``.gz .xz .bz2 .lz4 .zz``). Lengths are in Å; a file without a cell gives a molecule.
 
     Raises:
         InputError: for a file that cannot be read, with the reason.
     """
     kind = structure_format(path)
+    if kind == "qe":
+        return [read_save_geometry(path)]
     with open_source(path) as source:
+        if kind == "abinit":
+            return [read_abinit_head(source).geometry]
         if kind == "poscar":
             return [read_poscar(source)[1]]
         if kind == "cube":
@@ -103,6 +111,8 @@ def _read_other(source: Source, path: Path) -> list[Any]:
     import ase.io
     from pymatgen.core import Structure
 
+    if is_pw_input(path):
+        return [read_pw_input(path).geometry]
     if split_compression(path.name)[1]:
         raise source.error("only POSCAR, CHGCAR, cube, npz, CIF and xyz are read compressed; decompress it first")
     reasons = []

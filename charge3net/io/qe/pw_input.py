@@ -101,6 +101,16 @@ def read_pw_input(path: str | Path) -> PwInput:
         raise InputError(f"{path}: {error}") from None
 
 
+def is_pw_input(path: Path) -> bool:
+    """Whether a file looks like an input of pw.x."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 16)
+    except OSError:
+        return False
+    return bool(re.search(rb"^\s*&system\b", head, re.MULTILINE | re.IGNORECASE)) and b"ATOMIC_" in head.upper()
+
+
 def _read(path: Path) -> PwInput:
     try:
         text = path.read_text("utf-8", "replace")
