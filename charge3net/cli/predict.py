@@ -1,8 +1,10 @@
-"""Predict the electron density of structures and write it as CHGCAR, cube or npz.
+"""Predict the electron density of structures: as CHGCAR, cube or npz, or as the start of a DFT run (docs/restart.md).
 
 charge3net predict POSCAR --model runs/mine -o CHGCAR
 charge3net predict POSCAR --model charge3net_mp.pt --like old/CHGCAR -o CHGCAR
 charge3net predict *.cif --model runs/mine --spacing 0.15 --format cube -o densities/
+charge3net predict si.in --model runs/mine --format qe -o out/si.save
+charge3net predict sio_DEN --model runs/mine -o start_DEN
 charge3net predict path.xyz --model runs/mine -o 'densities/{formula}-{index}.npz'
 torchrun --nproc-per-node 8 -m charge3net.cli.main predict POSCAR --model runs/mine -o CHGCAR
 """
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 from charge3net.cli.predict_target import Reference, predict_target
 from charge3net.cli.timing import age_of_process, nothing_is_garbage, print_profile
 from charge3net.errors import InputError
+from charge3net.io.formats import DENSITY_FORMATS, density_format
 from charge3net.predict.distributed import ALONE, Processes, started_processes
 from charge3net.progress import Clock
 
@@ -44,7 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file (CHGCAR, rho.cube, rho.npz, also .gz .xz .bz2 .lz4); for many structures a folder or a pattern with "
         "{stem}, {formula}, {index}",
     )
-    parser.add_argument("--format", choices=("chgcar", "cube", "npz"), help="when the name of the output does not say")
+    parser.add_argument(
+        "--format",
+        choices=DENSITY_FORMATS,
+        help="when the name of the output does not say; qe and abinit write the start of a run, from the input of pw.x "
+        "or a _DEN file of ABINIT",
+    )
     _grid_arguments(parser)
     parser.add_argument("--augmentation-from", type=Path, metavar="CHGCAR", help="copy its augmentation charges")
     parser.add_argument("--electrons", type=float, metavar="N", help="scale the total density to N electrons")
@@ -67,7 +75,10 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
     grid.add_argument("--shape", type=int, nargs=3, metavar=("NX", "NY", "NZ"), help="number of voxels")
     grid.add_argument("--encut", type=float, metavar="eV", help="VASP's fine grid for this cutoff, PREC = Accurate")
     grid.add_argument(
-        "--like", type=Path, metavar="FILE", help="the grid of this CHGCAR, cube or npz; its augmentation charges too"
+        "--like",
+        type=Path,
+        metavar="FILE",
+        help="the grid of this CHGCAR, cube or npz; its augmentation charges too; for qe the plane waves of this run",
     )
 
 
@@ -108,7 +119,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
             raise InputError(f"--threads takes a positive number, found {args.threads}")
         torch.set_num_threads(args.threads)
     with clock("reference"):
-        reference = processes.share(lambda: _reference(args))
+        reference = processes.share(lambda: _reference(args, targets))
     with clock("model"), nothing_is_garbage(), processes.together():
         predictor = Predictor.from_checkpoint(
             args.model,
@@ -181,12 +192,12 @@ def _not_yet_there(targets: list[Target], args: argparse.Namespace) -> list[Targ
     return targets
 
 
-def _reference(args: argparse.Namespace) -> Reference:
-    """What ``--like`` and ``--augmentation-from`` name."""
+def _reference(args: argparse.Namespace, targets: list[Target]) -> Reference:
+    """What ``--like`` and ``--augmentation-from`` name; a start of Quantum ESPRESSO reads the former itself."""
     from charge3net.io import read_density, read_grid
 
     source = args.augmentation_from or args.like
-    if source is None:
+    if source is None or (targets and density_format(targets[0].output, args.format) == "qe"):
         return Reference(None, None)
     density = read_density(source)
     if args.augmentation_from is not None and not density.augmentation:

@@ -6,10 +6,13 @@ import argparse
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from charge3net.cli.start import check_electrons, prepare_start
 from charge3net.errors import InputError
+from charge3net.io.potentials import compare_potentials
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
@@ -52,7 +55,9 @@ def predict_target(
 
     if target.structure is None:
         raise InputError(target.failure)
-    start = time.perf_counter()
+    begun = time.perf_counter()
+    start = prepare_start(target, args)
+    doubts = [] if start is None else compare_potentials(_trained_with(predictor), start.potentials)
     folder = target.output.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +67,7 @@ def predict_target(
         warnings.simplefilter("ignore", PredictionWarning)  # printed below, without the line of code
         density = predictor.predict(
             target.structure,
-            shape=tuple(args.shape) if args.shape else None,
+            shape=start.shape if start else tuple(args.shape) if args.shape else None,
             spacing=args.spacing,
             encut=args.encut,
             like=reference.grid,
@@ -78,12 +83,23 @@ def predict_target(
         clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
     if reference.augmentation is not None:
         density = _augmented(density, reference.augmentation, required=args.augmentation_from is not None)
+    lines: list[str] = []
     with clock("writing"):
-        write_density(density, target.output, args.format)
-    for warning in density.provenance["warnings"]:
+        if start is None:
+            write_density(density, target.output, args.format)
+        else:
+            doubts += check_electrons(density.electrons(), start, target.source)
+            lines, more = start.write(density)
+            doubts += more
+    for warning in [*density.provenance["warnings"], *doubts]:
         print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
     if not args.quiet:
-        _print_result(target, density, time.perf_counter() - start)
+        _print_result(target, density, time.perf_counter() - begun, lines)
+
+
+def _trained_with(predictor: Predictor) -> Mapping[str, Any] | None:
+    """The pseudopotentials of the training data, where the model's card knows them."""
+    return None if predictor.card is None else predictor.card.data.get("potentials")
 
 
 def _augmented(density: Density, donor: Density, required: bool) -> Density:
@@ -110,7 +126,7 @@ def _augmented(density: Density, donor: Density, required: bool) -> Density:
     return replace(density, provenance={**density.provenance, "warnings": caveats})
 
 
-def _print_result(target: Target, density: Density, seconds: float) -> None:
+def _print_result(target: Target, density: Density, seconds: float, lines: list[str]) -> None:
     about = density.provenance
     parts = [
         "×".join(map(str, density.grid.shape)) + " voxels",
@@ -121,5 +137,5 @@ def _print_result(target: Target, density: Density, seconds: float) -> None:
         f"{seconds:.2f} s",
     ]
     print(f"{target.output}: {', '.join(parts)}; symmetry {about['symmetry']}", flush=True)
-    for note in about["notes"]:
+    for note in [*about["notes"], *lines]:
         print(f"  {note}", flush=True)

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from charge3net.cli.start import espresso_folder
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.io import read_structures
@@ -17,7 +18,7 @@ from charge3net.io.formats import density_format
 FIELDS = ("{stem}", "{formula}", "{index}")
 
 _VASP_NAME = re.compile(r"^(POSCAR|CONTCAR|CHGCAR)([._-]|$)", re.IGNORECASE)
-_IN_FOLDER = {"chgcar": "CHGCAR.{stem}", "cube": "{stem}.cube", "npz": "{stem}.npz"}
+_IN_FOLDER = {"chgcar": "CHGCAR.{stem}", "cube": "{stem}.cube", "npz": "{stem}.npz", "abinit": "{stem}_DEN"}
 _STRUCTURE_SUFFIXES = {
     ".cif",
     ".mcif",
@@ -85,6 +86,8 @@ def with_outputs(targets: list[Target], output: str, format: str | None) -> list
             or an output that is one of the inputs.
     """
     path = Path(output)
+    if format == "qe" or (format is None and path.suffix == ".save"):
+        return _with_save_folders(targets, output)
     if "{" in output:
         pattern = output
     elif output.endswith("/") or path.is_dir() or (len(targets) > 1 and not _is_file_name(path)):
@@ -98,6 +101,17 @@ def with_outputs(targets: list[Target], output: str, format: str | None) -> list
         pattern = output
     placed = [replace(target, output=_fill(pattern, target, i)) for i, target in enumerate(targets)]
     density_format(placed[0].output, format)
+    _check_distinct(placed)
+    return placed
+
+
+def _with_save_folders(targets: list[Target], output: str) -> list[Target]:
+    """The targets with the densities in their folders ``PREFIX.save``, for Quantum ESPRESSO."""
+    placed = []
+    for target in targets:
+        readable = target.structure is not None
+        folder = espresso_folder(target, output) if readable else Path(output) / f"{target.stem}.save"
+        placed.append(replace(target, output=folder / "charge-density.dat"))
     _check_distinct(placed)
     return placed
 

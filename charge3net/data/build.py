@@ -28,13 +28,17 @@ from charge3net.errors import InputError
 
 #: Files that a search in a folder takes for densities. CHG and AECCAR stand beside a CHGCAR; name them to take them.
 DENSITY_FILES = re.compile(
-    r"^((.*[._-])?CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz))?)$", re.IGNORECASE
+    r"^((.*[._-])?CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz))?"
+    r"|charge-density\.(dat|hdf5)|.+_DEN)$",
+    re.IGNORECASE,
 )
 
 _COMPRESSED = (".gz", ".xz", ".bz2", ".lz4", ".zz")
 _FORMATS = (".chgcar", ".cube", ".cub", ".npz", ".vasp", ".json", ".pkl")
-#: Names of VASP's files that say nothing of the material.
-VASP_NAMES = ("CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG")
+#: Names of files of VASP and Quantum ESPRESSO that say nothing of the material; their folder does.
+NAMELESS = (
+    "CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG", "charge-density.dat", "charge-density.hdf5",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,17 @@ class FileContent:
 def entry_name(path: str | PurePath) -> str:
     """A material's name from its file's: without suffixes; a VASP file that is only called CHGCAR takes its folder's.
 
-    ``mp-149.cube.gz`` → ``mp-149``; ``mp-149/CHGCAR`` → ``mp-149``; folders are joined by two underscores.
+    ``mp-149.cube.gz`` → ``mp-149``; ``mp-149/CHGCAR`` and ``mp-149.save/charge-density.dat`` → ``mp-149``; folders are
+    joined by two underscores.
     """
     parts = list(PurePath(path).parts)
     for suffixes in (_COMPRESSED, _FORMATS):
         stem, dot, suffix = parts[-1].rpartition(".")
         if stem and dot + suffix.lower() in suffixes:
             parts[-1] = stem
-    if parts[-1] in VASP_NAMES and len(parts) > 1:
+    if parts[-1] in NAMELESS and len(parts) > 1:
         parts.pop()
+        parts[-1] = parts[-1].removesuffix(".save")
     return "__".join(part for part in parts if part not in ("/", ".", ".."))
 
 
@@ -92,21 +98,31 @@ def find_files(inputs: Sequence[str | Path]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for given in map(Path, inputs):
         if given.is_dir():
-            found = sorted(path for path in given.rglob("*") if path.is_file() and DENSITY_FILES.match(path.name))
+            found = sorted(path for path in given.rglob("*") if _is_density(path))
             names = [entry_name(path.relative_to(given)) for path in found]
         elif given.is_file():
             found, names = [given], [entry_name(given.name)]
         else:
             raise InputError(f"{given} does not exist; name folders or files with densities")
         for path, name in zip(found, names, strict=True):
-            if name in VASP_NAMES:
-                name = path.resolve().parent.name
+            if name in NAMELESS:
+                name = path.resolve().parent.name.removesuffix(".save")
             if name in files:
                 raise InputError(f"{files[name]} and {path} would both be entry {name!r}; build them into two stores")
             files[name] = path
     if not files:
-        raise InputError(f"no CHGCAR, cube or npz file in {', '.join(map(str, inputs))}")
+        raise InputError(
+            f"no CHGCAR, cube or npz file, no charge-density of Quantum ESPRESSO and no *_DEN of ABINIT in "
+            f"{', '.join(map(str, inputs))}"
+        )
     return files
+
+
+def _is_density(path: Path) -> bool:
+    """Whether a file is wanted; of two charge densities of one run of pw.x only the first."""
+    if not (DENSITY_FILES.match(path.name) and path.is_file()):
+        return False
+    return path.name != "charge-density.hdf5" or not path.with_suffix(".dat").exists()
 
 
 def read_valence(path: str | Path) -> dict[str, float]:
@@ -124,8 +140,9 @@ def read_valence(path: str | Path) -> dict[str, float]:
 def read_content(path: Path) -> FileContent:
     """Read one file; whatever goes wrong becomes the ``problem``.
 
-    npz files may name the number of electrons (``n_electrons``) and hold the superposition of atoms on the same grid
-    (``density_sad``, e/Å³).
+    Files of Quantum ESPRESSO and ABINIT say how many electrons there are, and runs of pw.x that did not converge are
+    refused. npz files may name the number of electrons (``n_electrons``) and hold the superposition of atoms on the
+    same grid (``density_sad``, e/Å³).
     """
     from charge3net.io import read_density
 
@@ -133,7 +150,9 @@ def read_content(path: Path) -> FileContent:
         density = read_density(path)
         density = replace(density, values=np.asarray(density.values, dtype=np.float32), augmentation=())
         if path.suffix != ".npz":
-            return FileContent(density)
+            if density.provenance.get("converged") is False:
+                return FileContent(problem=f"{path}: the run did not converge")
+            return FileContent(density, density.provenance.get("electrons_expected"))
         with np.load(path, allow_pickle=False) as data:
             electrons = float(data["n_electrons"]) if "n_electrons" in data else None
             baseline = data.get("density_sad")

@@ -48,7 +48,7 @@ def density_format(path: str | Path, given: str | None = None) -> str:
 
 
 def structure_format(path: str | Path) -> str:
-    """``"poscar"`` (also the head of a CHGCAR), ``cube``, ``npz``, ``qe``, ``abinit``, ``cif``, ``xyz``, or ``other``."""
+    """``poscar`` (also the head of a CHGCAR), ``cube``, ``npz``, ``qe``, ``abinit``, ``cif``, ``xyz``, or ``other``."""
     name = split_compression(Path(path).name)[0]
     if known := _of_other_codes(name):
         return known

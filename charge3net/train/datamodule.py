@@ -88,6 +88,16 @@ class DensityDataModule(pl.LightningDataModule):
         """Atomic numbers that occur in the training structures."""
         return tuple(sorted({int(z) for key in self.train_keys for z in self.store[key].geometry.numbers}))
 
+    @property
+    def potentials(self) -> dict[str, list[dict[str, Any]]]:
+        """Element → the pseudopotentials in the training data, as far as its files say (runs of pw.x and ABINIT do)."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for key in self.train_keys:
+            for element, record in (self.store[key].meta.get("potentials") or {}).items():
+                if record not in found.setdefault(element, []):
+                    found[element].append(record)
+        return found
+
     def train_loader(self, start_step: int = 0, rank: int = 0, world_size: int = 1) -> DataLoader[DensityBatch]:
         """The endless training batches of one process from a step on."""
         sampler = StepSampler(len(self.train_keys), self.batch_size, self.seed, start_step, rank, world_size)

@@ -161,6 +161,8 @@ def _checkpoints(config: TrainConfig, folder: RunFolder, data: DensityDataModule
         "train_size": len(data.train_keys),
         "validation_size": len(data.validation_keys),
     }
+    if potentials := data.potentials:
+        about_data["potentials"] = potentials
     elements = data.elements
     settings = {
         key: value for key, value in config.as_dict().items() if key in ("name", "seed", "optim", "loss", "train")

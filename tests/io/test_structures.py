@@ -200,7 +200,7 @@ def test_formats_by_name() -> None:
         density_format("rho.dat")
     with pytest.raises(InputError, match="a LOCPOT holds a potential, not a density"):
         density_format("LOCPOT.gz")
-    with pytest.raises(InputError, match="one of chgcar, cube, npz; found 'xsf'"):
+    with pytest.raises(InputError, match="one of chgcar, cube, npz, qe, abinit; found 'xsf'"):
         density_format("rho.xsf", "xsf")
 
 
