@@ -93,7 +93,8 @@ class StructureDataset(Dataset[DensityBatch]):
         entry, geometry, atoms = self.structure(key)
         probes = build_probe_graph(geometry, entry.grid.points(entry.voxels(positions)), self.cutoff)
         target = torch.from_numpy(entry.probed(positions, self.channels).T.copy())
-        return DensityBatch(atoms=atoms, probes=probes, target=target, keys=(key,))
+        mean = torch.tensor([entry.mean_density], dtype=target.dtype)
+        return DensityBatch(atoms=atoms, probes=probes, target=target, keys=(key,), mean_density=mean)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": OrderedDict(), "_cached_bytes": 0}

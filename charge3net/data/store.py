@@ -72,6 +72,11 @@ class StoreEntry:
         return int(self.stored.shape[0])
 
     @property
+    def mean_density(self) -> float:
+        """Mean of the total density over the grid, e/Å³."""
+        return self.electrons / (self.grid.voxel_volume * len(self.grid))
+
+    @property
     def values(self) -> Float[ndarray, "channels nx ny nz"]:
         """[channels, nx, ny, nz] in e/Å³: a view of the file, or sorted anew at each call where it is shuffled."""
         return self._natural(self.stored).reshape(-1, *self.grid.shape)

@@ -38,11 +38,13 @@ def collate_probes(graphs: Sequence[ProbeGraph], n_atoms: Sequence[int]) -> Prob
 
 def collate(batches: Sequence[DensityBatch]) -> DensityBatch:
     """One batch that holds all of these."""
+    means = [b.mean_density for b in batches if b.mean_density is not None]
     return DensityBatch(
         atoms=collate_atoms([b.atoms for b in batches]),
         probes=collate_probes([b.probes for b in batches], [b.atoms.n_atoms for b in batches]),
         target=torch.cat([b.target for b in batches]),
         keys=tuple(key for b in batches for key in b.keys),
+        mean_density=torch.cat(means) if len(means) == len(batches) else None,
     )
 
 

@@ -106,12 +106,14 @@ class DensityBatch(_Movable):
         atoms, probes: the graphs of all structures, concatenated.
         target: [probes, channels] the density at the probes, e/Å³, float32 (or float64).
         keys: name of each structure.
+        mean_density: [structures] mean of the total density over the whole cell, e/Å³; None where it is not known.
     """
 
     atoms: AtomGraph
     probes: ProbeGraph
     target: Float[Tensor, "probes channels"]
     keys: tuple[str, ...]
+    mean_density: Float[Tensor, "structures"] | None = None
 
 
 @dataclass(frozen=True, eq=False)

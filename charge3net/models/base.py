@@ -23,12 +23,14 @@ class DensityModel(nn.Module, ABC):
             published spin head of ChargE3Net): the predictor then uses proper symmetry operations only.
         ignore_pbc: the model was trained on structures cut out of their periodic images (DeepDFT's ``ignore_pbc``);
             graphs for it are built without periodic boundaries.
+        fits_atoms: the model holds, as ``atoms``, those that training fits to its entries before the first step.
     """
 
     architecture: ClassVar[str]
     cutoff: float
     channels: int
     ignore_pbc: bool = False
+    fits_atoms: ClassVar[bool] = False
 
     @property
     def channel_parity(self) -> tuple[int, ...]:

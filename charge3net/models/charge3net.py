@@ -8,6 +8,7 @@ probe network only the even scalars can reach the density, and of the last atom 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
@@ -22,7 +23,7 @@ from charge3net.nn.convolution import Convolution
 from charge3net.nn.e3nn import o3
 from charge3net.nn.edges import Edges
 from charge3net.nn.irreps import EVEN_SCALAR, Blocks, Gate, IrrepsLinear, hidden_irreps, natural, reachable, split
-from charge3net.nn.radial_charge3net import GaussianBasis
+from charge3net.nn.radial_charge3net import GaussianBasis, SmoothGaussianBasis
 
 #: Rows of the species table: 0 = unknown, 1 … 118.
 N_SPECIES = 119
@@ -42,8 +43,8 @@ class _Piece(NamedTuple):
         return {ir: block.transpose(1, 2).index_select(0, self.heard).transpose(1, 2) for ir, block in sent.items()}
 
 
-class ChargE3Net(DensityModel):
-    """Atom features up to rotation order ``lmax``, read at probes.
+class ChargE3NetLayers(DensityModel):
+    """The layers of ChargE3Net: atom features up to rotation order ``lmax``, and the even scalars of probes.
 
     Args:
         lmax: rotation order L ≥ 0; 0 is an invariant network.
@@ -54,23 +55,25 @@ class ChargE3Net(DensityModel):
         hidden: width of the radial networks.
         num_neighbors: messages are divided by its square root; a constant, not a statistic of the batch.
         channels: 1, or 2 for total density and collinear magnetisation (two even scalars).
+        species: even scalars that stand for the species of an atom.
+        smooth: messages end with an envelope at the cutoff.
 
     Raises:
         InputError: for sizes that make no network.
     """
 
-    architecture: ClassVar[str] = "charge3net"
-
     def __init__(
         self,
-        lmax: int = 4,
-        mul: int = 500,
-        num_interactions: int = 3,
-        cutoff: float = 4.0,
-        num_basis: int = 20,
-        hidden: int = 100,
-        num_neighbors: float = 20.0,
-        channels: int = 1,
+        lmax: int,
+        mul: int,
+        num_interactions: int,
+        cutoff: float,
+        num_basis: int,
+        hidden: int,
+        num_neighbors: float,
+        channels: int,
+        species: int,
+        smooth: bool,
     ) -> None:
         super().__init__()
         counts = {"lmax": lmax, "mul": mul, "num_interactions": num_interactions}
@@ -90,11 +93,12 @@ class ChargE3Net(DensityModel):
             float(num_neighbors),
             channels,
         )
-        self.basis = GaussianBasis(num_basis, cutoff)
-        self.atom_irreps = self._atom_irreps()
+        self.smooth = smooth
+        self.basis = (SmoothGaussianBasis if smooth else GaussianBasis)(num_basis, cutoff)
+        receiving = o3.Irreps(f"{species}x0e")
+        self.atom_irreps = self._atom_irreps(receiving)
         self.atom_gates = nn.ModuleList([Gate(irreps) for irreps in self.atom_irreps])
         self.atom_layers = nn.ModuleList()
-        receiving = o3.Irreps(f"{N_SPECIES}x0e")
         for gate, irreps in zip(self.atom_gates, self.atom_irreps, strict=True):
             self.atom_layers.append(self._convolution(receiving, receiving, gate.irreps_in))
             receiving = irreps
@@ -105,12 +109,15 @@ class ChargE3Net(DensityModel):
         for irreps, own in zip(self.atom_irreps, self.probe_irreps, strict=True):
             self.probe_layers.append(self._convolution(irreps, receiving, own))
             receiving = own
-        self.readout = IrrepsLinear(receiving, o3.Irreps(f"{channels}x0e"))
 
-    def _atom_irreps(self) -> list[o3.Irreps]:
+    @abstractmethod
+    def species_features(self, numbers: Int[Tensor, "atoms"]) -> Float[Tensor, "atoms species"]:
+        """[atoms, species] even scalars that atoms start with."""
+
+    def _atom_irreps(self, species: o3.Irreps) -> list[o3.Irreps]:
         """Features after each atom layer; after the last one only those that probes can use."""
         hidden, layers = hidden_irreps(self.lmax, self.mul), []
-        current = o3.Irreps(f"{N_SPECIES}x0e")
+        current = species
         for _ in range(self.num_interactions):
             current = reachable(current, self.lmax, hidden)
             layers.append(current)
@@ -123,17 +130,18 @@ class ChargE3Net(DensityModel):
         return [scalars] * self.num_interactions
 
     def _convolution(self, sender: o3.Irreps, receiver: o3.Irreps, out: o3.Irreps) -> Convolution:
-        return Convolution(sender, receiver, out, self.lmax, self.num_basis, self.hidden, self.num_neighbors)
+        sizes = (self.lmax, self.num_basis, self.hidden, self.num_neighbors)
+        return Convolution(sender, receiver, out, *sizes, smooth=self.smooth)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """The sizes."""
         names = ("lmax", "mul", "num_interactions", "cutoff", "num_basis", "hidden", "num_neighbors", "channels")
         return {name: getattr(self, name) for name in names}
 
     def encode_atoms(self, atoms: AtomGraph) -> AtomState:
         """Layers: [atoms, dim] flat features of ``atom_irreps[i]`` after layer i."""
         pieces = self._pieces(atoms)
-        features = torch.nn.functional.one_hot(atoms.numbers, N_SPECIES).to(self.dtype)
+        features = self.species_features(atoms.numbers)
         layers: list[Tensor] = []
         convolutions = cast("list[Convolution]", self.atom_layers)
         for layer, gate in zip(convolutions, self.atom_gates, strict=True):
@@ -143,11 +151,6 @@ class ChargE3Net(DensityModel):
             )
             layers.append(features)
         return AtomState(atoms, tuple(layers))
-
-    def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
-        """[probes, channels] e/Å³; exactly 0 where no atom is in reach."""
-        features = self.read_features(state, probes)
-        return self.readout(split(features, self.probe_irreps[-1]))[EVEN_SCALAR].squeeze(-1)
 
     def read_features(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes scalars"]:
         """[probes, scalars] what the probes know after the last layer, before the readout."""
@@ -179,3 +182,40 @@ class ChargE3Net(DensityModel):
         n_receivers: int,
     ) -> Edges:
         return Edges(senders, receivers, n_receivers, vectors, self.lmax, self.basis)
+
+
+class ChargE3Net(ChargE3NetLayers):
+    """The published network: the density is a linear function of a probe's even scalars.
+
+    Args:
+        lmax, mul, num_interactions, cutoff, num_basis, hidden, num_neighbors, channels: of the layers.
+
+    Raises:
+        InputError: for sizes that make no network.
+    """
+
+    architecture: ClassVar[str] = "charge3net"
+
+    def __init__(
+        self,
+        lmax: int = 4,
+        mul: int = 500,
+        num_interactions: int = 3,
+        cutoff: float = 4.0,
+        num_basis: int = 20,
+        hidden: int = 100,
+        num_neighbors: float = 20.0,
+        channels: int = 1,
+    ) -> None:
+        sizes = (lmax, mul, num_interactions, cutoff, num_basis, hidden, num_neighbors, channels)
+        super().__init__(*sizes, species=N_SPECIES, smooth=False)
+        self.readout = IrrepsLinear(self.probe_irreps[-1], o3.Irreps(f"{channels}x0e"))
+
+    def species_features(self, numbers: Int[Tensor, "atoms"]) -> Float[Tensor, "atoms species"]:
+        """[atoms, 119] one-hot."""
+        return torch.nn.functional.one_hot(numbers, N_SPECIES).to(self.dtype)
+
+    def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
+        """[probes, channels] e/Å³; exactly 0 where no atom is in reach."""
+        features = self.read_features(state, probes)
+        return self.readout(split(features, self.probe_irreps[-1]))[EVEN_SCALAR].squeeze(-1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from charge3net.errors import InputError
+from charge3net.geometry import MAX_ATOMIC_NUMBER
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -50,6 +51,31 @@ def check_hyperparameters(
             raise InputError(f"{architecture}: {name} must be true or false, found {flag!r}")
     if not _is_integer(channels) or channels not in (1, 2):
         raise InputError(f"{architecture}: channels must be 1 (total) or 2 (total, magnetisation), found {channels!r}")
+
+
+def check_atoms(
+    architecture: str, elements: Sequence[int], valences: Sequence[float], potentials: Sequence[str]
+) -> None:
+    """Refuse fitted atoms that do not belong together: an element each, its electrons, the name of its potential.
+
+    Raises:
+        InputError: naming the first that is wrong.
+    """
+    numbers = _as_list(elements)
+    if numbers is None or not all(_is_integer(z) and 1 <= z <= MAX_ATOMIC_NUMBER for z in numbers):
+        raise InputError(f"{architecture}: elements must be a list of atomic numbers, found {elements!r}")
+    if numbers != sorted(set(numbers)):
+        raise InputError(f"{architecture}: elements must be in ascending order, found {elements!r}")
+    electrons = _as_list(valences)
+    if electrons is None or len(electrons) != len(numbers) or not all(map(_is_positive, electrons)):
+        raise InputError(f"{architecture}: valences must be one positive number for each element, found {valences!r}")
+    names = _as_list(potentials)
+    if names is None or len(names) != len(numbers) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{architecture}: potentials must be one name for each element, found {potentials!r}")
+
+
+def _as_list(values: object) -> list[Any] | None:
+    return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else None
 
 
 def _is_integer(value: object) -> TypeGuard[int]:

@@ -46,7 +46,7 @@ class PseudoscalarSpinChargE3Net(ChargE3Net):
         """The constructor's arguments."""
         return {name: value for name, value in super().hyperparameters().items() if name != "channels"}
 
-    def _atom_irreps(self) -> list[o3.Irreps]:
+    def _atom_irreps(self, species: o3.Irreps) -> list[o3.Irreps]:
         return published_irreps(o3.Irreps(f"{N_SPECIES}x0e"), self.lmax, self.mul, self.num_interactions)
 
     def _probe_irreps(self) -> list[o3.Irreps]:

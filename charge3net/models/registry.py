@@ -54,6 +54,24 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
             "PaiNN",
             "equivariant network (DeepDFT) with scalars and vectors",
         ),
+        "charge3net_delta": Architecture(
+            "charge3net.models.delta",
+            "DeltaChargE3Net",
+            "Δ-ChargE3Net",
+            "fitted atoms, and a smooth ChargE3Net with local features for the difference: for compositions not seen",
+        ),
+        "delta_local": Architecture(
+            "charge3net.models.delta",
+            "DeltaLocal",
+            "local Δ",
+            "fitted atoms and local features of their density, no messages",
+        ),
+        "fitted_atoms": Architecture(
+            "charge3net.models.fitted_atoms",
+            "FittedAtoms",
+            "fitted atoms",
+            "superposition of fitted atoms: a baseline without a network",
+        ),
         "charge3net-published-spin": Architecture(
             "charge3net.models.published_spin",
             "PseudoscalarSpinChargE3Net",

@@ -10,7 +10,7 @@ from charge3net.nn.e3nn import o3
 from charge3net.nn.edges import Edges
 from charge3net.nn.irreps import EVEN_SCALAR, Blocks, IrrepsLinear, coupling, split
 from charge3net.nn.messages_compiled import summed_messages
-from charge3net.nn.radial_charge3net import RadialNet
+from charge3net.nn.radial_charge3net import RadialNet, SmoothRadialNet
 from charge3net.nn.segment import segment_sum
 
 #: Scale of the angle that mixes a receiver's own features with what it hears.
@@ -30,6 +30,7 @@ class Convolution(nn.Module):
         lmax: highest order of the spherical harmonics.
         n_basis, hidden: sizes of the radial network.
         num_neighbors: messages are divided by its square root.
+        smooth: the weights of an edge end with an envelope at the cutoff; the edges' basis must be a smooth one.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Convolution(nn.Module):
         n_basis: int,
         hidden: int,
         num_neighbors: float,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         self.irreps_sender, self.irreps_receiver, self.irreps_out = irreps_sender, irreps_receiver, irreps_out
@@ -57,7 +59,7 @@ class Convolution(nn.Module):
         self.sender_mix = IrrepsLinear(o3.Irreps([(m, ir) for m, ir in irreps_sender if self.paths[ir]]), irreps_sender)
         self.message_mix = IrrepsLinear(self.irreps_message, irreps_out)
         self.angle_mix = IrrepsLinear(self.irreps_message, o3.Irreps("1x0e"))
-        self.radial = RadialNet(n_basis, hidden, self.n_weights)
+        self.radial = (SmoothRadialNet if smooth else RadialNet)(n_basis, hidden, self.n_weights)
 
     def sent(self, senders: Float[Tensor, "atoms dim"]) -> dict[o3.Irrep, Tensor]:
         """What the senders' features become before they meet an edge: the same for all receivers."""

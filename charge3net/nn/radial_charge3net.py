@@ -37,8 +37,23 @@ class GaussianBasis(nn.Module):
         return torch.exp(-(((distances[:, None] - centres) / step) ** 2)) * _GAUSSIAN_SCALE
 
     def forward(self, distances: Float[Tensor, "n"]) -> Float[Tensor, "n basis"]:
-        """[n] Å → [n, basis]."""
-        return (self.gaussians(distances) - self.mean) * self.inv_std
+        """[n] Å → [n, basis], in the dtype of the distances."""
+        mean, inv_std = self.mean.to(distances.dtype), self.inv_std.to(distances.dtype)
+        return (self.gaussians(distances) - mean) * inv_std
+
+
+class SmoothGaussianBasis(GaussianBasis):
+    """The same, and one more column for :class:`SmoothRadialNet`: the envelope of the distance over the cutoff.
+
+    ``1 − 28 x⁶ + 48 x⁷ − 21 x⁸``: value, slope and curvature vanish at the cutoff (J. Gasteiger, J. Groß,
+    S. Günnemann, ICLR 2020, Eq. 8 with p = 6).
+    """
+
+    def forward(self, distances: Float[Tensor, "n"]) -> Float[Tensor, "n basis1"]:
+        """[n] Å → [n, basis + 1]."""
+        x = distances[:, None] / self.cutoff
+        envelope = 1.0 - x**6 * (28.0 - x * (48.0 - 21.0 * x))
+        return torch.cat([super().forward(distances), envelope], dim=1)
 
 
 class RadialNet(nn.Module):
@@ -63,3 +78,11 @@ class RadialNet(nn.Module):
     def output(self, hidden: Float[Tensor, "n hidden"]) -> Float[Tensor, "n weights"]:
         """The linear layer behind the hidden units."""
         return hidden @ (self.last * (SILU_NORM * self.last.shape[0] ** -0.5))
+
+
+class SmoothRadialNet(RadialNet):
+    """The same network times an envelope, the last column of :class:`SmoothGaussianBasis`."""
+
+    def hidden(self, basis: Float[Tensor, "n basis1"]) -> Float[Tensor, "n hidden"]:
+        """The hidden units times the envelope."""
+        return super().hidden(basis[:, :-1]) * basis[:, -1:]

@@ -44,8 +44,7 @@ def nodes(basis: GaussianBasis, bins: int) -> Float[Tensor, "nodes"]:
 
 def node_basis(basis: GaussianBasis, bins: int) -> Float[Tensor, "nodes basis"]:
     """Radial functions at the nodes, formed in float64."""
-    raw = basis.gaussians(nodes(basis, bins))
-    return ((raw - basis.mean.double()) * basis.inv_std.double()).to(basis.mean.dtype)
+    return basis(nodes(basis, bins)).to(basis.mean.dtype)
 
 
 def fine_enough(

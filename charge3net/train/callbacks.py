@@ -13,6 +13,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 from charge3net.checkpoints import ModelCard, save_model
@@ -82,7 +83,8 @@ class RunCheckpoints(Checkpoint):
             save_model(self.folder / LAST, pl_module.weights_for_use, card)
             if better:
                 save_model(self.folder / BEST, pl_module.weights_for_use, card)
-        self.save_resume(trainer)
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.save_resume(trainer)
 
     def save_resume(self, trainer: pl.Trainer) -> None:
         """Write ``resume.ckpt``; every process calls this."""

@@ -25,6 +25,8 @@ class DataConfig:
         val_structures: materials to validate on; None takes the whole validation part.
         val_probes: fixed probes per validation material; None takes every voxel.
         workers: processes that prepare batches; 0 prepares them in the training process.
+        isolated_atoms: .npz table of isolated atoms, for models that hold fitted atoms: where the fit starts, and what
+            an element keeps that is rare. None: from superposed atoms in the store where it has them, else from none.
     """
 
     store: str = MISSING
@@ -35,6 +37,7 @@ class DataConfig:
     val_structures: int | None = None
     val_probes: int | None = 1000
     workers: int = 0
+    isolated_atoms: str | None = None
 
 
 @dataclass
@@ -71,7 +74,7 @@ class OptimConfig:
 
 @dataclass
 class LossConfig:
-    """Which loss is minimised: ``l1``, ``mse``, ``normalised_l1`` or ``unsigned_l1``.
+    """Which loss is minimised: ``l1``, ``mse``, ``normalised_l1``, ``unsigned_l1`` or ``nmae``.
 
     See :mod:`charge3net.train.losses`.
     """

@@ -25,12 +25,14 @@ class Loss(ABC):
         prediction: Float[Tensor, "probes channels"],
         target: Float[Tensor, "probes channels"],
         offsets: Int[Tensor, "structures1"],
+        mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
         """Numerator and denominator of the loss.
 
         Args:
             prediction, target: [probes, channels] e/Å³, of one dtype.
             offsets: [structures + 1] probes offsets[i]:offsets[i+1] belong to structure i.
+            mean_density: [structures] mean of the total density over the whole cell, for losses relative to it.
         """
 
     def __call__(
@@ -38,9 +40,10 @@ class Loss(ABC):
         prediction: Float[Tensor, "probes channels"],
         target: Float[Tensor, "probes channels"],
         offsets: Int[Tensor, "structures1"],
+        mean_density: Float[Tensor, "structures"] | None = None,
     ) -> Float[Tensor, ""]:
         """The loss; see :meth:`sums`."""
-        total, count = self.sums(prediction, target, offsets)
+        total, count = self.sums(prediction, target, offsets, mean_density)
         return total / count
 
 
@@ -52,6 +55,7 @@ class L1(Loss):
         prediction: Float[Tensor, "probes channels"],
         target: Float[Tensor, "probes channels"],
         offsets: Int[Tensor, "structures1"],
+        mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
         """Σ|ρ̂ − ρ| and how many numbers were compared."""
         return (prediction - target).abs().sum(), target.numel()
@@ -69,6 +73,7 @@ class UnsignedL1(Loss):
         prediction: Float[Tensor, "probes channels"],
         target: Float[Tensor, "probes channels"],
         offsets: Int[Tensor, "structures1"],
+        mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
         """Σ|ρ̂ − ρ| + Σ over structures of min over ± of Σ|±m̂ − m|, and how many numbers were compared."""
         total = (prediction[:, 0] - target[:, 0]).abs().sum()
@@ -86,6 +91,7 @@ class MSE(Loss):
         prediction: Float[Tensor, "probes channels"],
         target: Float[Tensor, "probes channels"],
         offsets: Int[Tensor, "structures1"],
+        mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
         """Σ(ρ̂ − ρ)² and how many numbers were compared."""
         return (prediction - target).square().sum(), target.numel()
@@ -103,12 +109,36 @@ class NormalisedL1(Loss):
         prediction: Float[Tensor, "probes channels"],
         target: Float[Tensor, "probes channels"],
         offsets: Int[Tensor, "structures1"],
+        mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
         """Sum over structures of their normalised errors, and the number of structures."""
         owner, n_structures = _owners(offsets, target.shape[0])
         error = segment_sum((prediction - target).abs().sum(dim=1), owner, n_structures)
         norm = segment_sum(target[:, 0].abs(), owner, n_structures)
         return (error / norm.clamp_min(torch.finfo(norm.dtype).tiny)).sum(), n_structures
+
+
+class NMAE(Loss):
+    """Mean of |ρ̂ − ρ| over a structure's probes / mean density of the structure, then the mean over structures.
+
+    ε_mae as a fraction, estimated without bias from probes drawn uniformly: the divisor is that of the whole cell,
+    where ``normalised_l1`` has that of the probes at hand, nearly nothing when few of them fall on a molecule.
+    """
+
+    def sums(
+        self,
+        prediction: Float[Tensor, "probes channels"],
+        target: Float[Tensor, "probes channels"],
+        offsets: Int[Tensor, "structures1"],
+        mean_density: Float[Tensor, "structures"] | None = None,
+    ) -> tuple[Float[Tensor, ""], int]:
+        """Sum over structures of their relative errors, and the number of structures."""
+        if mean_density is None:
+            raise ValueError("the loss nmae needs the mean density of each structure")
+        owner, n_structures = _owners(offsets, target.shape[0])
+        error = segment_sum((prediction - target).abs().sum(dim=1), owner, n_structures)
+        scale = offsets.diff().to(error.dtype) * mean_density.to(error.dtype)
+        return (error / scale.clamp_min(torch.finfo(error.dtype).tiny)).sum(), n_structures
 
 
 def _owners(offsets: Int[Tensor, "structures1"], n_probes: int) -> tuple[Int[Tensor, "probes"], int]:
@@ -136,7 +166,13 @@ def structure_sums(
     return segment_sum(difference, owner, n_structures), segment_sum(target.abs(), owner, n_structures)
 
 
-LOSSES: dict[str, type[Loss]] = {"l1": L1, "mse": MSE, "normalised_l1": NormalisedL1, "unsigned_l1": UnsignedL1}
+LOSSES: dict[str, type[Loss]] = {
+    "l1": L1,
+    "mse": MSE,
+    "normalised_l1": NormalisedL1,
+    "unsigned_l1": UnsignedL1,
+    "nmae": NMAE,
+}
 
 
 def build_loss(name: str) -> Loss:

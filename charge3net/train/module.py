@@ -83,7 +83,7 @@ class DensityTask(pl.LightningModule):
     def training_step(self, batch: DensityBatch, batch_idx: int) -> Float[Tensor, ""]:
         """The loss of a batch, scaled such that the mean over processes is the loss of their union."""
         prediction = self.model(batch)
-        total, count = self.loss.sums(prediction, batch.target.to(prediction.dtype), batch.probes.offsets)
+        total, count = self._loss_sums(prediction, batch)
         if self._world == 1:
             loss = total / count
         else:
@@ -92,6 +92,12 @@ class DensityTask(pl.LightningModule):
         if (self.global_step + 1) % self.log_every == 0:
             self._log_window()
         return loss
+
+    def _loss_sums(
+        self, prediction: Float[Tensor, "probes channels"], batch: DensityBatch
+    ) -> tuple[Float[Tensor, ""], int]:
+        target = batch.target.to(prediction.dtype)
+        return self.loss.sums(prediction, target, batch.probes.offsets, batch.mean_density)
 
     def _log_window(self) -> None:
         """Write a line; its step counts the one under way."""
@@ -131,7 +137,7 @@ class DensityTask(pl.LightningModule):
         target = batch.target.to(prediction.dtype)
         absolute, reference = structure_sums(prediction[:, 0], target[:, 0], batch.probes.offsets)
         emae = 100.0 * absolute / reference
-        total, count = self.loss.sums(prediction, target, batch.probes.offsets)
+        total, count = self._loss_sums(prediction, batch)
         n = torch.full_like(emae[:1], len(emae))
         loss, counted = total.double().reshape(1), torch.full_like(emae[:1], count)
         self._validation.append(

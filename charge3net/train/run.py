@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -18,6 +20,7 @@ from charge3net.checkpoints import ModelCard
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
+from charge3net.train.atoms import atoms_of_training, fill_atoms
 from charge3net.train.callbacks import FiniteLoss, Progress, RunCheckpoints, StopOnSignal
 from charge3net.train.config import MISSING, RuntimeConfig, TrainConfig
 from charge3net.train.datamodule import DensityDataModule
@@ -54,9 +57,10 @@ def train(config: TrainConfig) -> dict[str, Any]:
     resume = folder.resume_from(config.resume if first else config.resume or True)
     if config.runtime.threads is not None:
         torch.set_num_threads(config.runtime.threads)
-    torch.manual_seed(config.seed)
     model = _model(config)
     data = _data(config, model)
+    if model.fits_atoms:
+        model = _with_fitted_atoms(config, data)
     task = DensityTask(
         model,
         build_loss(config.loss.name),
@@ -76,7 +80,10 @@ def train(config: TrainConfig) -> dict[str, Any]:
     with warnings.catch_warnings():
         for message in _NOT_FOR_USERS:
             warnings.filterwarnings("ignore", message=message)
-        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+        if any(parameter.requires_grad for parameter in model.parameters()):
+            trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+        else:  # fitted atoms alone: there is nothing left to train
+            trainer.validate(task, datamodule=data, verbose=False)
     summary = _summary(config, trainer, task, checkpoints, time.perf_counter() - start)
     if trainer.is_global_zero:
         folder.finish(summary)
@@ -125,12 +132,22 @@ def _check(config: TrainConfig) -> None:
         raise InputError("runtime.accelerator=gpu but torch sees no GPU; choose cpu, or see `charge3net doctor`")
 
 
-def _model(config: TrainConfig) -> DensityModel:
+def _model(config: TrainConfig, more: Mapping[str, Any] = MappingProxyType({})) -> DensityModel:
+    """The model with fresh weights that depend on the seed only; ``more`` hyper-parameters than the settings have."""
     hyperparameters = dict(config.model)
     architecture = hyperparameters.pop("architecture", MISSING)
     if architecture == MISSING:
         raise InputError("model.architecture is not given; choose a model, e.g. model=charge3net")
-    return build_model(architecture, hyperparameters).to(PRECISIONS[config.runtime.precision])
+    torch.manual_seed(config.seed)
+    return build_model(architecture, {**hyperparameters, **more}).to(PRECISIONS[config.runtime.precision])
+
+
+def _with_fitted_atoms(config: TrainConfig, data: DensityDataModule) -> DensityModel:
+    """The model of the settings, with atoms fitted to the training entries."""
+    atoms = atoms_of_training(data.store, data.train_keys, data.train_data.cutoff, config.data.isolated_atoms)
+    model = _model(config, atoms.hyperparameters())
+    fill_atoms(model, atoms)
+    return model
 
 
 def _data(config: TrainConfig, model: DensityModel) -> DensityDataModule:

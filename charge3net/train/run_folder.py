@@ -28,6 +28,7 @@ FREE = {
     "data.store",
     "data.split",
     "data.workers",
+    "data.isolated_atoms",
     "train.max_steps",
     "train.val_every",
     "train.patience",

@@ -53,6 +53,9 @@ WRONG = {
     "int": [0.5, 2.5, True, -1, "4", None, math.nan],
     "float": [math.nan, math.inf, -math.inf, 0.0, -1.0, True, "4", None],
     "bool": ["yes", 1, None],
+    "Sequence[int]": [[0], [1.5], [8, 1], [119], "8", None],
+    "Sequence[float]": [[1.0], "4", None],
+    "Sequence[str]": [["H"], "H", None],
 }
 for name, entry in ARCHITECTURES.items():
     for parameter in inspect.signature(entry.load()).parameters.values():

@@ -15,6 +15,7 @@ from charge3net.train.losses import LOSSES, build_loss, structure_sums
 PREDICTION = torch.tensor([[1.0], [2.0], [0.0], [4.0], [1.0]])
 TARGET = torch.tensor([[2.0], [2.0], [1.0], [1.0], [2.0]])
 OFFSETS = torch.tensor([0, 2, 5])
+MEANS = torch.tensor([0.5, 2.0])
 
 
 @pytest.mark.parametrize(
@@ -24,10 +25,11 @@ OFFSETS = torch.tensor([0, 2, 5])
         ("unsigned_l1", (1 + 0 + 1 + 3 + 1) / 5),
         ("mse", (1 + 0 + 1 + 9 + 1) / 5),
         ("normalised_l1", (1 / 4 + 5 / 4) / 2),
+        ("nmae", (1 / 2 / 0.5 + 5 / 3 / 2.0) / 2),
     ],
 )
 def test_value(name: str, expected: float) -> None:
-    assert float(build_loss(name)(PREDICTION, TARGET, OFFSETS)) == pytest.approx(expected, rel=1e-6)
+    assert float(build_loss(name)(PREDICTION, TARGET, OFFSETS, MEANS)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -60,17 +62,17 @@ def test_shares_add_up(name: str) -> None:
     # processes add numerators and denominators: the parts of a batch give the whole, though they are unequal
     loss = build_loss(name)
     parts = [
-        loss.sums(PREDICTION[:2], TARGET[:2], torch.tensor([0, 2])),
-        loss.sums(PREDICTION[2:], TARGET[2:], torch.tensor([0, 3])),
+        loss.sums(PREDICTION[:2], TARGET[:2], torch.tensor([0, 2]), MEANS[:1]),
+        loss.sums(PREDICTION[2:], TARGET[2:], torch.tensor([0, 3]), MEANS[1:]),
     ]
     whole = sum(total for total, _ in parts) / sum(count for _, count in parts)
-    torch.testing.assert_close(whole, loss(PREDICTION, TARGET, OFFSETS))
+    torch.testing.assert_close(whole, loss(PREDICTION, TARGET, OFFSETS, MEANS))
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradient(name: str) -> None:
     prediction = PREDICTION.double().add(0.123).requires_grad_()
-    assert torch.autograd.gradcheck(lambda p: build_loss(name)(p, TARGET.double(), OFFSETS), prediction)
+    assert torch.autograd.gradcheck(lambda p: build_loss(name)(p, TARGET.double(), OFFSETS, MEANS), prediction)
 
 
 def test_structure_without_density_stays_finite() -> None:
@@ -79,7 +81,9 @@ def test_structure_without_density_stays_finite() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(InputError, match=r"loss\.name is 'huber'; choose one of l1, mse, normalised_l1, unsigned_l1"):
+    with pytest.raises(
+        InputError, match=r"loss\.name is 'huber'; choose one of l1, mse, normalised_l1, unsigned_l1, nmae"
+    ):
         build_loss("huber")
 
 

@@ -6,6 +6,7 @@ columns of its radial network.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,11 +51,10 @@ def message_bounds(counts: list[list[int]]) -> Int[ndarray, "layers1"]:
 def radial_functions(network: RadialNet, basis: GaussianBasis) -> Functions:
     """A layer's radial weights as functions of the distance (Å), in float64."""
 
+    precise = copy.deepcopy(network).double().requires_grad_(False)
+
     def weights(lengths: Float[Tensor, "n"]) -> Float[Tensor, "n functions"]:
-        radial = (basis.gaussians(lengths) - basis.mean.double()) * basis.inv_std.double()
-        first, last = network.first.detach().double(), network.last.detach().double()
-        hidden = torch.nn.functional.silu(radial @ first * first.shape[0] ** -0.5)
-        return hidden @ last * (SILU_NORM * last.shape[0] ** -0.5)
+        return precise(basis(lengths))
 
     return weights
 
