@@ -21,11 +21,11 @@ class Density:
 
     Attributes:
         geometry: the atoms and the cell.
-        grid: where the values live.
+        grid: the mesh of the values.
         values: [channels, nx, ny, nz] in e/Å³; channel 0 the total density, channel 1, if there, the collinear
             magnetisation (up − down). [nx, ny, nz] is taken for one channel.
-        augmentation: the PAW occupancy blocks of a CHGCAR, one text per channel, kept as they stand in the file.
-        provenance: where it came from (file, model, settings); travels along, never computed with.
+        augmentation: the PAW occupancy blocks of a CHGCAR, one text per channel, unchanged.
+        provenance: its origin (file, model, settings); passed on, not used in computations.
 
     Raises:
         InputError: for values whose shape does not fit the grid, or not 1 or 2 channels.

@@ -1,4 +1,4 @@
-"""Geometry: what the networks see of a structure — atomic numbers, positions, cell, periodicity — as plain arrays."""
+"""Geometry: atomic numbers, positions, cell and periodicity of a structure as arrays."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Geometry:
     def complete_cell(self) -> Float[ndarray, "3 3"]:
         """[3, 3] Å: the cell with unit vectors normal to the periodic ones in place of those that are not periodic.
 
-        It spans space whatever the periodicity. Only lattice translations along periodic vectors occur, so what stands
-        in place of the others does not matter; molecules often come without any.
+        It spans space for any periodicity. Only lattice translations along periodic vectors occur, so the choice of the
+        others does not matter; molecules often have none.
         """
         cell = self.cell.copy()
         if not self.pbc.all():
@@ -115,7 +115,7 @@ class Geometry:
         return cls(numbers, np.array(structure.cart_coords), cell, pbc)
 
     def to_structure(self) -> Structure:
-        """The same as a pymatgen Structure (positions are kept as they are, not wrapped into the cell)."""
+        """The same as a pymatgen Structure (positions are not wrapped into the cell)."""
         from pymatgen.core import DummySpecies, Element, Lattice, Structure
 
         species = [Element.from_Z(int(z)) if z > 0 else DummySpecies("X") for z in self.numbers]

@@ -1,4 +1,4 @@
-"""Grid: the regular mesh that a density lives on."""
+"""Grid: the regular mesh of a density."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Grid:
 
     @classmethod
     def like(cls, path: str | Path) -> Grid:
-        """The grid of a density file (CHGCAR and kin, cube, npz), whose values are not read.
+        """The grid of a density file (CHGCAR and similar files, cube, npz), whose values are not read.
 
         Raises:
             InputError: for a file that cannot be read.
@@ -113,7 +113,7 @@ class Grid:
 
         The smallest FFT-friendly n with ``n ≥ 2·factor·G_cut·|a|/2π``, ``G_cut = sqrt(ENCUT / (ħ²/2m))``:
         ``factor`` 2 is PREC = Accurate, 1.5 is PREC = Normal; ``fine`` doubles it to NGXF (the grid of a CHGCAR).
-        Source: VASP manual, PREC and NGX. VASP may also round up for parallel FFTs; take ``--like`` to match a file.
+        Source: VASP manual, PREC and NGX. VASP may also round up for parallel FFTs; use ``--like`` to match a file.
         """
         if not (np.isfinite(encut) and encut > 0):
             raise InputError(f"a plane-wave cutoff is a positive energy in eV, found {encut}")

@@ -1,4 +1,4 @@
-"""What computer and what code this is, for records of measurements."""
+"""Computer, versions and commit, for records of results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def processor_name() -> str:
 
 
 def machine() -> dict[str, str]:
-    """Processor, number of cores, memory, system, and the GPU if torch sees one."""
+    """Processor, number of cores, memory, system, and the GPU if torch finds one."""
     import torch
 
     facts = {
@@ -39,7 +39,7 @@ def machine() -> dict[str, str]:
 
 
 def installed_version(package: str) -> str | None:
-    """Version of a package, by the name under which it is installed; None if it is not there."""
+    """Version of a package, by the name under which it is installed; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -47,7 +47,7 @@ def installed_version(package: str) -> str | None:
 
 
 def installed_versions(packages: Sequence[str] = ("torch", "e3nn", "numpy")) -> dict[str, str]:
-    """Package → version of this one and of those of ``packages`` that are there; the default decides the numbers."""
+    """Package → version, of this one and of installed ``packages``; the default ones affect the numbers."""
     found = {name: installed_version(name) for name in packages}
     return {"charge3net": __version__, **{name: number for name, number in found.items() if number is not None}}
 

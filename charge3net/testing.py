@@ -1,7 +1,7 @@
-"""Checks that every density model must pass, for anyone who adds one.
+"""Checks that every density model must pass, for adding a model.
 
 Each ``assert_…`` takes a model, a structure and probe points (Å), and raises AssertionError with the largest deviation,
-relative to the largest density, when a symmetry of the problem is broken. ``hard_structures`` are the ones that hurt.
+relative to the largest density, when a symmetry of the problem is broken. ``hard_structures`` are difficult cases.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Points = Float[ndarray, "probes 3"]
 
 
 def hard_structures() -> dict[str, Geometry]:
-    """Structures that break careless code, by what is hard about them."""
+    """Structures that are easy to get wrong, by what is difficult about them."""
     every, none = np.ones(3, bool), np.zeros(3, bool)
     rhombohedral = np.array([[2.1, 1.2, 4.6], [-2.1, 1.2, 4.6], [0.0, -2.4, 4.6]])
     skewed = np.array([[3.2, 0.0, 0.0], [2.9, 1.9, 0.0], [-2.4, 1.1, 3.0]])
@@ -62,7 +62,7 @@ def points_near(geometry: Geometry, n: int, seed: int = 0) -> Points:
 
 
 def density_at(model: DensityModel, geometry: Geometry, points: Points) -> Float[ndarray, "probes channels"]:
-    """[probes, channels] the model's answer in e/Å³, one graph, no chunks."""
+    """[probes, channels] the model's density in e/Å³, from one graph without chunks."""
     with torch.no_grad():
         return model(_batch(model, geometry, points)).cpu().double().numpy()
 
@@ -81,7 +81,7 @@ def assert_equivariant(model: DensityModel, geometry: Geometry, points: Points, 
 
 
 def assert_permutation_invariant(model: DensityModel, geometry: Geometry, points: Points, tolerance: float) -> None:
-    """The order of the atoms does not matter; the order of the probes is that of the answer."""
+    """The order of the atoms does not matter; the densities are in the order of the probes."""
     expected = density_at(model, geometry, points)
     rng = np.random.default_rng(5)
     atoms, probes = rng.permutation(len(geometry)), rng.permutation(len(points))
@@ -111,7 +111,7 @@ def assert_lattice_invariant(model: DensityModel, geometry: Geometry, points: Po
 def assert_batch_invariant(
     model: DensityModel, structures: Sequence[tuple[Geometry, Points]], tolerance: float
 ) -> None:
-    """Structures in one batch get what they get alone."""
+    """Structures in one batch have the same densities as alone."""
     alone = np.concatenate([density_at(model, geometry, points) for geometry, points in structures])
     with torch.no_grad():
         together = model(collate([_batch(model, geometry, points) for geometry, points in structures]))
@@ -119,7 +119,7 @@ def assert_batch_invariant(
 
 
 def assert_chunk_invariant(model: DensityModel, geometry: Geometry, points: Points, tolerance: float) -> None:
-    """Reading probes in pieces, down to one at a time, from one atom state gives the same."""
+    """Probes in chunks, down to one at a time, have the same densities from one atom state."""
     expected = density_at(model, geometry, points)
     for size in (1, 3):
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Compiled CPU kernels: the same numbers as the torch path, which is always there to compare with (docs/kernels.md)."""
+"""The library of compiled CPU kernels: building, loading, switching off (docs/kernels.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def enabled() -> bool:
 
 @contextmanager
 def torch_only() -> Iterator[None]:
-    """Within it (in this thread) everything runs on the plain torch path."""
+    """A context in which (in this thread) plain torch computes everything."""
     token = _torch_only.set(True)
     try:
         yield
@@ -30,7 +30,7 @@ def torch_only() -> Iterator[None]:
 
 
 def status() -> dict[str, Any]:
-    """What runs on CPU, and why.
+    """What runs on the CPU, and why.
 
     ``backend`` ("compiled" or "torch"), ``variant`` (of the processor), ``reason`` (empty when compiled).
     """

@@ -41,7 +41,7 @@ _FLAGS = (
 
 
 def machine() -> str:
-    """Key into :data:`VARIANTS` for this machine; another word where there are no kernels."""
+    """Key into :data:`VARIANTS` for this machine; another name where there are no kernels."""
     name = platform.machine().lower()
     return {"amd64": "x86_64", "aarch64": "arm64"}.get(name, name)
 
@@ -78,7 +78,7 @@ def find_compiler() -> list[str] | None:
 def build(folder: Path = LIBRARY_FOLDER, report: Callable[[str], None] = print) -> list[Path]:
     """Compile every variant that this machine's compiler can make; returns the libraries.
 
-    Libraries of other sources in ``folder`` are removed. A failing compiler is reported, never raised: the package
+    Libraries of other sources in ``folder`` are removed. A failing compiler is reported, not raised: the package
     works without kernels.
     """
     if sys.platform not in ("linux", "darwin") or machine() not in VARIANTS:

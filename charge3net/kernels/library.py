@@ -1,4 +1,4 @@
-"""Finds and loads the compiled kernels; says why when there are none."""
+"""Finds and loads the compiled kernels, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def library() -> Library:
 
 
 def compiled() -> ctypes.CDLL:
-    """The loaded library, where it is known that there is one.
+    """The loaded library.
 
     Raises:
         RuntimeError: if there is none.

@@ -1,4 +1,4 @@
-"""How many threads the compiled code outside torch's reach takes: reading files, finding neighbours."""
+"""Number of threads of the compiled code that torch's setting does not cover: reading files, finding neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface every density model offers; trainer and predictor know nothing else about a model."""
+"""The interface of every density model; trainer and predictor use nothing else of a model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DensityModel(nn.Module, ABC):
 
     @abstractmethod
     def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
-        """[probes, channels] density at the probes in e/Å³. A probe without atoms in reach is answered too."""
+        """[probes, channels] density at the probes in e/Å³. Probes without neighbours have a density too."""
 
     def forward(self, batch: DensityBatch) -> Float[Tensor, "probes channels"]:
         """Density at the probes of a batch, e/Å³."""

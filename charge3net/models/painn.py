@@ -23,7 +23,7 @@ from charge3net.nn.segment import segment_sum
 
 
 class _Edges(NamedTuple):
-    """What a message sees of the edges, the same in every layer."""
+    """The edges with their radial functions, the same in every layer."""
 
     senders: Int[Tensor, "edges"]
     receivers: Int[Tensor, "edges"]
@@ -41,7 +41,7 @@ class _State(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """What an atom sends: scalars, vectors, and what is multiplied with an edge's direction."""
+    """The message of an atom: scalars, vectors, and the factor of an edge's direction."""
 
     scalars: Float[Tensor, "atoms f"]
     vectors: Float[Tensor, "atoms 3 f"]
@@ -60,7 +60,7 @@ class PaiNNMessage(nn.Module):
         self.sender_mlp = two_layers(features, features, 3 * features, nn.SiLU())
 
     def sent(self, sender: _State) -> _Sent:
-        """What atoms send, whoever hears it."""
+        """The part of the messages that depends on the sender alone."""
         gate_vector, gate_edge, gate_scalar = self.sender_mlp(sender.scalars).chunk(3, dim=-1)
         return _Sent(sender.scalars * gate_scalar, sender.vectors * gate_vector.unsqueeze(1), gate_edge)
 
@@ -104,11 +104,11 @@ class PaiNNDensity(DensityModel):
         num_interactions: number of interaction layers.
         cutoff: Å.
         channels: 1 (total) or 2 (total, magnetisation), e/Å³.
-        num_basis: number of sine waves an edge's length is expanded in.
-        ignore_pbc: trained on structures without their periodic images; graphs for it are built so.
+        num_basis: number of sine waves in the expansion of an edge's length.
+        ignore_pbc: trained on structures without their periodic images; its graphs are built without them too.
 
     Raises:
-        InputError: for sizes below one, a cutoff that is not positive, or other numbers of channels.
+        InputError: naming the first argument that is out of range.
 
     The layers of its :class:`AtomState` are [atoms, 4, features], one per interaction: row 0 holds the scalars,
     rows 1 … 3 the x, y, z components of the vectors.
@@ -152,15 +152,15 @@ class PaiNNDensity(DensityModel):
 
     def encode_atoms(self, atoms: AtomGraph) -> AtomState:
         """[atoms, 4, features] scalars and vectors after every interaction."""
-        pieces = self._pieces(atoms)
+        chunks = self._atom_chunks(atoms)
         layers: list[Tensor] = []
         scalars = self.embedding(atoms.numbers)
         state = _State(scalars, scalars.new_zeros(atoms.n_atoms, 3, self.features))
         for message, update in zip(cast("list[PaiNNMessage]", self.atom_messages), self.atom_updates, strict=True):
             sent, parts = message.sent(state), []
-            for own, edges in pieces:
-                heard = message(sent, edges)
-                changed = update(_State(state.scalars[own] + heard.scalars, state.vectors[own] + heard.vectors))
+            for own, edges in chunks:
+                received = message(sent, edges)
+                changed = update(_State(state.scalars[own] + received.scalars, state.vectors[own] + received.vectors))
                 parts.append(torch.cat([changed.scalars.unsqueeze(1), changed.vectors], dim=1))
             layers.append(concatenate(parts))
             state = _State(layers[-1][:, 0], layers[-1][:, 1:])
@@ -175,23 +175,23 @@ class PaiNNDensity(DensityModel):
         messages = cast("list[PaiNNMessage]", self.probe_messages)
         layers = zip(state.layers, messages, self.probe_gates, self.probe_updates, strict=True)
         for layer, message, gate_mlp, update in layers:
-            heard = message(message.sent(_State(layer[:, 0], layer[:, 1:])), edges)
-            keep_scalar, keep_vector = torch.sigmoid(gate_mlp(heard.scalars)).chunk(2, dim=-1)
+            received = message(message.sent(_State(layer[:, 0], layer[:, 1:])), edges)
+            keep_scalar, keep_vector = torch.sigmoid(gate_mlp(received.scalars)).chunk(2, dim=-1)
             probe = update(
                 _State(
-                    torch.lerp(heard.scalars, probe.scalars, keep_scalar),
-                    torch.lerp(heard.vectors, probe.vectors, keep_vector.unsqueeze(1)),
+                    torch.lerp(received.scalars, probe.scalars, keep_scalar),
+                    torch.lerp(received.vectors, probe.vectors, keep_vector.unsqueeze(1)),
                 )
             )
         return self.readout(probe.scalars)
 
-    def _pieces(self, atoms: AtomGraph) -> list[tuple[slice, _Edges]]:
-        """The atoms as receivers, piece by piece, and the edges that end in them."""
-        vectors, pieces = atoms.edge_vectors(self.dtype), []
+    def _atom_chunks(self, atoms: AtomGraph) -> list[tuple[slice, _Edges]]:
+        """The atoms as receivers, chunk by chunk, and the edges that end at them."""
+        vectors, chunks = atoms.edge_vectors(self.dtype), []
         for own, part in atom_chunks(atoms):
             receivers = atoms.receivers[part] - own.start
-            pieces.append((own, self._edges(atoms.senders[part], receivers, own.stop - own.start, vectors[part])))
-        return pieces
+            chunks.append((own, self._edges(atoms.senders[part], receivers, own.stop - own.start, vectors[part])))
+        return chunks
 
     def _edges(self, senders: Tensor, receivers: Tensor, n_receivers: int, vectors: Tensor) -> _Edges:
         lengths, directions = length_and_direction(vectors)

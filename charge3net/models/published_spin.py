@@ -15,10 +15,10 @@ from charge3net.nn.irreps import EVEN_SCALAR, ODD_SCALAR, IrrepsLinear, hidden_i
 
 
 class PseudoscalarSpinChargE3Net(ChargE3Net):
-    """The published spin variant, as it answers: channel 0 is up + down, channel 1 is *up* (not the magnetisation).
+    """The published spin variant: channel 0 is up + down, channel 1 is *up*, not the magnetisation.
 
     Its second head is a pseudoscalar (0o) that changes its sign under an inversion and so vanishes on every inversion
-    centre, which a collinear magnetisation does not. It is here to reproduce published results; to train, take
+    centre, which a collinear magnetisation does not. It serves to reproduce published results; for training use
     ChargE3Net with ``channels=2``.
     """
 

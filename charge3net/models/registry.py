@@ -1,4 +1,4 @@
-"""Which architectures there are, and how to build one from its name and hyper-parameters."""
+"""The architectures, and how to build one from its name and hyper-parameters."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from charge3net.models.base import DensityModel
 
 @dataclass(frozen=True)
 class Architecture:
-    """Where a model class lives; it is imported when it is asked for.
+    """The module of a model class, which is imported when the class is loaded.
 
     Attributes:
         module, name: the class.
-        label: in tables and figures.
-        summary: one line for people who choose.
+        label: its name in tables and figures.
+        summary: one line for the list of models.
     """
 
     module: str

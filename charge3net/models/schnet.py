@@ -1,7 +1,7 @@
-"""SchNetDensity: the invariant network of DeepDFT, in which only distances count.
+"""SchNetDensity: the invariant network of DeepDFT, a function of distances only.
 
-Source: P. B. Jørgensen and A. Bhowmik, npj Comput. Mater. 8, 183 (2022); where the released weights compute something
-else than the text says (the receiver's state is part of a message), the weights are followed.
+Source: P. B. Jørgensen and A. Bhowmik, npj Comput. Mater. 8, 183 (2022); where the released weights differ from
+the text (the receiver's state is part of a message), the weights are followed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from charge3net.nn.segment import segment_sum
 
 
 class _Edges(NamedTuple):
-    """What a message sees of the edges, the same in every layer."""
+    """The edges with their radial functions, the same in every layer."""
 
     senders: Int[Tensor, "edges"]
     receivers: Int[Tensor, "edges"]
@@ -49,13 +49,13 @@ class SchNetMessage(nn.Module):
         self.activation = ShiftedSoftplus()
 
     def sent(self, sender: Float[Tensor, "atoms f"]) -> Float[Tensor, "atoms hidden"]:
-        """[atoms, 2·features] what atoms send, whoever hears it."""
+        """[atoms, 2·features] the part of the messages that depends on the sender alone."""
         return nn.functional.linear(sender, self.node_in.weight[:, : self.features], self.node_in.bias)
 
     def forward(
         self, from_sender: Float[Tensor, "atoms hidden"], receiver: Float[Tensor, "receivers f"] | None, edges: _Edges
     ) -> Float[Tensor, "receivers f"]:
-        """[receivers, features] summed messages; ``receiver`` None stands for states that are all zero."""
+        """[receivers, features] summed messages; ``receiver`` None means states that are all zero."""
         if receiver is None:
             node = self.node_out(self.activation(from_sender))[edges.senders]
         else:
@@ -74,12 +74,12 @@ class SchNetDensity(DensityModel):
         num_interactions: number of interaction layers.
         cutoff: Å.
         channels: 1 (total) or 2 (total, magnetisation), e/Å³.
-        radial_step: distance between the Gaussians an edge's length is expanded in, and their width, Å;
+        radial_step: distance between the Gaussians in the expansion of an edge's length, and their width, Å;
             there are ``ceil(cutoff/radial_step)`` of them.
-        ignore_pbc: trained on structures without their periodic images; graphs for it are built so.
+        ignore_pbc: trained on structures without their periodic images; its graphs are built without them too.
 
     Raises:
-        InputError: for sizes below one, a cutoff or step that is not positive, or other numbers of channels.
+        InputError: naming the first argument that is out of range.
 
     The layers of its :class:`AtomState` are [atoms, features], one per interaction.
     """
@@ -130,12 +130,12 @@ class SchNetDensity(DensityModel):
 
     def encode_atoms(self, atoms: AtomGraph) -> AtomState:
         """[atoms, features] states after every interaction."""
-        pieces = self._pieces(atoms)
+        chunks = self._atom_chunks(atoms)
         state = self.embedding(atoms.numbers)
         layers: list[Tensor] = []
         for message, update in zip(cast("list[SchNetMessage]", self.atom_messages), self.atom_updates, strict=True):
             sent = message.sent(state)
-            state = concatenate([state[own] + update(message(sent, state[own], edges)) for own, edges in pieces])
+            state = concatenate([state[own] + update(message(sent, state[own], edges)) for own, edges in chunks])
             layers.append(state)
         return AtomState(atoms, tuple(layers))
 
@@ -156,13 +156,13 @@ class SchNetDensity(DensityModel):
                 probe = gate * probe + (1.0 - gate) * change
         return self.readout(probe)
 
-    def _pieces(self, atoms: AtomGraph) -> list[tuple[slice, _Edges]]:
-        """The atoms as receivers, piece by piece, and the edges that end in them."""
-        vectors, pieces = atoms.edge_vectors(self.dtype), []
+    def _atom_chunks(self, atoms: AtomGraph) -> list[tuple[slice, _Edges]]:
+        """The atoms as receivers, chunk by chunk, and the edges that end at them."""
+        vectors, chunks = atoms.edge_vectors(self.dtype), []
         for own, part in atom_chunks(atoms):
             receivers = atoms.receivers[part] - own.start
-            pieces.append((own, self._edges(atoms.senders[part], receivers, own.stop - own.start, vectors[part])))
-        return pieces
+            chunks.append((own, self._edges(atoms.senders[part], receivers, own.stop - own.start, vectors[part])))
+        return chunks
 
     def _edges(self, senders: Tensor, receivers: Tensor, n_receivers: int, vectors: Tensor) -> _Edges:
         lengths = torch.linalg.vector_norm(vectors, dim=-1)

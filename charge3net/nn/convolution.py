@@ -1,4 +1,4 @@
-"""One bipartite convolution of ChargE3Net: atoms send, atoms or probes receive."""
+"""One convolution of ChargE3Net: messages from atoms to atoms or to probes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charge3net.nn.messages_compiled import summed_messages
 from charge3net.nn.radial_charge3net import RadialNet, SmoothRadialNet
 from charge3net.nn.segment import segment_sum
 
-#: Scale of the angle that mixes a receiver's own features with what it hears.
+#: Scale of the angle that mixes a receiver's own features with the messages.
 _ANGLE_SCALE = 0.1
 
 
@@ -25,8 +25,8 @@ class Convolution(nn.Module):
 
     Args:
         irreps_sender: features x of the sending atoms.
-        irreps_receiver: features y of the receivers; empty for probes that start from nothing.
-        irreps_out: what goes into the gate.
+        irreps_receiver: features y of the receivers; empty for probes that start without features.
+        irreps_out: the input of the gate.
         lmax: highest order of the spherical harmonics.
         n_basis, hidden: sizes of the radial network.
         num_neighbors: messages are divided by its square root.
@@ -62,24 +62,24 @@ class Convolution(nn.Module):
         self.radial = (SmoothRadialNet if smooth else RadialNet)(n_basis, hidden, self.n_weights)
 
     def sent(self, senders: Float[Tensor, "atoms dim"]) -> dict[o3.Irrep, Tensor]:
-        """What the senders' features become before they meet an edge: the same for all receivers."""
+        """The senders' features as they enter the messages, the same for all receivers."""
         return self.sender_mix(split(senders, self.irreps_sender))
 
     def forward(self, sent: Blocks, receivers: Float[Tensor, "receivers dim2"], edges: Edges) -> dict[o3.Irrep, Tensor]:
         """Blocks of ``irreps_out`` for every receiver, before the gate; the edges count the senders in ``sent``."""
         messages = summed_messages(self, sent, edges) or self.messages(sent, edges)
-        heard = self.message_mix(messages)
+        received = self.message_mix(messages)
         own = self.self_mix(split(receivers, self.irreps_receiver))
         angle = _ANGLE_SCALE * self.angle_mix(messages)[EVEN_SCALAR]
         cos, sin = torch.cos(angle), torch.sin(angle)
         result = {}
         for _, irrep in self.irreps_out:
             if self.self_mix.reaches(irrep):
-                result[irrep] = cos * own[irrep] + sin * heard[irrep]
+                result[irrep] = cos * own[irrep] + sin * received[irrep]
             elif irrep == EVEN_SCALAR:
-                result[irrep] = sin * heard[irrep]
+                result[irrep] = sin * received[irrep]
             else:
-                result[irrep] = heard[irrep]
+                result[irrep] = received[irrep]
         return result
 
     def messages(self, senders: Blocks, edges: Edges) -> dict[o3.Irrep, Tensor]:

@@ -1,8 +1,8 @@
 """e3nn's ``o3``, imported without torch's compiler.
 
-e3nn keeps one function away from ``torch.compile`` with a decorator, and that decorator imports ``torch._dynamo`` and
-sympy: 1.2 s of a prediction that compiles nothing. Here the decorator acts when the function is called instead; by then
-the compiler is loaded if anything is compiled.
+e3nn excludes one function from ``torch.compile`` by a decorator, and that decorator imports ``torch._dynamo`` and
+sympy, which takes 1.2 s. Here the decorator acts when the function is called instead; if anything is compiled, the
+compiler is loaded by then.
 """
 
 from __future__ import annotations

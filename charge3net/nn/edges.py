@@ -1,4 +1,4 @@
-"""The edges of one graph, with what every layer of ChargE3Net needs of them."""
+"""The edges of one graph with their harmonics and radial functions, shared by the layers of ChargE3Net."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ON_ATOM = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """What every layer needs of the edges, computed once and only when asked for.
+    """Edges with lengths, harmonics and radial functions, each computed once, at first use.
 
     Attributes:
         senders, receivers: [edges], receivers ascending.

@@ -1,4 +1,4 @@
-"""Edges as the kernels want them: computed once, used by every layer."""
+"""Edges as arrays for the compiled sums: computed once, used by every layer."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SortedBySender:
 
 @dataclass(frozen=True, eq=False)
 class EdgeArrays:
-    """What the compiled sums read of the edges.
+    """Input of the compiled sums.
 
     Attributes:
-        n_senders: how many senders the indices were checked against.
+        n_senders: number of senders; the indices were checked against it.
         senders: [edges] int32.
         bounds: [receivers + 1] int64, edges bounds[r]:bounds[r+1] belong to receiver r.
         harmonics: spherical harmonics, [edges, 2l+1] for l = 0, 1, … one after the other.
@@ -54,7 +54,7 @@ class EdgeArrays:
 
     @cached_property
     def by_sender(self) -> SortedBySender:
-        """Formed when the first backward pass asks for it."""
+        """Formed at the first backward pass."""
         n = len(self.senders)
         sorted_arrays = (
             torch.empty(self.n_senders + 1, dtype=torch.int64),
@@ -73,7 +73,7 @@ class EdgeArrays:
 
 
 class PreparedEdges:
-    """Arrays and nodes of one set of edges, formed when asked for and kept as long as the edges."""
+    """Arrays and nodes of one set of edges, formed at first use and cached as long as the edges exist."""
 
     def __init__(self, edges: Edges, n_senders: int) -> None:
         self.n_senders = n_senders
@@ -88,7 +88,7 @@ class PreparedEdges:
         return self._nodes[bins]
 
     def arrays(self, bins: int) -> EdgeArrays | None:
-        """For tables with so many steps; None for edges the kernels cannot take (unsorted, longer than the cutoff)."""
+        """For tables with so many steps; None for edges that are unsorted or longer than the cutoff."""
         if bins not in self._arrays:
             self._arrays[bins] = _arrays(self._edges, self.n_senders, bins)
         return self._arrays[bins]
@@ -98,7 +98,7 @@ _prepared: WeakKeyDictionary[Edges, PreparedEdges] = WeakKeyDictionary()
 
 
 def prepared(edges: Edges, n_senders: int) -> PreparedEdges:
-    """What is kept of these edges."""
+    """The cached arrays of these edges."""
     found = _prepared.get(edges)
     if found is None or found.n_senders != n_senders:
         found = _prepared[edges] = PreparedEdges(edges, n_senders)

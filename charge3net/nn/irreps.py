@@ -61,7 +61,7 @@ def split(features: Float[Tensor, "n dim"], irreps: o3.Irreps) -> dict[o3.Irrep,
 
 @cache
 def _places(irreps: o3.Irreps) -> tuple[tuple[o3.Irrep, slice, tuple[int, int]], ...]:
-    """(irrep, its columns, (copies, 2l+1)): e3nn computes them anew at every question."""
+    """(irrep, its columns, (copies, 2l+1)): cached, since e3nn computes them at every call."""
     return tuple((ir, where, (mul, ir.dim)) for (mul, ir), where in zip(irreps, irreps.slices(), strict=True))
 
 
@@ -109,7 +109,7 @@ class IrrepsLinear(nn.Module):
         self._irreps = tuple(o3.Irrep(name) for name in self.weights)  # in the order of the weights
 
     def reaches(self, irrep: o3.Irrep) -> bool:
-        """Whether this irrep of the output gets anything."""
+        """Whether the input has this irrep of the output."""
         return str(irrep) in self.weights
 
     def forward(self, blocks: Blocks) -> dict[o3.Irrep, Tensor]:

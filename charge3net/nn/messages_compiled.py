@@ -1,7 +1,7 @@
 """The sums of messages of a ChargE3Net layer as one compiled operation, forwards and backwards.
 
-:func:`summed_messages` gives None, and torch forms the sum, for everything else: other devices and dtypes, gradients
-with respect to positions, orders above :data:`MAX_L`.
+:func:`summed_messages` returns None, and torch forms the sum, where the kernels do not apply: other devices and dtypes,
+gradients with respect to positions, orders above :data:`MAX_L`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SORTED = ("bounds", "receivers", "rows", "harmonics", "spline")
 
 @runtime_checkable
 class Layer(Protocol):
-    """What the sum needs of a :class:`charge3net.nn.convolution.Convolution`."""
+    """The part of a :class:`charge3net.nn.convolution.Convolution` that the sum needs."""
 
     irreps_sender: o3.Irreps
     irreps_message: o3.Irreps
@@ -73,7 +73,7 @@ class _Job(ctypes.Structure):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A layer's paths as the kernel reads them.
+    """A layer's paths as arrays for the kernel.
 
     Attributes:
         senders: irreps that have a path, in the order of the feature blocks.
@@ -211,7 +211,7 @@ def _call(name: str, job: _Job) -> None:
 
 
 def summed_messages(layer: Layer, senders: Blocks, edges: Edges) -> dict[o3.Irrep, Tensor] | None:
-    """Message blocks {irrep: [receivers, copies, 2l+1]} of a layer, or None where torch has to do it."""
+    """Message blocks {irrep: [receivers, copies, 2l+1]} of a layer, or None where torch must form them."""
     if library().handle is None or not enabled() or not _fits(layer, senders, edges):
         return None
     known = prepared(edges, len(next(iter(senders.values()))))

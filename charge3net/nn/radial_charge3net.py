@@ -59,7 +59,7 @@ class SmoothGaussianBasis(GaussianBasis):
 class RadialNet(nn.Module):
     """Weights of an edge from its length: two layers without bias, SiLU between them.
 
-    ``silu(x·W0/√n_in)·c · W1/√hidden`` with c the factor that keeps the second moment (e3nn's ``FullyConnectedNet``).
+    ``silu(x·W0/√n_in)·c · W1/√hidden`` where c preserves the second moment (e3nn's ``FullyConnectedNet``).
     """
 
     def __init__(self, n_in: int, hidden: int, n_out: int) -> None:

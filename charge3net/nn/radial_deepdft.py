@@ -1,6 +1,6 @@
-"""Functions of an edge's length and direction that SchNet and PaiNN see. Lengths are in Å.
+"""Functions of an edge's length and direction in SchNet and PaiNN. Lengths are in Å.
 
-Nothing here holds numbers of its own: centres and frequencies are formed in the dtype of the lengths, so that a model
+No constants are stored: centres and frequencies are formed in the dtype of the lengths, so that a model
 cast to float64 is exact to float64.
 """
 

@@ -7,7 +7,7 @@ where the network is as smooth as inside, so no end condition is needed. The fil
 table = (S · hidden(nodes)) · W1. Only the rows that some edge uses are formed.
 
 The step h follows from the weights: the interpolation error of a cubic spline is h⁴/384 times the fourth derivative,
-and h⁴ times that is the fourth difference. The coarsest step that keeps the error below a tolerance is used; without
+and h⁴ times that is the fourth difference. The coarsest step with an error below a tolerance is used; without
 gradients a finer one, since encoding the atoms of a structure once may take a tenth longer.
 """
 
@@ -53,13 +53,13 @@ def fine_enough(
     n_basis: int,
     tolerance: float = TOLERANCE,
 ) -> tuple[int, Float[Tensor, "nodes hidden"]] | None:
-    """Number of steps over [0, cutoff] and the hidden units at the nodes; None when no table is fine enough.
+    """Number of steps over [0, cutoff] and the hidden units at the nodes; None when no table is accurate enough.
 
     Args:
         radial: the network.
         at_nodes: number of steps → radial functions at the nodes.
         n_basis: number of radial functions.
-        tolerance: bound on the estimated error; where not even the finest table keeps it, :data:`TOLERANCE` has to do.
+        tolerance: bound on the estimated error; where even the finest table exceeds it, :data:`TOLERANCE` is used.
     """
     for per_centre in BINS_PER_CENTRE:
         bins = per_centre * (n_basis - 1)
