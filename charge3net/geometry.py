@@ -83,32 +83,35 @@ class Geometry:
 
     @property
     def formula(self) -> str:
-        """Reduced chemical formula, e.g. ``"LiCoO2"``."""
+        """Reduced formula, ``"LiCoO2"``; of a structure without periodicity that of the molecule, ``"C6H6"`` (Hill)."""
         from pymatgen.core import Composition, DummySpecies, Element
 
         species = [Element.from_Z(int(z)) if z > 0 else DummySpecies("X") for z in self.numbers]
-        return Composition({kind: species.count(kind) for kind in set(species)}).reduced_formula
+        composition = Composition({kind: species.count(kind) for kind in set(species)})
+        if self.pbc.any():
+            return composition.reduced_formula
+        return str(composition.hill_formula).replace(" ", "")
 
     @classmethod
     def of(cls, structure: Any) -> Geometry:
         """From a pymatgen Structure or Molecule, ASE Atoms, or a Geometry (returned as it is).
 
         Raises:
-            InputError: for other types, and for structures with partial occupation.
+            InputError: for other types, partial occupation (a single species with an occupancy within 0.001 of 1 is
+                whole), and dummy or ghost atoms.
         """
         if isinstance(structure, cls):
             return structure
         if hasattr(structure, "get_atomic_numbers"):  # ase.Atoms
-            return cls(
-                structure.get_atomic_numbers(), structure.get_positions(), np.array(structure.cell), structure.pbc
-            )
+            numbers = structure.get_atomic_numbers()
+            if (numbers == 0).any():
+                raise InputError(_DUMMY.format(int(np.argmin(numbers)), "X"))
+            return cls(numbers, structure.get_positions(), np.array(structure.cell), structure.pbc)
         if not hasattr(structure, "sites"):
             raise InputError(
                 f"expected a pymatgen Structure or Molecule or ASE Atoms, found {type(structure).__name__}"
             )
-        if not structure.is_ordered:
-            raise InputError("the structure has sites with partial occupation; order it first (one species per site)")
-        numbers = np.array([_atomic_number(site.specie) for site in structure.sites], dtype=np.int64)
+        numbers = np.array([_atomic_number(i, site.species) for i, site in enumerate(structure.sites)], dtype=np.int64)
         lattice = getattr(structure, "lattice", None)
         cell = np.zeros((3, 3)) if lattice is None else lattice.matrix
         pbc = np.zeros(3, dtype=bool) if lattice is None else np.array(lattice.pbc)
@@ -128,5 +131,14 @@ class Geometry:
         return Geometry(self.numbers, self.positions, cell, self.pbc)
 
 
-def _atomic_number(species: Any) -> int:
-    return int(getattr(species, "Z", 0) or 0)
+_DUMMY = "site {} ({}) is a dummy or ghost atom without an element; remove it from the structure"
+
+
+def _atomic_number(index: int, composition: Any) -> int:
+    """Atomic number of the one species of a site."""
+    if len(composition) != 1 or abs(composition.num_atoms - 1.0) > 1e-3:
+        raise InputError("the structure has sites with partial occupation; order it first (one species per site)")
+    (species,) = composition
+    if type(species).__name__ == "DummySpecies":  # its Z is no atomic number
+        raise InputError(_DUMMY.format(index, species))
+    return int(species.Z)

@@ -1,6 +1,13 @@
 """Files in, files out: densities and structures, by name and suffix (docs/formats.md)."""
 
-from charge3net.io.densities import read_density, read_density_stream, read_grid, write_density, write_field
+from charge3net.io.densities import (
+    read_density,
+    read_density_stream,
+    read_grid,
+    read_magnetisation_vector,
+    write_density,
+    write_field,
+)
 from charge3net.io.formats import DENSITY_FORMATS
 from charge3net.io.structures import read_structure, read_structures
 
@@ -9,6 +16,7 @@ __all__ = [
     "read_density",
     "read_density_stream",
     "read_grid",
+    "read_magnetisation_vector",
     "read_structure",
     "read_structures",
     "write_density",

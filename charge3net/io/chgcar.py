@@ -8,23 +8,25 @@ Source: VASP wiki, CHGCAR.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from dataclasses import replace
 from io import BufferedIOBase
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.io.files import Source
+from charge3net.io.files import BLANK_LINES, Source
 from charge3net.io.number_stream import ValueReader
+from charge3net.io.numbers.columns import Columns
 from charge3net.io.numbers.compiled import compiled_reading, turn_planes
 from charge3net.io.numbers.format import NumberFormat, write_numbers
-from charge3net.io.numbers.fortran import parse_integers
+from charge3net.io.numbers.fortran import parse_integers, parse_numbers
 from charge3net.io.poscar import format_poscar, read_poscar, species_runs
 
 logger = logging.getLogger(__name__)
@@ -39,31 +41,68 @@ _PER_LINE = 5
 
 
 def read_chgcar(source: Source) -> Density:
-    """Density from a file in CHGCAR layout.
+    """Density from a file in CHGCAR layout: the total, and the magnetisation of a collinear calculation.
+
+    Of a non-collinear file (four grids) only the total density is returned, with a warning;
+    :func:`read_chgcar_magnetisation` gives the vector.
 
     Raises:
-        InputError: for a file that is cut short, holds something else, or is non-collinear (four grids).
+        InputError: for a file that is cut short or holds something else.
     """
+    title, geometry, grid, values, texts = _read_grids(source)
+    if len(values) == 4:
+        source.warn("a non-collinear density: only the total is read, without the magnetisation vector")
+        values, texts = values[:1], texts[:1]
+    augmentation = tuple(texts) if any(text.strip() for text in texts) else ()
+    return Density(geometry, grid, values, augmentation, {"file": source.name, "format": "chgcar", "title": title})
+
+
+def read_chgcar_magnetisation(source: Source) -> Float[ndarray, "3 nx ny nz"]:
+    """[3, nx, ny, nz] magnetisation vector (x, y, z as in the file) of a non-collinear CHGCAR, μ_B/Å³.
+
+    Raises:
+        InputError: for a file with another number of grids than four.
+    """
+    values = _read_grids(source)[3]
+    if len(values) != 4:
+        raise source.error(f"holds {len(values)} grids; a magnetisation vector needs the four of a non-collinear file")
+    return values[1:]
+
+
+def _read_grids(
+    source: Source,
+) -> tuple[str, Geometry, Grid, Float[ndarray, "channels nx ny nz"], list[str]]:
+    """Title, structure, grid, the one, two or four sets of values in e/Å³, and what stands behind each."""
     title, geometry = read_poscar(source)
     shape = _read_shape(source)
-    what = f"the grid {shape[0]} x {shape[1]} x {shape[2]}"
     grid = Grid(geometry.cell, shape)
-    values = _allocate(source, 1, grid)
-    _read_channel(source, grid, what, values[0])
-    texts = []
+    voxels = math.prod(shape)
+    source.check_room(2 * voxels, f"the grid {_times(shape)} needs {voxels} numbers")
+    values = [_allocate(source, 1, grid)]
+    texts: list[str] = []
+    vectors = False
+    names = ["", "the magnetisation on ", "the third of four grids, ", "the last of four grids, "]
     while True:
-        text, again = _read_tail(source, shape, len(geometry))
+        what = f"{names[len(texts)]}the grid {_times(shape)}"
+        layout = _read_channel(source, grid, what, values[-1][-1])
+        text, again, moments = _read_tail(source, shape, len(geometry), layout)
+        vectors |= moments == 3 * len(geometry)
         texts.append(text.decode("ascii", "replace"))
         if not again:
             break
-        if len(values) == 2:
-            raise source.error("holds four grids: a non-collinear density; only total and collinear spin are read")
-        both = _allocate(source, 2, grid)
-        both[0] = values[0]
-        values = both
-        _read_channel(source, grid, f"the magnetisation on {what}", values[1])
-    augmentation = tuple(texts) if any(text.strip() for text in texts) else ()
-    return Density(geometry, grid, values, augmentation, {"file": source.name, "format": "chgcar", "title": title})
+        if len(texts) == 4:
+            raise source.error("holds more than four grids")
+        if len(texts) == 1:
+            both = _allocate(source, 2, grid)
+            both[0] = values[0][0]
+            values = [both]
+        else:
+            values.append(_allocate(source, 1, grid))
+    if vectors and len(texts) != 4:
+        raise source.error(f"expected {len(geometry)} moments of atoms before the next grid, found {3 * len(geometry)}")
+    if len(texts) == 3:
+        raise source.error("holds three grids; one, two (spin) or four (non-collinear) are expected")
+    return title, geometry, grid, values[0] if len(values) == 1 else np.concatenate(values), texts
 
 
 def read_chgcar_grid(source: Source) -> Grid:
@@ -79,20 +118,20 @@ def read_chgcar_grid(source: Source) -> Grid:
 def write_chgcar(stream: BufferedIOBase, density: Density) -> None:
     """Write in CHGCAR layout: VASP 5 head, ρ·V with 11 digits, augmentation as it stands in the density.
 
-    VASP wants the atoms of one element together. Atoms that are not are sorted by element (stably, elements in order of
-    appearance), which is logged; with augmentation the order stays, since it came with that order from VASP itself.
+    The atoms keep their order; every run of one element gets its own count, since VASP pairs the atoms of a POSCAR, of
+    its potentials and of a CHGCAR by their order.
     Numbers below 1e-98 become 0: Fortran's three-digit exponents are not understood by all readers.
 
     Raises:
         InputError: for a grid that is not the whole cell, and values that are not finite.
     """
     density = _placed(density)
-    geometry = density.geometry if density.augmentation else _grouped(density.geometry)
+    geometry = density.geometry
     title = str(density.provenance.get("title") or " ".join(species_runs(geometry.numbers)[0]))
     stream.write(format_poscar(title, geometry).encode() + b"\n")
     shape = density.grid.shape
     for channel, values in enumerate(density.values):
-        stream.write("".join(f"{n:5d}" for n in shape).encode() + b"\n")
+        stream.write("".join(f" {n:4d}" for n in shape).encode() + b"\n")
         planes = (
             np.asarray(values[:, :, z : z + _SLAB], dtype=np.float64).T.reshape(-1) * density.grid.volume
             for z in range(0, shape[2], _SLAB)
@@ -104,12 +143,13 @@ def write_chgcar(stream: BufferedIOBase, density: Density) -> None:
 
 def _read_shape(source: Source) -> tuple[int, int, int]:
     """The three numbers of voxels, after the blank line that ends the head."""
-    line = source.text_line("the grid (three numbers of voxels), a blank line before it,")
-    while not line:
-        line = source.text_line("the grid (three numbers of voxels)")
-    shape = parse_integers(line.encode())
+    line = source.content_line()
+    if not line:
+        raise source.error("the file ends where the grid (three numbers of voxels) was expected")
+    shape = parse_integers(line)
     if len(shape) != 3 or min(shape) < 1:
-        raise source.error(f"expected the grid (three numbers of voxels) after the atoms, found {line[:40]!r}")
+        found = line[:40].decode("utf-8", "replace").strip()
+        raise source.error(f"expected the grid (three numbers of voxels) after the atoms, found {found!r}")
     return shape[0], shape[1], shape[2]
 
 
@@ -126,8 +166,8 @@ def _allocate(source: Source, channels: int, grid: Grid) -> Float[ndarray, "chan
         raise source.error(f"the grid {_times(grid.shape)} does not fit into memory") from None
 
 
-def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, "nx ny nz"]) -> None:
-    """Fill ``values`` with ρ in e/Å³ from ρ·V with the first axis fastest, turned round slab by slab."""
+def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, "nx ny nz"]) -> Columns | None:
+    """Fill ``values`` with ρ in e/Å³ from ρ·V with the first axis fastest; returns how the numbers are printed."""
     nx, ny, nz = grid.shape
     planes_at_once = min(max(_SLAB_VALUES // (nx * ny * _SLAB), 1) * _SLAB, nz)
     slab = np.empty(planes_at_once * nx * ny)
@@ -136,6 +176,7 @@ def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, 
         part = slab[: (nz - z) * nx * ny]
         reader.fill(part)
         _turn(part.reshape(-1, ny, nx), grid.volume, values, z)
+    return reader.columns
 
 
 def _turn(planes: Float[ndarray, "planes ny nx"], volume: float, values: Float[ndarray, "nx ny nz"], z: int) -> None:
@@ -147,25 +188,36 @@ def _turn(planes: Float[ndarray, "planes ny nx"], volume: float, values: Float[n
         np.divide(planes.T, volume, out=values[:, :, z : z + len(planes)])
 
 
-def _read_tail(source: Source, shape: tuple[int, int, int], atoms: int) -> tuple[bytes, bool]:
-    """What stands behind a grid, verbatim, and whether another grid follows.
+def _read_tail(
+    source: Source, shape: tuple[int, int, int], atoms: int, layout: Columns | None
+) -> tuple[bytes, bool, int]:
+    """What stands behind a grid, verbatim, whether another grid follows, and the number of moments.
 
     Behind a grid stand augmentation blocks of all atoms or of none, and one number per atom (its moment) before the
     next grid.
     """
     kept: list[bytes] = []
-    atom, missing, moments = 0, 0, 0
+    atom, missing, moments, blank = 0, 0, 0, 0
     while line := source.line():
         header = _AUGMENTATION.fullmatch(line)
         integers = parse_integers(line)
         if header and not missing:
-            atom = atom + 1 if header[1].startswith(b"*") else int(header[1])
-            missing = int(header[2])
+            atom = _next_atom(source, header, atom, atoms)
+            missing = int(header[2][:18])
         elif len(integers) == 3 and not missing:
             if tuple(integers) != shape:
-                raise source.error(f"expected a second grid of {_times(shape)} voxels, found {_times(integers)}")
+                raise source.error(f"expected another grid of {_times(shape)} voxels, found {_times(integers)}")
             break
-        elif _NUMBERS.fullmatch(line) and (missing or not line.strip() or moments < atoms):
+        elif not line.strip():
+            blank += 1
+            if blank > BLANK_LINES:
+                raise source.error("blank lines without end follow the grid")
+        elif not missing and not atom and layout is not None and layout.like(line):
+            raise source.error(
+                f"more numbers than the grid has voxels: {line[:60].decode().strip()!r} follows the last"
+            )
+        elif _NUMBERS.fullmatch(line) and (missing or moments < 3 * atoms):
+            _check_numbers(source, line)
             count = len(line.split())
             moments += 0 if missing else count
             missing -= count if missing else 0
@@ -182,10 +234,32 @@ def _read_tail(source: Source, shape: tuple[int, int, int], atoms: int) -> tuple
         if not atom:
             raise source.error(f"more numbers than the grid has voxels: {moments} follow the last one")
         raise source.error("expected the magnetisation grid after the atoms' moments, but the file ends")
-    if moments not in (0, atoms):
+    if moments not in (0, atoms, 3 * atoms):
         raise source.error(f"expected {atoms} moments of atoms before the next grid, found {moments}")
     text = b"".join(kept)
-    return (text if text.strip() else b""), bool(line)
+    return (text if text.strip() else b""), bool(line), moments
+
+
+def _next_atom(source: Source, header: re.Match[bytes], atom: int, atoms: int) -> int:
+    """The atom of an augmentation header, which must be the next one (or, for an imaginary part, the same)."""
+    imaginary = b"imaginary" in header[0]
+    expected = atom if imaginary else atom + 1
+    found = expected if header[1].startswith(b"*") else int(header[1][:18])
+    if expected > atoms:
+        raise source.error(f"augmentation of {atoms} atoms was expected, found more blocks: atom {found}")
+    if found != expected:
+        problem = "is missing" if found > expected else "stands out of order or twice"
+        raise source.error(
+            f"the augmentation of atom {min(found, expected)} {problem}: expected atom {expected}, found {found}"
+        )
+    return found
+
+
+def _check_numbers(source: Source, line: bytes) -> None:
+    try:
+        parse_numbers(line)
+    except ValueError as error:
+        raise source.error(f"expected numbers behind the grid, found {error}") from None
 
 
 def _refuse_line(source: Source, line: bytes, atom: int, missing: int, kept: list[bytes]) -> None:
@@ -212,14 +286,3 @@ def _placed(density: Density) -> Density:
         logger.info("CHGCAR has no origin: atoms and grid are moved together by %s Å", (-grid.origin).tolist())
     moved = Geometry(geometry.numbers, geometry.positions - grid.origin, grid.cell, np.ones(3, dtype=bool))
     return replace(density, geometry=moved, grid=Grid(grid.cell, grid.shape))
-
-
-def _grouped(geometry: Geometry) -> Geometry:
-    """The atoms with every element's together."""
-    elements, first = np.unique(geometry.numbers, return_index=True)
-    rank: Int[ndarray, "atoms"] = np.argsort(np.argsort(first))[np.searchsorted(elements, geometry.numbers)]
-    if (np.diff(rank) >= 0).all():
-        return geometry
-    order = np.argsort(rank, kind="stable")
-    logger.warning("atoms are written sorted by element, as VASP wants them; their old indices: %s", order.tolist())
-    return replace(geometry, numbers=geometry.numbers[order], positions=geometry.positions[order])

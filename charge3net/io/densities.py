@@ -13,14 +13,21 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io.abinit import read_abinit, read_abinit_head
-from charge3net.io.chgcar import read_chgcar, read_chgcar_grid, write_chgcar
+from charge3net.io.chgcar import read_chgcar, read_chgcar_grid, read_chgcar_magnetisation, write_chgcar
 from charge3net.io.cube import read_cube, read_cube_head, write_cube, write_cube_field
-from charge3net.io.files import Source, atomic_output, open_source
-from charge3net.io.formats import density_format
+from charge3net.io.files import Source, atomic_output, guarded, open_source
+from charge3net.io.formats import density_format, grid_format
+from charge3net.io.json_files import read_json_density
 from charge3net.io.npz import read_npz, read_npz_grid, write_npz
 from charge3net.io.qe.save_folder import read_save_folder, read_save_grid
 
-_READERS = {"chgcar": read_chgcar, "cube": read_cube, "npz": read_npz, "abinit": read_abinit}
+_READERS = {
+    "chgcar": read_chgcar,
+    "cube": read_cube,
+    "npz": read_npz,
+    "abinit": read_abinit,
+    "json": read_json_density,
+}
 _WRITERS = {"chgcar": write_chgcar, "cube": write_cube, "npz": write_npz}
 
 
@@ -28,9 +35,10 @@ def read_density(path: str | Path, format: str | None = None) -> Density:
     """Read a density, in e/Å³ whatever the file's unit.
 
     Args:
-        path: a CHGCAR (also AECCAR0/1/2, CHG, PARCHG, ``*.chgcar``, ``*.vasp``), cube or npz file, known by its name;
-            compressed when it ends in ``.gz``, ``.xz``, ``.bz2``, ``.lz4`` or ``.zz`` (zlib). Also the folder
-            ``PREFIX.save`` of Quantum ESPRESSO (or the ``charge-density.dat`` in it), and ``*_DEN`` of ABINIT.
+        path: a CHGCAR (also AECCAR0/1/2, CHG, PARCHG, ``*.chgcar``, ``*.vasp``), cube or npz file, or the JSON of a
+            pymatgen Chgcar, known by its name; compressed when it ends in ``.gz``, ``.xz``, ``.bz2``, ``.lz4`` or
+            ``.zz`` (zlib). Also the folder ``PREFIX.save`` of Quantum ESPRESSO (or the ``charge-density.dat`` in it),
+            and ``*_DEN`` of ABINIT.
         format: ``"chgcar"``, ``"cube"``, ``"npz"``, ``"qe"`` or ``"abinit"`` when the name does not say it.
 
     Raises:
@@ -38,7 +46,8 @@ def read_density(path: str | Path, format: str | None = None) -> Density:
     """
     kind = density_format(path, format)
     if kind == "qe":
-        return read_save_folder(path)
+        with guarded(str(path)):
+            return read_save_folder(path)
     with open_source(path) as source:
         return _READERS[kind](source)
 
@@ -57,20 +66,37 @@ def read_density_stream(stream: BufferedIOBase, name: str, format: str | None = 
     kind = density_format(name, format)
     if kind not in _READERS:
         raise InputError(f"{name}: a density of Quantum ESPRESSO is read from its folder, not from a stream")
-    return _READERS[kind](Source(stream, name))
+    with guarded(name):
+        return _READERS[kind](Source(stream, name))
+
+
+def read_magnetisation_vector(path: str | Path) -> Float[ndarray, "3 nx ny nz"]:
+    """[3, nx, ny, nz] magnetisation of a non-collinear (spin-orbit) CHGCAR in μ_B/Å³, components as in the file.
+
+    Raises:
+        InputError: for a file that cannot be read, or is not non-collinear.
+    """
+    with open_source(path) as source:
+        return read_chgcar_magnetisation(source)
 
 
 def read_grid(path: str | Path, format: str | None = None) -> Grid:
-    """The grid of a density file; its values are not read. Arguments and errors as in :func:`read_density`."""
-    kind = density_format(path, format)
+    """The grid of a density file, or of a potential (LOCPOT); its values are not read.
+
+    Arguments and errors as in :func:`read_density`.
+    """
+    kind = grid_format(path, format)
     if kind == "qe":
-        return read_save_grid(path)
+        with guarded(str(path)):
+            return read_save_grid(path)
     with open_source(path) as source:
         if kind == "chgcar":
             return read_chgcar_grid(source)
         if kind == "abinit":
             return read_abinit_head(source).grid
-        return read_cube_head(source)[2] if kind == "cube" else read_npz_grid(source)
+        if kind == "cube":
+            return read_cube_head(source)[2]
+        return read_npz_grid(source) if kind == "npz" else read_json_density(source).grid
 
 
 def write_density(density: Density, path: str | Path, format: str | None = None) -> None:
@@ -87,6 +113,8 @@ def write_density(density: Density, path: str | Path, format: str | None = None)
     """
     kind = density_format(path, format)
     if kind not in _WRITERS:
+        if kind == "json":
+            raise InputError(f"{path}: JSON is only read; write chgcar, cube or npz")
         raise InputError(
             f"{path}: a start for Quantum ESPRESSO or ABINIT also needs the input or a density file of the run; "
             "charge3net predict writes it (docs/restart.md)"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import logging
 import lzma
 import os
+import signal
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +18,8 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from charge3net.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 unpack_gzip: ModuleType = gzip
 unpack_zlib: ModuleType = zlib
@@ -25,6 +30,13 @@ with suppress(ImportError):  # ISA-L decompresses three times as fast as zlib
 
 #: Suffixes that are read; all but ``.zz`` (bare zlib) are written too.
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".lz4", ".zz")
+
+#: Decompressed text may be this many bytes in any case, and this many times the size of the compressed file.
+FREE_BYTES, LARGEST_RATIO = 1 << 27, 200
+#: Seconds that a parser of text with a free form may take.
+TIME_LIMIT = 120.0
+#: Blank lines in a row that are taken for a gap in a file.
+BLANK_LINES = 100
 
 ByteStream: TypeAlias = io.RawIOBase | io.BufferedIOBase
 
@@ -53,13 +65,21 @@ class Source:
 
     def __init__(self, stream: ByteStream, name: str) -> None:
         self.name = name
-        self._stream = _decompressed(stream, split_compression(name)[1])
+        suffix = split_compression(name)[1]
+        self._raw = stream
+        self._stored = stream if suffix else None
+        self._decompressed = 0
+        self._stream = _decompressed(stream, suffix)
         self._rest = b""  # read from the stream, not yet asked for from _at on
         self._at = 0
 
     def error(self, message: str) -> InputError:
         """An InputError about this file, to be raised."""
         return InputError(f"{self.name}: {message}")
+
+    def warn(self, message: str) -> None:
+        """Log a warning about this file."""
+        logger.warning("%s: %s", self.name, message)
 
     def push(self, data: bytes | memoryview) -> None:
         """Put bytes back in front of what comes next."""
@@ -72,9 +92,10 @@ class Source:
         target[:filled] = self._rest[self._at : self._at + filled]
         self._at += filled
         while filled < len(target):
-            got = self._guard(self._stream.readinto, target[filled:])
+            got = self._guard(self._stream.readinto, target[filled : filled + FREE_BYTES])
             if not got:
                 break
+            self._count(got)
             filled += got
         return filled
 
@@ -88,6 +109,7 @@ class Source:
             if len(self._rest) - self._at > 1_000_000:
                 raise self.error("a line has more than a million characters, so this is not a text file")
             more = self._guard(self._stream.read, 1 << 16)
+            self._count(len(more))
             self._rest, self._at = self._rest[self._at :] + more, 0
             if not more:
                 end = len(self._rest) - 1
@@ -108,11 +130,64 @@ class Source:
             raise self.error(f"expected {what}, found binary data")
         return line.decode("utf-8", "replace").strip()
 
-    def read_all(self) -> bytes:
-        """Everything that is left."""
-        data = self._rest[self._at :] + self._guard(self._stream.read)
+    def content_line(self) -> bytes:
+        """The next line that is not blank, with its line break; empty at the end of the file.
+
+        Raises:
+            InputError: for more than :data:`BLANK_LINES` blank lines.
+        """
+        for _ in range(BLANK_LINES):
+            line = self.line()
+            if not line or line.strip():
+                return line
+        raise self.error(f"more than {BLANK_LINES} blank lines follow each other")
+
+    def read_all(self, limit: int | None = None) -> bytes:
+        """Everything that is left.
+
+        Args:
+            limit: the largest number of bytes to accept; None for what fits into memory.
+
+        Raises:
+            InputError: for a file that is larger than the limit.
+        """
+        blocks = [self._rest[self._at :]]
+        size = len(blocks[0])
+        while block := self._guard(self._stream.read, 1 << 24):
+            self._count(len(block))
+            blocks.append(block)
+            size += len(block)
+            if limit is not None and size > limit:
+                raise self.error(f"the file has more than {limit >> 20} MiB, too large for its format")
         self._rest, self._at = b"", 0
-        return data
+        return b"".join(blocks)
+
+    def check_room(self, needed: int, what: str) -> None:
+        """Refuse what a file announces when the file is too small to hold it.
+
+        Args:
+            needed: the least number of bytes of text that it takes.
+            what: what is announced, for the message.
+        """
+        try:
+            size = os.fstat(self._raw.fileno()).st_size
+        except (OSError, ValueError, AttributeError):  # not a file
+            size = 1 << 40
+        room = size if self._stored is None else max(LARGEST_RATIO * size, FREE_BYTES)
+        if needed > room + 16:
+            raise self.error(f"{what}, more than the file can hold")
+
+    def _count(self, size: int) -> None:
+        """Refuse a small compressed file that expands to far more than a density would."""
+        self._decompressed += size
+        if self._stored is None or self._decompressed <= FREE_BYTES:
+            return
+        try:
+            stored = self._stored.tell()
+        except (OSError, ValueError, AttributeError):  # a stream without a position
+            return
+        if self._decompressed > LARGEST_RATIO * max(stored, 1):
+            raise self.error(f"expands to more than {LARGEST_RATIO} times its size; decompress it if you trust it")
 
     def _guard(self, read: Any, *arguments: Any) -> Any:
         try:
@@ -133,10 +208,56 @@ def open_source(path: str | Path) -> Iterator[Source]:
         stream = path.open("rb", buffering=0)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    with stream:
+    with stream, guarded(str(path)):
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
         yield Source(stream, str(path))
+
+
+@contextmanager
+def guarded(name: str) -> Iterator[None]:
+    """Turn whatever a parser raises into an InputError of one sentence with the file's name."""
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError:
+        raise InputError(f"{name}: does not fit into memory") from None
+    except RecursionError:
+        raise InputError(f"{name}: is nested too deeply to be read") from None
+    except Exception as error:
+        raise InputError(f"{name}: cannot be read ({reason(error)})") from error
+
+
+@contextmanager
+def time_limit(source: Source, seconds: float = TIME_LIMIT) -> Iterator[None]:
+    """Stop a parser that takes longer than this; without effect outside the main thread.
+
+    Raises:
+        InputError: when the time is over.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except TimeoutError:
+        raise source.error(f"reading was stopped after {seconds:g} s") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one short line."""
+    text = " ".join(str(error).split())[:160]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @contextmanager

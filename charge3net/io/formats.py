@@ -8,17 +8,17 @@ from pathlib import Path
 from charge3net.errors import InputError
 from charge3net.io.files import split_compression
 
-#: Formats of densities.
+#: Formats of densities; the JSON of pymatgen, which is only read, is known by its name.
 DENSITY_FORMATS = ("chgcar", "cube", "npz", "qe", "abinit")
 
-_SUFFIXES = {".chgcar": "chgcar", ".vasp": "chgcar", ".cube": "cube", ".cub": "cube", ".npz": "npz"}
+_SUFFIXES = {".chgcar": "chgcar", ".vasp": "chgcar", ".cube": "cube", ".cub": "cube", ".npz": "npz", ".json": "json"}
 _VASP_DENSITIES = {"chgcar", "chg", "aeccar0", "aeccar1", "aeccar2", "parchg"}
 _VASP_STRUCTURES = {"poscar", "contcar"}
 _VASP_OTHERS = {"locpot": "a potential", "elfcar": "a localisation function", "wavecar": "orbitals"}
 
 
 def density_format(path: str | Path, given: str | None = None) -> str:
-    """One of :data:`DENSITY_FORMATS`: what is given, else by the suffix, else by a code's name for it.
+    """One of :data:`DENSITY_FORMATS` or ``"json"``: what is given, else by the suffix, else by a code's name for it.
 
     ``CHGCAR``, ``CHGCAR.Si2``, ``mp-149_AECCAR2.gz``, ``000001.chgcar.lz4`` and ``x.vasp`` are all of format chgcar;
     ``si.save`` and ``charge-density.dat`` of format qe (Quantum ESPRESSO), ``sio_DEN`` of format abinit.
@@ -47,8 +47,20 @@ def density_format(path: str | Path, given: str | None = None) -> str:
     return known
 
 
+def grid_format(path: str | Path, given: str | None = None) -> str:
+    """The same for a file of which only the grid matters: a potential serves as well.
+
+    Raises:
+        InputError: as :func:`density_format`.
+    """
+    words = _words(split_compression(Path(path).name)[0])
+    if given is None and words & {"locpot", "elfcar"} and not words & {"cube", "cub", "npz"}:
+        return "chgcar"
+    return density_format(path, given)
+
+
 def structure_format(path: str | Path) -> str:
-    """``poscar`` (also the head of a CHGCAR), ``cube``, ``npz``, ``qe``, ``abinit``, ``cif``, ``xyz``, or ``other``."""
+    """A format of :func:`density_format`, ``"poscar"`` for VASP's files, ``"cif"``, ``"xyz"``, or ``"other"``."""
     name = split_compression(Path(path).name)[0]
     if known := _of_other_codes(name):
         return known

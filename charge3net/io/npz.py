@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
+import math
 from io import BufferedIOBase
 from typing import Any
 
@@ -20,7 +20,8 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.io.files import Source
+from charge3net.io.files import FREE_BYTES, LARGEST_RATIO, Source, reason
+from charge3net.io.json_files import parse_json
 
 _STRUCTURE = ("numbers", "positions", "cell", "pbc")
 
@@ -83,11 +84,27 @@ def write_npz(stream: BufferedIOBase, density: Density) -> None:
 def _open(source: Source) -> Any:
     try:
         archive = np.load(io.BytesIO(source.read_all()), allow_pickle=False)
-        if isinstance(archive, np.lib.npyio.NpzFile):
-            return archive
-    except (ValueError, OSError, zipfile.BadZipFile):
-        pass
-    raise source.error("expected a NumPy archive (.npz), found something else or a file cut short")
+    except Exception as error:  # of numpy, zipfile and zlib
+        found = f"something else or a file cut short ({reason(error)})"
+        raise source.error(f"expected a NumPy archive (.npz), found {found}") from None
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise source.error("expected a NumPy archive (.npz), found a single array")
+    _check_members(source, archive)
+    return archive
+
+
+def _check_members(source: Source, archive: Any) -> None:
+    """Refuse encrypted and repeated members, and those that expand to far more than a density would."""
+    members = archive.zip.infolist()
+    names = [member.filename for member in members]
+    if len(set(names)) != len(names) or len(set(archive.files)) != len(archive.files):
+        twice = next(name for name in names if names.count(name) > 1 or names.count(f"{name}.npy") > 0)
+        raise source.error(f"holds the array '{twice.removesuffix('.npy')}' twice")
+    for member in members:
+        if member.flag_bits & 1:
+            raise source.error("is an encrypted archive")
+        if member.file_size > max(FREE_BYTES, LARGEST_RATIO * member.compress_size):
+            raise source.error(f"the array '{member.filename}' expands to more than {LARGEST_RATIO} times its size")
 
 
 def _get(source: Source, archive: Any, key: str, default: Any = None) -> ndarray:
@@ -95,14 +112,37 @@ def _get(source: Source, archive: Any, key: str, default: Any = None) -> ndarray
         if default is not None:
             return np.array(default)
         raise source.error(f"lacks the array '{key}'; it has {', '.join(sorted(archive.files)) or 'none'}")
+    name = f"{key}.npy"
     try:
+        shape, dtype = _head(source, archive, key)
+        size = archive.zip.getinfo(name).file_size
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize > size:
+            raise ValueError("its values are objects" if dtype.hasobject else "it is cut short")
         return archive[key]
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise source.error(f"the array '{key}' cannot be read ({error})") from None
+    except Exception as error:  # of numpy, zipfile and zlib
+        raise source.error(f"the array '{key}' cannot be read ({reason(error)})") from None
+
+
+def _head(source: Source, archive: Any, key: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and kind of an array from its head, without its values."""
+    if f"{key}.npy" not in archive.zip.namelist():
+        raise source.error(f"the member '{key}' is no NumPy array")
+    with archive.zip.open(f"{key}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read_head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_head(stream)
+    return tuple(shape), dtype
 
 
 def _geometry(source: Source, archive: Any) -> Geometry:
     numbers, positions, cell, pbc = (_get(source, archive, key) for key in _STRUCTURE)
+    for key, values, kinds in (("numbers", numbers, "iu"), ("positions", positions, "iuf"), ("cell", cell, "iuf")):
+        if values.dtype.kind not in kinds:
+            raise source.error(f"'{key}' must be numbers, found {values.dtype}")
+    if pbc.dtype.kind not in "biu" or pbc.shape not in ((), (3,)):
+        raise source.error(f"'pbc' must be three booleans, found {pbc.dtype} {list(pbc.shape)}")
+    if numbers.size and not numbers.all():
+        raise source.error("'numbers' holds a dummy or ghost atom (atomic number 0); remove it")
     try:
         return Geometry(numbers, positions, cell, pbc)
     except (InputError, ValueError, TypeError) as error:
@@ -118,10 +158,7 @@ def _grid(source: Source, archive: Any, geometry: Geometry, shape: tuple[int, ..
 
 
 def _meta(source: Source, archive: Any) -> dict[str, Any]:
-    try:
-        meta = json.loads(str(_get(source, archive, "meta", "{}")))
-    except json.JSONDecodeError as error:
-        raise source.error(f"'meta' is not JSON ({error})") from None
+    meta = parse_json(str(_get(source, archive, "meta", "{}")), f"{source.name}: 'meta'")
     return meta if isinstance(meta, dict) else {"meta": meta}
 
 
@@ -129,10 +166,7 @@ def _stored_shape(source: Source, archive: Any) -> tuple[int, ...]:
     """Shape of ``density`` from the head of the stored array, without its values."""
     if "density" not in archive:
         raise source.error("lacks the array 'density'")
-    with archive.zip.open("density.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        read_head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape: tuple[int, ...] = read_head(stream)[0]
+    shape = _head(source, archive, "density")[0]
     if len(shape) not in (3, 4):
         raise source.error(f"'density' must be [nx, ny, nz], found {list(shape)}")
     return shape

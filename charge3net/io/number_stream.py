@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
-from charge3net.io.files import Source
+from charge3net.io.files import BLANK_LINES, Source
 from charge3net.io.numbers.columns import PADDING, Columns, Decoder
 from charge3net.io.numbers.compiled import compiled_reading
-from charge3net.io.numbers.fortran import parse_numbers
+from charge3net.io.numbers.fortran import lost_point, parse_numbers
 from charge3net.kernels.threads import threads
 
 _BLOCK = 1 << 15  # values; their text and scratch arrays stay in the cache
@@ -28,27 +28,31 @@ class ValueReader:
         count: how many numbers to read.
         what: what they are, for messages: ``"the grid 3 x 4 x 5"``.
         row: after how many numbers the file begins a new line in any case (a hint; 0 when it does not).
+
+    Attributes:
+        columns: how the numbers of the first line are printed; None if not in equal columns.
     """
 
     def __init__(self, source: Source, count: int, what: str, row: int = 0) -> None:
         self._source, self._count, self._what = source, count, what
+        self._blank_lines = 0
         self._done = 0  # numbers taken from the file
         self._rest = np.empty(0)  # taken, not yet asked for
         first = source.line()
         source.push(first)
         self._per_line = max(len(first.split()), 1)
-        self._columns = Columns.of(first)
+        self.columns = Columns.of(first)
         self._rows: list[_Rows] = []  # layouts to be tried, one after the other
-        if self._columns is not None:
-            lengths = dict.fromkeys((row or self._columns.per_line, self._columns.per_line))
-            self._rows = [_Rows(self._columns, length) for length in lengths]
+        if self.columns is not None:
+            lengths = dict.fromkeys((row or self.columns.per_line, self.columns.per_line))
+            self._rows = [_Rows(self.columns, length) for length in lengths]
 
     def fill(self, target: Float[ndarray, "values"]) -> None:
         """Fill a contiguous array with the next numbers.
 
         Raises:
-            InputError: when the file has fewer numbers, more on the last line, something that is no number, or NaN or
-                infinity.
+            InputError: when the file has fewer numbers, more on the last line (but for zeros that fill it), a number
+                without its decimal point, something that is no number, or NaN or infinity.
         """
         filled = 0
         while filled < len(target):
@@ -59,7 +63,7 @@ class ValueReader:
                 filled += len(part)
             else:
                 filled += self._read(target[filled:])
-        if self._done > self._count:
+        if self._done > self._count and self._rest[self._count - self._done :].any():
             raise self._source.error(f"{self._what} needs {self._count} numbers, the line with the last one has more")
 
     def _read(self, target: ndarray) -> int:
@@ -91,7 +95,10 @@ class ValueReader:
         text = b"".join(itertools.takewhile(bool, (source.line() for _ in range(lines))))
         if not text:
             raise source.error(f"{what} needs {self._count} numbers, the file ends after {self._done}")
-        width = self._columns.width if self._columns else 1
+        self._blank_lines = 0 if text.strip() else self._blank_lines + lines
+        if self._blank_lines > BLANK_LINES:
+            raise source.error(f"{what} needs {self._count} numbers, found blank lines after {self._done}")
+        width = self.columns.width if self.columns else 1
         if not text.endswith(b"\n") and len(text.rsplit(b"\n", 1)[-1].rstrip()) % width:
             raise source.error(f"{what} needs {self._count} numbers, the file ends within a number")
         try:
@@ -99,6 +106,9 @@ class ValueReader:
         except ValueError as error:
             found = self._done + _numbers_before(text)
             raise source.error(f"{what} needs {self._count} numbers, found {error} after {found}") from None
+        if (token := lost_point(text)) is not None:
+            lost = token.decode("ascii", "replace")
+            raise source.error(f"expected numbers with a decimal point in {what}, found {lost!r}")
         self._check_finite(values)
         self._done += len(values)
         return values

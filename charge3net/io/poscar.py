@@ -12,19 +12,23 @@ from numpy import ndarray
 
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
+from charge3net.io.elements import atomic_number, number_of_label
 from charge3net.io.files import Source
 from charge3net.io.numbers.fortran import parse_integers, parse_number
 
 # Li, Li_sv, Li_sv/0f3a…, Li/hash, H.5, H1.25: an element, then what tells potentials apart.
 _LABEL = re.compile(r"([A-Z][a-z]?)(?:[_/.\d].*)?")
+#: Runs of elements that a head may have.
+MAX_RUNS = 100_000
 _COUNTED = re.compile(r"([A-Z][a-z]?)(\d*)")
 
 
 def read_poscar(source: Source) -> tuple[str, Geometry]:
     """Title line and structure at the start of a VASP file; the source is left behind the last atom's line.
 
-    Read are VASP 4 heads (no line of elements), VASP 5 and 6 heads (``Li_sv`` and ``Li/hash`` mean Li), one or three
-    scale factors, a negative one being the volume, selective dynamics, direct and Cartesian positions.
+    Read are VASP 4 heads (no line of elements), VASP 5 and 6 heads (``Li_sv`` and ``Li/hash`` mean Li, lines of more
+    than 20 elements may be wrapped), one or three scale factors, a negative one being the volume, selective dynamics,
+    direct and Cartesian positions.
 
     Raises:
         InputError: for anything else, with the line that is wrong; for a VASP 4 head whose elements stand neither in
@@ -35,15 +39,15 @@ def read_poscar(source: Source) -> tuple[str, Geometry]:
     vectors = [_parse(source, source.text_line(f"lattice vector {i}"), f"lattice vector {i}", 3) for i in (1, 2, 3)]
     scale = _scale(source, scale_line, np.array(vectors))
     cell = np.array(vectors) * scale
-    labels, counts = _species(source)
-    mode = source.text_line("'Direct' or 'Cartesian'")
+    labels, counts, mode = _species(source)
     if mode[:1] in "sS" and mode:
         mode = source.text_line("'Direct' or 'Cartesian'")
-    if not mode[:1].isalpha():
-        raise source.error(f"expected 'Direct' or 'Cartesian' after the numbers of atoms, found {mode[:40]!r}")
-    lines = [source.text_line(f"the position of atom {i + 1} of {sum(counts)}") for i in range(sum(counts))]
+    cartesian = _is_cartesian(source, mode)
+    total = sum(counts)
+    source.check_room(6 * total, f"the numbers of atoms add up to {total}")
+    lines = [source.text_line(f"the position of atom {i + 1} of {total}") for i in range(total)]
     positions = np.array([_parse(source, line, f"the position of atom {i + 1}", 3) for i, line in enumerate(lines)])
-    positions = positions * scale if mode[0] in "cCkK" else positions @ cell
+    positions = positions * scale if cartesian else positions @ cell
     symbols = labels if labels is not None else _guess_symbols(title, counts, lines)
     if symbols is None:
         raise source.error(
@@ -57,6 +61,18 @@ def read_poscar(source: Source) -> tuple[str, Geometry]:
         raise source.error(str(error)) from None
 
 
+def check_poscar_end(source: Source) -> None:
+    """Warn when lines are left over behind the atoms that are no velocities and no density grid."""
+    line = source.line()
+    after_blank = bool(line) and not line.strip()
+    if after_blank:
+        line = source.content_line()
+    text = line.decode("utf-8", "replace").strip()
+    if not text or (after_blank and (_numbers_of(text) or text[:1] in "cCkKdDlL")):
+        return
+    source.warn(f"lines are left over behind the last atom, the first is {text[:60]!r}; they were ignored")
+
+
 def format_poscar(title: str, geometry: Geometry) -> str:
     """The text of a VASP 5 POSCAR with direct positions, 14 decimals, atoms in the order given.
 
@@ -67,11 +83,16 @@ def format_poscar(title: str, geometry: Geometry) -> str:
     """
     symbols, counts = species_runs(geometry.numbers)
     direct = np.round(geometry.positions @ np.linalg.inv(geometry.cell), 14) + 0.0  # no -0
-    lines = [title.replace("\n", " ") or " ", "   1.00000000000000"]
-    lines += ["".join(f"{x:20.14f}" for x in vector) for vector in geometry.cell]
-    lines += [" " + "".join(f"{s:>5}" for s in symbols), "".join(f"{n:6d}" for n in counts), "Direct"]
-    lines += ["".join(f"{x:18.14f}" for x in position) for position in direct]
+    lines = [one_line(title) or " ", "   1.00000000000000"]
+    lines += ["".join(f" {x:19.14f}" for x in vector) for vector in geometry.cell]
+    lines += [" " + "".join(f" {s:>4}" for s in symbols), "".join(f" {n:5d}" for n in counts), "Direct"]
+    lines += ["".join(f" {x:17.14f}" for x in position) for position in direct]
     return "\n".join(lines) + "\n"
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks of any kind and without other control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split(" ")).strip()
 
 
 def species_runs(numbers: Int[ndarray, "atoms"]) -> tuple[list[str], list[int]]:
@@ -90,8 +111,7 @@ def species_runs(numbers: Int[ndarray, "atoms"]) -> tuple[list[str], list[int]]:
 
 def _scale(source: Source, line: str, cell: Float[ndarray, "3 3"]) -> Float[ndarray, "3"]:
     """[3] factors for the Cartesian components, from one factor, three, or a negative one (minus the volume in Å³)."""
-    words = line.split("!")[0].split()
-    scale = _parse(source, line, "the scale factor", 3 if len(words) == 3 else 1)
+    scale = _parse(source, line, "the scale factor", 3 if len(_numbers_of(_without_comment(line))) == 3 else 1)
     volume = abs(np.linalg.det(cell))
     if (scale > 0).all():
         return np.broadcast_to(scale, 3).copy()
@@ -100,21 +120,52 @@ def _scale(source: Source, line: str, cell: Float[ndarray, "3 3"]) -> Float[ndar
     raise source.error(f"the scale is one factor, three positive ones, or minus the volume; found {line!r}")
 
 
-def _species(source: Source) -> tuple[list[str] | None, list[int]]:
-    """Labels (None in a VASP 4 head) and numbers of atoms."""
-    line = source.text_line("the element symbols or the numbers of atoms").split("!")[0]
-    labels = None
-    if not parse_integers(line.encode()):
-        labels = line.split()
-        if not labels or not labels[0][0].isalpha():
+def _species(source: Source) -> tuple[list[str] | None, list[int], str]:
+    """Labels (None in a VASP 4 head), numbers of atoms, and the first line behind them."""
+    line = _without_comment(source.text_line("the element symbols or the numbers of atoms"))
+    labels: list[str] = []
+    while not parse_integers(line.encode()):
+        if not line[:1].isalpha() or len(labels) > MAX_RUNS:
             raise source.error(f"expected element symbols or numbers of atoms in line 6, found {line[:40]!r}")
-        line = source.text_line("the numbers of atoms").split("!")[0]
-    counts = parse_integers(line.encode())
-    if not counts or min(counts) < 0 or sum(counts) < 1:
-        raise source.error(f"expected the numbers of atoms, one per element, found {line[:40]!r}")
-    if labels is not None and len(labels) != len(counts):
-        raise source.error(f"{len(labels)} element symbols ({' '.join(labels)}) but {len(counts)} numbers of atoms")
-    return labels, counts
+        labels += line.split()
+        line = _without_comment(source.text_line("the numbers of atoms"))
+        if labels and not parse_integers(line.encode()) and not _is_labels(line):
+            raise source.error(f"expected the numbers of atoms, one per element, found {line[:40]!r}")
+    counts: list[int] = []
+    while integers := parse_integers(line.encode()):
+        counts += integers
+        line = source.text_line("'Direct' or 'Cartesian'")
+        if len(labels) <= len(counts) and labels:
+            break
+        if len(counts) > MAX_RUNS:
+            raise source.error(f"more than {MAX_RUNS} numbers of atoms")
+    if min(counts) < 0 or sum(counts) < 1:
+        raise source.error(f"expected the numbers of atoms, one per element, found {str(counts)[1:40]!r}")
+    if labels and len(labels) != len(counts):
+        raise source.error(
+            f"{len(labels)} element symbols ({' '.join(labels)[:60]}) but {len(counts)} numbers of atoms"
+        )
+    return labels or None, counts, line
+
+
+def _is_labels(line: str) -> bool:
+    return bool(line) and all(_LABEL.fullmatch(word) for word in line.split())
+
+
+def _without_comment(line: str) -> str:
+    return re.split(r"[!#]", line)[0].strip()
+
+
+def _is_cartesian(source: Source, line: str) -> bool:
+    """Whether positions are Cartesian, as VASP decides: by the first letter, C or K."""
+    if not line[:1].isalpha():
+        raise source.error(f"expected 'Direct' or 'Cartesian' after the numbers of atoms, found {line[:40]!r}")
+    cartesian = line[0] in "cCkK"
+    word = re.split(r"[^a-z]", line.lower())[0]
+    if word not in ("c", "k", "d") and not word.startswith(("ca", "ka", "di", "fract")):
+        taken = "Cartesian" if cartesian else "direct"
+        source.warn(f"{line[:40]!r} is neither Direct nor Cartesian; by its first letter, positions are {taken}")
+    return cartesian
 
 
 def _guess_symbols(title: str, counts: Sequence[int], lines: Sequence[str]) -> list[str] | None:
@@ -138,21 +189,27 @@ def _guess_symbols(title: str, counts: Sequence[int], lines: Sequence[str]) -> l
 
 
 def _number(source: Source, label: str) -> int:
-    from ase.data import atomic_numbers
-
     match = _LABEL.fullmatch(label)
-    if match is None or match[1] not in atomic_numbers or match[1] == "X":
-        raise source.error(f"{label!r} in the line of elements is no element symbol")
-    return int(atomic_numbers[match[1]])
+    try:
+        return number_of_label(label) if match is None else atomic_number(match[1])
+    except InputError as error:
+        raise source.error(f"in the line of elements, {error}") from None
+
+
+def _numbers_of(line: str) -> list[float]:
+    """The numbers at the start of a line."""
+    values = []
+    for word in line.split():
+        try:
+            values.append(parse_number(word.encode()))
+        except ValueError:
+            break
+    return values
 
 
 def _parse(source: Source, line: str, what: str, size: int) -> Float[ndarray, "numbers"]:
-    """The first ``size`` numbers of a line."""
-    words = line.split()[:size]
-    try:
-        values = np.array([parse_number(word.encode()) for word in words])
-        if len(values) == size and np.isfinite(values).all():
-            return values
-    except ValueError:
-        pass
+    """The ``size`` numbers of a line; words may follow, such as the element or flags, but no further number."""
+    values = np.array(_numbers_of(_without_comment(line)))
+    if len(values) == size and np.isfinite(values).all():
+        return values
     raise source.error(f"expected {what} ({size} number{'s' * (size > 1)}), found {line[:60]!r}")

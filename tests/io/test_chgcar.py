@@ -14,7 +14,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.io import read_density, read_grid, write_density
+from charge3net.io import read_density, read_grid, read_magnetisation_vector, write_density
 from tests.helpers import dft_files
 
 
@@ -156,7 +156,7 @@ def test_memory_beyond_the_grid_is_small(tmp_path: Path) -> None:
         tracemalloc.stop()
     np.testing.assert_allclose(values, density.values, rtol=1e-9, atol=1e-12)
     (tmp_path / "CHGCAR.huge").write_text(dft_files.head() + "\n 3000000 3000000 3000000\n 1.0\n")
-    with pytest.raises(InputError, match="the grid 3000000 x 3000000 x 3000000 does not fit into memory"):
+    with pytest.raises(InputError, match="grid 3000000 x 3000000 x 3000000 needs 27000000000000000000 numbers"):
         read_density(tmp_path / "CHGCAR.huge")
 
 
@@ -182,7 +182,13 @@ def broken(name: str) -> str:
         "second": head + shape + body + aug + " 3 4 6\n" + body,
         "second_short": head + shape + body + aug + " 3 4 5\n" + body[:364],
         "moments": head + shape + body + aug + dft_files.MOMENTS,
-        "noncollinear": head + (shape + body) * 4,
+        "three": head + (shape + body) * 3,
+        "five": head + (shape + body) * 5,
+        "aug_swapped": head + shape + body + aug.replace("occupancies   2", "occupancies   3", 1),
+        "aug_twice": head + shape + body + aug.replace("occupancies   2", "occupancies   1", 1),
+        "aug_number": head + shape + body + aug.replace("E+00", "E+00.1", 1),
+        "moments_doubled": head + shape + body + aug + dft_files.MOMENTS * 2 + shape + body,
+        "line_doubled": head + shape + body + body[:91].replace("\n", "")[:54] + "\n" + shape + body,
         "frames": head + shape + body + head + shape + body,
     }[name]
 
@@ -204,10 +210,16 @@ def broken(name: str) -> str:
         ("aug_missing", r"augmentation of 3 atoms was expected, found that of atoms up to 2"),
         ("aug_header", r"expected 'augmentation occupancies ATOM COUNT' for atom 1, found 'augmentation"),
         ("aug_gap", r"the augmentation of atom 2 lacks 1 numbers, found 'what'|found 'what'"),
-        ("second", r"expected a second grid of 3 x 4 x 5 voxels, found 3 x 4 x 6"),
+        ("second", r"expected another grid of 3 x 4 x 5 voxels, found 3 x 4 x 6"),
         ("second_short", r"the magnetisation on the grid 3 x 4 x 5 needs 60 numbers, the file ends after 20"),
         ("moments", r"expected the magnetisation grid after the atoms' moments, but the file ends"),
-        ("noncollinear", r"four grids: a non-collinear density"),
+        ("three", r"holds three grids; one, two \(spin\) or four"),
+        ("five", r"more than four grids"),
+        ("aug_swapped", r"the augmentation of atom 2 is missing: expected atom 2, found 3"),
+        ("aug_twice", r"the augmentation of atom 1 stands out of order or twice: expected atom 2, found 1"),
+        ("aug_number", r"found|expected"),
+        ("moments_doubled", r"expected 3 moments of atoms before the next grid, found 6"),
+        ("line_doubled", r"more numbers than the grid has voxels"),
         ("frames", r"expected augmentation, a second grid or the end of the file behind the grid, found 'a title'"),
     ],
 )
@@ -248,19 +260,38 @@ def test_grid_like_reads_the_head_only(tmp_path: Path) -> None:
         read_grid(tmp_path / "CHGCAR.none")
 
 
-def test_interleaved_species_are_grouped_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_runs_of_elements_keep_their_order(tmp_path: Path) -> None:
+    """VASP pairs the atoms of POSCAR, POTCAR and CHGCAR by order."""
+    from ase.calculators.vasp import VaspChargeDensity
     from pymatgen.io.vasp.inputs import Poscar
 
     density = dft_files.density()
     geometry = replace(density.geometry, numbers=np.array([8, 3, 8]))
     write_density(replace(density, geometry=geometry), tmp_path / "CHGCAR")
-    assert "[0, 2, 1]" in caplog.text
     again = read_density(tmp_path / "CHGCAR")
-    assert again.geometry.numbers.tolist() == [8, 8, 3]
-    np.testing.assert_allclose(again.geometry.positions, geometry.positions[[0, 2, 1]], atol=1e-12)
-    np.testing.assert_allclose(again.values, density.values, rtol=1e-10, atol=1e-12)
-    text = (tmp_path / "CHGCAR").read_text().split("\n\n")[0]
-    assert Poscar.from_str(text).natoms == [2, 1]
+    assert again.geometry.numbers.tolist() == [8, 3, 8]
+    np.testing.assert_allclose(again.geometry.positions, geometry.positions, atol=1e-12)
+    poscar = Poscar.from_str((tmp_path / "CHGCAR").read_text().split("\n\n")[0])
+    assert (poscar.site_symbols, poscar.natoms) == (["O", "Li", "O"], [1, 1, 1])
+    assert VaspChargeDensity(tmp_path / "CHGCAR").atoms[0].numbers.tolist() == [8, 3, 8]
+
+
+def test_of_a_noncollinear_file_the_total_and_the_vector_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, values = tmp_path / "CHGCAR", [dft_files.values() * factor for factor in (1.0, 0.1, -0.2, 0.3)]
+    aug = dft_files.augmentation(0.0)
+    path.write_text(dft_files.head() + "".join("\n 3 4 5\n" + dft_files.body(one) + aug for one in values))
+    density = read_density(path)
+    assert "non-collinear" in caplog.text
+    assert density.values.shape == (1, 3, 4, 5)
+    path.with_name("CHGCAR.total").write_text(dft_files.head() + "\n 3 4 5\n" + dft_files.body(values[0]) + aug)
+    np.testing.assert_array_equal(density.values, read_density(path.with_name("CHGCAR.total")).values)
+    vector = read_magnetisation_vector(path)
+    np.testing.assert_allclose(vector, density.total * np.array([0.1, -0.2, 0.3])[:, None, None, None], atol=1e-10)
+    assert read_grid(path).shape == (3, 4, 5)
+    with pytest.raises(InputError, match="holds 1 grids; a magnetisation vector needs the four"):
+        read_magnetisation_vector(path.with_name("CHGCAR.total"))
 
 
 def test_interleaved_species_with_augmentation_keep_their_order(tmp_path: Path) -> None:

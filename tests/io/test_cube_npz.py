@@ -50,8 +50,11 @@ def test_units_origin_and_order(tmp_path: Path, sign: int, length: float) -> Non
 
 def test_negative_number_of_atoms_announces_data_sets(tmp_path: Path) -> None:
     path = tmp_path / "rho.cube"
-    path.write_text(cube_text("-2", "    1   33\n"))
+    path.write_text(cube_text("-2", "    1   1\n"))
     assert read_density(path).values.shape == (1, 2, 2, 3)
+    path.write_text(cube_text("-2", "    1   33\n"))
+    with pytest.raises(InputError, match="holds orbital 33, not a density"):
+        read_density(path)
     pairs = " ".join(f"{n}.0 {-n}.0" for n in range(12))
     path.write_text(cube_text("-2", "  2\n 10 11\n", values=pairs))
     density = read_density(path)
@@ -202,7 +205,7 @@ def test_members_of_a_tar_archive(tmp_path: Path) -> None:
         (cube_text().rsplit("\n", 3)[0], "the grid 2 x 2 x 3 needs 12 numbers, the file ends after 6"),
         (cube_text() + "1.0\n", "more numbers than the 12"),
         (cube_text().replace("    2 0.000000 1", "   -2 0.000000 1"), "mix lengths in Bohr and in Å"),
-        (cube_text().replace("8 8.0", "800 8.0"), "atomic numbers must be"),
+        (cube_text().replace("8 8.0", "800 8.0"), "atom 2 has the atomic number 800: no element"),
         (cube_text(values="nan " * 12), "number 1 of the grid 2 x 2 x 3 is nan"),
     ],
 )

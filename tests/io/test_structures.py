@@ -95,7 +95,7 @@ def test_as_pymatgen_reads_it(tmp_path: Path) -> None:
         ("1.0\n", "one\n", r"expected the scale factor \(1 number\), found 'one'"),
         ("1.0\n", "1.0 -1.0 1.0\n", "the scale is one factor, three positive ones"),
         ("0.200000", "x", r"expected lattice vector 1 \(3 numbers\)"),
-        ("Li   O", "Li   Qq", "'Qq' in the line of elements is no element symbol"),
+        ("Li   O", "Li   Qq", "in the line of elements, 'Qq' is not a chemical element"),
         ("Li   O", "Li", r"1 element symbols \(Li\) but 2 numbers of atoms"),
         ("  1  2", "  1  many", "expected the numbers of atoms, one per element, found '1  many'"),
         ("Direct\n", "", "expected 'Direct' or 'Cartesian' after the numbers of atoms, found '0.0 0.0 0.0'"),
@@ -161,11 +161,11 @@ def test_plain_xyz_with_a_free_comment(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.cif", "data_x\n", "cannot be read as CIF"),
-        ("a.xyz", "2\n\nH 0 0 0\n", "cannot be read as xyz"),
+        ("a.xyz", "2\n\nH 0 0 0\n", "the file ends where frame 1, atom 2 of 2 was expected"),
         ("a.xyz", "\0\1", "found binary data"),
         ("a.extxyz", "", "the file is empty"),
         ("a.unknown", "hello", "neither ASE nor pymatgen can read it"),
-        ("a.json.gz", "x", "decompress it first"),
+        ("a.res.gz", "x", "decompress it first"),
         ("POSCAR.gz", "not gzip", "damaged or cut short"),
     ],
 )

@@ -257,7 +257,7 @@ def test_elements_the_model_has_not_seen():
         warnings.simplefilter("error")
         Predictor(model, ModelCard.of(model, elements=[6, 8])).predict(triclinic(), shape=(2, 2, 2))
         Predictor(model, ModelCard.of(model)).predict(triclinic(), shape=(2, 2, 2))
-    with pytest.warns(UserWarning, match="not trained on X:"):
+    with pytest.raises(InputError, match=r"site 0 \(X\) is a dummy or ghost atom"):
         Predictor(model).at(Atoms("X", [[0, 0, 0]]), np.zeros((1, 3)))
 
 

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
 from charge3net.io.numbers.compiled import compiled_reading, decode_columns
-from charge3net.io.numbers.fortran import parse_number
+from charge3net.io.numbers.fortran import lost_point, parse_number
 
 #: Bytes that must be free in front of the first field: a word is loaded from up to this far before its last digits.
 PADDING = 16
@@ -75,6 +75,11 @@ class Columns:
         units = [body[start + dot - 1 : start + dot] for start in range(0, len(body), width)]
         zero_units = set(units) <= {b"0", b"-", b" "} and any(f[1].strip(b"0") for f in fields if f)
         return cls(width, dot, digits, first[2], len(fields), line[len(body) :], zero_units)
+
+    def like(self, line: bytes) -> bool:
+        """Whether the numbers of another line are printed in the same way."""
+        other = Columns.of(line)
+        return other is not None and (other.width, other.digits) == (self.width, self.digits)
 
 
 class Decoder:
@@ -241,8 +246,12 @@ _SIGNS, _UNITS = _lead_tables()
 
 
 def _parse(fields: list[bytes]) -> list[float]:
-    """Python's value of each field."""
-    try:
-        return list(map(float, fields))
-    except ValueError:
-        return [parse_number(field) for field in fields]
+    """Python's value of each field.
+
+    Raises:
+        ValueError: for a field that is no number, or has lost its decimal point.
+    """
+    text = b" ".join(fields)
+    if (token := lost_point(text)) is not None:
+        raise ValueError(f"{token.decode('ascii', 'replace')!r} (a number without its decimal point)")
+    return [parse_number(field) for field in fields]

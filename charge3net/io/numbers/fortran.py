@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 _NO_LETTER = re.compile(rb"([0-9.])([+-][0-9]+)$")
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,18}")
+_LONG = re.compile(rb"[+-]?(?:[0-9]{2,}[EeDd+-]|[0-9]{5,})")
 
 
 def parse_number(token: bytes) -> float:
@@ -16,6 +19,8 @@ def parse_number(token: bytes) -> float:
         ValueError: when it is no number.
     """
     token = token.strip()
+    if b"_" in token:
+        raise ValueError(repr(token.decode("ascii", "replace")))
     try:
         return float(token)
     except ValueError:
@@ -36,17 +41,24 @@ def parse_numbers(text: bytes) -> list[float]:
         ValueError: when one of them is no number; its text is in the message.
     """
     tokens = text.split()
-    try:
-        return list(map(float, tokens))
-    except ValueError:
-        return [parse_number(token) for token in tokens]
+    if b"_" not in text:
+        with suppress(ValueError):
+            return list(map(float, tokens))
+    return [parse_number(token) for token in tokens]
+
+
+def lost_point(text: bytes) -> bytes | None:
+    """The first number of a text that looks as if it had lost its decimal point: ``015445277607E+03``, ``208637``.
+
+    Written on purpose without a point are small integers, and one digit with an exponent (``1e-05``, as Python does).
+    """
+    tokens = text.split()
+    if text.count(b".") == len(tokens):
+        return None
+    return next((token for token in tokens if b"." not in token and _LONG.match(token)), None)
 
 
 def parse_integers(text: bytes) -> list[int]:
     """All integers in a text, separated by blanks; an empty list when one of them is none."""
     tokens = text.split()
-    return [int(token) for token in tokens] if all(_is_integer(token) for token in tokens) else []
-
-
-def _is_integer(token: bytes) -> bool:
-    return token.lstrip(b"+-").isdigit()
+    return [int(token) for token in tokens] if all(map(_INTEGER.fullmatch, tokens)) else []
