@@ -27,7 +27,7 @@ from charge3net.models.checks import check_atoms, check_hyperparameters
 _THIN = 0.02
 
 #: Standardised features are bounded, smoothly, by this many standard deviations.
-_BOUND = 5.0
+FEATURE_BOUND = 5.0
 
 #: Hidden units of the network that turns properties of an element into its embedding.
 _EMBEDDING_HIDDEN = 32
@@ -76,7 +76,7 @@ class DeltaHead(nn.Module):
         self, around: Surroundings, scalars: Float[Tensor, "probes scalars"] | None = None
     ) -> Float[Tensor, "probes channels"]:
         """[probes, channels] e/Å³."""
-        known = _BOUND * torch.tanh((local_features(around) - self.mean) / (_BOUND * self.spread))
+        known = FEATURE_BOUND * torch.tanh((local_features(around) - self.mean) / (FEATURE_BOUND * self.spread))
         if scalars is not None:
             known = torch.cat([known, scalars], dim=1)
         scale = around.presence * torch.sqrt(positive(around.density) + _THIN)

@@ -13,9 +13,12 @@ from charge3net.kernels import build, torch_only
 from charge3net.kernels.library import library
 from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net
+from charge3net.models.delta import DeltaChargE3Net, DeltaLocal
+from charge3net.models.fitted_atoms import FittedAtoms
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
 from charge3net.predict.backends import cpu
+from tests.helpers.networks import with_atoms
 
 ALL = np.ones(3, dtype=bool)
 SKEWED = np.array([[3.1, 0.0, 0.0], [1.9, 2.7, 0.0], [-1.2, 1.1, 3.4]])
@@ -46,6 +49,18 @@ def deepdft_model(kind: type[DensityModel], features: int, layers: int, channels
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(1.3)
+    return model
+
+
+def delta_model(kind: type[DensityModel], **sizes: int) -> DensityModel:
+    """Made-up atoms of the elements of :data:`HARD` and a few more; a network with angles and a head that matter."""
+    torch.manual_seed(0)
+    model = with_atoms(kind, [1, 3, 6, 8, 11, 13, 17, 22], **sizes)
+    if isinstance(model, DeltaChargE3Net):
+        with torch.no_grad():
+            for layer in (*model.atom_layers, *model.probe_layers):
+                for weight in layer.angle_mix.parameters():
+                    weight.mul_(10.0)
     return model
 
 
@@ -134,4 +149,7 @@ MODELS = {
     "charge3net": lambda: sharp_model(3, 50),
     "painn": lambda: deepdft_model(PaiNNDensity, 21, 2),
     "schnet": lambda: deepdft_model(SchNetDensity, 38, 3),
+    "charge3net_delta": lambda: delta_model(DeltaChargE3Net, lmax=3, mul=50, num_interactions=2, width=21),
+    "delta_local": lambda: delta_model(DeltaLocal, channels=2),
+    "fitted_atoms": lambda: delta_model(FittedAtoms),
 }

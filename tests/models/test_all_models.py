@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from charge3net import testing
-from charge3net.atoms.splines import table_nodes, table_of
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
@@ -18,6 +17,7 @@ from charge3net.models.fitted_atoms import FittedAtoms
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.registry import build_model
 from charge3net.models.schnet import SchNetDensity
+from tests.helpers.networks import with_atoms
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 3e-5}
 STRUCTURES = testing.hard_structures()
@@ -41,27 +41,8 @@ def painn() -> DensityModel:
     return amplified(PaiNNDensity(features=16, num_interactions=3), 1.2)
 
 
-def with_atoms(kind: type[DensityModel], **sizes: int) -> DensityModel:
-    """A model with made-up atoms of all elements of the structures, and a head that matters."""
-    valences = [float(1 + z % 7) for z in ELEMENTS]
-    model = kind(elements=ELEMENTS, valences=valences, potentials=["made up"] * len(ELEMENTS), **sizes)
-    nodes = table_nodes(model.cutoff)
-    model.atoms.fill(
-        {
-            z: table_of((v * np.exp(-((nodes / (0.4 + z / 300)) ** 2)) * (1 - nodes / model.cutoff) ** 3)[:, None])[
-                :, 0
-            ]
-            for z, v in zip(ELEMENTS, valences, strict=True)
-        }
-    )
-    if not isinstance(model, FittedAtoms):
-        torch.nn.init.normal_(model.head.layers[-1].weight, std=0.3)
-        torch.nn.init.normal_(model.head.mean, std=0.3)
-    return model
-
-
 def delta(lmax: int, channels: int = 1) -> DensityModel:
-    model = with_atoms(DeltaChargE3Net, lmax=lmax, mul=24, hidden=16, num_basis=8, channels=channels)
+    model = with_atoms(DeltaChargE3Net, ELEMENTS, lmax=lmax, mul=24, hidden=16, num_basis=8, channels=channels)
     with torch.no_grad():
         for layer in [*model.atom_layers, *model.probe_layers]:
             for weight in layer.angle_mix.parameters():
@@ -81,8 +62,8 @@ MODELS = {
     "charge3net L=2 spin": lambda: charge3net(2, channels=2),
     "schnet": schnet,
     "painn": painn,
-    "fitted atoms": lambda: with_atoms(FittedAtoms),
-    "local delta": lambda: with_atoms(DeltaLocal, channels=2),
+    "fitted atoms": lambda: with_atoms(FittedAtoms, ELEMENTS),
+    "local delta": lambda: with_atoms(DeltaLocal, ELEMENTS, channels=2),
     "delta L=0": lambda: delta(0),
     "delta L=4": lambda: delta(4),
     "delta L=2 spin": lambda: delta(2, channels=2),
@@ -234,9 +215,9 @@ def test_an_element_without_an_atom_is_refused(name):
 
 def test_training_starts_at_the_superposition_of_atoms():
     torch.manual_seed(7)
-    superposed = with_atoms(FittedAtoms)
+    superposed = with_atoms(FittedAtoms, ELEMENTS)
     for kind, sizes in ((DeltaLocal, {}), (DeltaChargE3Net, {"mul": 24, "lmax": 2})):
-        model = with_atoms(kind, **sizes)
+        model = with_atoms(kind, ELEMENTS, **sizes)
         torch.nn.init.zeros_(model.head.layers[-1].weight)
         for geometry in structures(model).values():
             points = testing.points_near(geometry, 5)
@@ -248,7 +229,7 @@ def test_superposed_atoms_are_the_sum_of_their_functions():
     """Against scipy's splines, summed over images by hand."""
     from scipy.interpolate import BSpline
 
-    model, geometry = with_atoms(FittedAtoms).double(), STRUCTURES["smaller than the cutoff"]
+    model, geometry = with_atoms(FittedAtoms, ELEMENTS).double(), STRUCTURES["smaller than the cutoff"]
     point = np.array([0.9, 1.1, 0.4])
     images = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3, indexing="ij"), -1).reshape(-1, 3) @ geometry.cell
     lengths = np.linalg.norm(point - geometry.positions[0] - images, axis=1)

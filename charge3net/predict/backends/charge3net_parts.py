@@ -16,7 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from charge3net.graph.types import AtomState
-from charge3net.models.charge3net import ChargE3Net
+from charge3net.models.charge3net import ChargE3NetLayers
 from charge3net.nn.convolution import Convolution
 from charge3net.nn.irreps import EVEN_SCALAR, SILU_NORM, IrrepsLinear, coupling
 from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
@@ -26,12 +26,12 @@ from charge3net.predict.backends.spline import Functions
 _ATOMS_AT_ONCE = 4096
 
 
-def probe_layers(model: ChargE3Net) -> list[Convolution]:
+def probe_layers(model: ChargE3NetLayers) -> list[Convolution]:
     """The convolutions from atoms to probes."""
     return [layer for layer in model.probe_layers if isinstance(layer, Convolution)]
 
 
-def channel_counts(model: ChargE3Net) -> list[list[int]]:
+def channel_counts(model: ChargE3NetLayers) -> list[list[int]]:
     """[order][layer] number of channels."""
     return [
         [sum(mul for mul, ir in layer.irreps_sender if ir.l == l and layer.paths[ir]) for layer in probe_layers(model)]
@@ -78,7 +78,7 @@ def angles(layer: Convolution) -> Float[ndarray, "messages 1"]:
 
 
 def scaled_senders(
-    model: ChargE3Net, state: AtomState
+    model: ChargE3NetLayers, state: AtomState
 ) -> Iterator[tuple[slice, list[Float[Tensor, "atoms channels m"]]]]:
     """The messages of the atoms, some atoms at a time: which, and per order the channels of all layers in turn.
 
@@ -90,7 +90,7 @@ def scaled_senders(
         yield some, _scaled(model, [flat[some] for flat in state.layers])
 
 
-def _scaled(model: ChargE3Net, features: list[Tensor]) -> list[Float[Tensor, "atoms channels m"]]:
+def _scaled(model: ChargE3NetLayers, features: list[Tensor]) -> list[Float[Tensor, "atoms channels m"]]:
     found = [[features[0].new_zeros(len(features[0]), 0, 2 * l + 1)] for l in range(model.lmax + 1)]
     with torch.no_grad():
         for layer, flat in zip(probe_layers(model), features, strict=True):

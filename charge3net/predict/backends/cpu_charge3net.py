@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy import ndarray
 
 from charge3net.graph.types import AtomState
 from charge3net.models.base import DensityModel
-from charge3net.models.charge3net import ChargE3Net
+from charge3net.models.charge3net import ChargE3Net, ChargE3NetLayers
 from charge3net.nn.edges import ON_ATOM
 from charge3net.nn.irreps import SILU_NORM
 from charge3net.predict.backends.charge3net_parts import (
@@ -28,13 +29,13 @@ from charge3net.predict.backends.cpu_packing import EdgeForm, Layout, Packed, al
 from charge3net.predict.backends.spline import fit
 
 
-class _Channels(ctypes.Structure):
+class Channels(ctypes.Structure):
     """``Channels`` of src/charge3net_sums.h."""
 
     _fields_ = (("edges", EdgeForm), *((name, ctypes.c_void_p) for name in ("vectors", "table", "senders")))
 
 
-class _Head(ctypes.Structure):
+class Head(ctypes.Structure):
     """``Head`` of src/charge3net_head.h."""
 
     _fields_ = (
@@ -46,7 +47,7 @@ class _Head(ctypes.Structure):
 class _Network(ctypes.Structure):
     """``ChargE3Net`` of src/read_charge3net.cpp."""
 
-    _fields_ = (("channels", ctypes.c_int32), ("sums", _Channels), ("head", _Head))
+    _fields_ = (("channels", ctypes.c_int32), ("sums", Channels), ("head", Head))
 
 
 class _SlopesNetwork(ctypes.Structure):
@@ -66,8 +67,47 @@ def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
         order: 0 for the density, 1 for its gradient too.
     """
     assert isinstance(model, ChargE3Net)
+    parts = pack_layers(model, layout, derivatives=order > 0)
+    if parts is None:
+        return None
+    readout = aligned(SILU_NORM * scalar_matrix(model.readout).T)
+    network = _SlopesNetwork(model.channels) if order else _Network(model.channels)
+    network.sums, network.head = parts.sums, parts.head
+    network.head.channels, network.head.readout = model.channels, readout.ctypes.data
+    arrays = [*parts.arrays, readout]
+    if order:
+        arrays.append(aligned(np.concatenate([blocks(mix.T, layout.columns) for mix in reversed(parts.mixes)])))
+        network.back = arrays[-1].ctypes.data
+    nowhere = np.zeros(model.channels * (4 if order else 1), dtype=np.float32)
+    function = "c3n_read_charge3net_slopes" if order else "c3n_read_charge3net"
+    arguments = (function, network, nowhere, tuple(arrays))
+    return Packed(*arguments, Senders(layout.width), parts.steps, parts.error)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedLayers:
+    """The layers of a ChargE3Net, up to the scalars of a probe.
+
+    Attributes:
+        sums, head: their description, without a readout.
+        arrays: the memory that these point to.
+        mixes: the matrix of each layer.
+        steps, error: of the radial tables.
+    """
+
+    sums: Channels
+    head: Head
+    arrays: list[ndarray]
+    mixes: list[Float[ndarray, "_ _"]]
+    steps: int
+    error: float
+
+
+def pack_layers(model: ChargE3NetLayers, layout: Layout, derivatives: bool = False) -> PackedLayers | None:
+    """The packed layers; None when no table is accurate enough (``derivatives``: and its slope)."""
     layers, width = probe_layers(model), layout.width
-    tables = fit([radial_functions(layer.radial, model.basis) for layer in layers], model.cutoff, derivatives=order > 0)
+    functions = [radial_functions(layer.radial, model.basis) for layer in layers]
+    tables = fit(functions, model.cutoff, derivatives=derivatives)
     if tables is None:
         return None
     copies = channel_counts(model)
@@ -81,21 +121,12 @@ def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
         "rows": rows.astype(np.int32),
         "angle": aligned(np.concatenate([angles(layer)[:, 0] for layer in layers])),
         "mix": aligned(np.concatenate([blocks(mix, layout.columns) for mix in mixes])),
-        "readout": aligned(SILU_NORM * scalar_matrix(model.readout).T),
     }
-    network = _SlopesNetwork(model.channels) if order else _Network(model.channels)
-    network.sums.edges = EdgeForm(model.lmax, tables.steps, ON_ATOM)
-    network.head.n_layers, network.head.channels = len(layers), model.channels
-    network.head.n_scalars = arrays["readout"].shape[1]
-    if order:
-        arrays["back"] = aligned(np.concatenate([blocks(mix.T, layout.columns) for mix in reversed(mixes)]))
-    for part in (network, network.sums, network.head):
+    sums, head = Channels(EdgeForm(model.lmax, tables.steps, ON_ATOM)), Head(len(layers), model.probe_irreps[-1].dim)
+    for part in (sums, head):
         for name in (field[0] for field in part._fields_ if field[0] in arrays):
             setattr(part, name, arrays[name].ctypes.data)
-    nowhere = np.zeros(model.channels * (4 if order else 1), dtype=np.float32)
-    function = "c3n_read_charge3net_slopes" if order else "c3n_read_charge3net"
-    arguments = (function, network, nowhere, tuple(arrays.values()))
-    return Packed(*arguments, _Senders(width), tables.steps, tables.error)
+    return PackedLayers(sums, head, list(arrays.values()), mixes, tables.steps, tables.error)
 
 
 def _side_by_side(
@@ -120,14 +151,14 @@ def _side_by_side(
     return table, rows
 
 
-class _Senders:
+class Senders:
     """The messages of the atoms, per vector of channels [atoms, 2l+1, width]: mixed and scaled for the sum."""
 
     def __init__(self, width: int) -> None:
         self.width = width
 
     def __call__(self, model: DensityModel, state: AtomState) -> dict[str, ndarray]:
-        assert isinstance(model, ChargE3Net)
+        assert isinstance(model, ChargE3NetLayers)
         n_atoms, counts = state.atoms.n_atoms, [-(-sum(of_order) // self.width) for of_order in channel_counts(model)]
         sizes = [count * self.width * n_atoms * (2 * l + 1) for l, count in enumerate(counts)]
         packed = torch.zeros(sum(sizes))  # like what aligned makes

@@ -16,6 +16,7 @@ from charge3net.grid import Grid
 from charge3net.kernels import build, torch_only
 from charge3net.kernels.library import Library, library
 from charge3net.models.charge3net import ChargE3Net
+from charge3net.models.delta import DeltaChargE3Net, DeltaLocal
 from charge3net.models.painn import PaiNNDensity
 from charge3net.models.schnet import SchNetDensity
 from charge3net.predict.backends import cpu
@@ -27,6 +28,7 @@ from tests.helpers.backends import (
     SKEWED,
     at_points,
     deepdft_model,
+    delta_model,
     error,
     exact,
     on_grid,
@@ -72,10 +74,32 @@ def test_grids_of_hard_structures(name, kind):
     reference = exact(model, geometry, grid.points())
     density = on_grid(model, geometry, grid, state=state)
     assert error(density, reference) <= 5e-6
-    if kind == "charge3net":
+    if kind not in ("painn", "schnet"):
         np.testing.assert_array_equal(density == 0, reference == 0)
     some = np.random.default_rng(0).permutation(len(grid))[: len(grid) // 2]
     assert error(on_grid(model, geometry, grid, some, state), reference[:, some]) <= 5e-6
+
+
+@pytest.mark.parametrize("variant", usable_variants())
+@pytest.mark.parametrize(("layers", "mul", "width", "channels"), [(1, 7, 5, 2), (3, 120, 64, 1)])
+def test_sizes_of_networks_on_fitted_atoms(layers, mul, width, channels, variant, monkeypatch):
+    found = Library(ctypes.CDLL(str(build.library_path(variant))), variant)
+    monkeypatch.setattr(cpu, "library", lambda: found)
+    geometry, grid = HARD["slab"]
+    model = delta_model(DeltaChargE3Net, lmax=4, mul=mul, num_interactions=layers, width=width, channels=channels)
+    density = on_grid(model, geometry, grid)
+    assert error(density, exact(model, geometry, grid.points())) <= 5e-6
+
+
+def test_weights_that_change_are_packed_anew():
+    geometry, grid = HARD["slab"]
+    model = delta_model(DeltaLocal)
+    before = on_grid(model, geometry, grid)
+    with torch.no_grad():
+        model.atoms.table.mul_(1.1)
+    after = on_grid(model, geometry, grid)
+    assert error(after, exact(model, geometry, grid.points())) <= 5e-6
+    assert np.abs(after - before).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", [PaiNNDensity, SchNetDensity])
