@@ -15,7 +15,7 @@ from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.io import write_density
 from data_prep.published import tar_sets
-from data_prep.published.download import download
+from charge3net.pretrained.download import download
 from tests.helpers.random_densities import make_density
 
 

@@ -1,0 +1,90 @@
+"""Models that come with the package: ensembles of checkpoints, each with a release file that pins their hashes.
+
+A release is a folder ``shipped/NAME`` with ``release.json`` and one checkpoint folder for each member.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charge3net.errors import InputError
+
+FOLDER = Path(__file__).parent / "shipped"
+RELEASE = "release.json"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A shipped model.
+
+    Attributes:
+        name: what ``--model`` takes.
+        folder: where it is.
+        summary: what it is for, one line.
+        elements: atomic number → number of training structures that hold it.
+        members: the checkpoint folders of the ensemble.
+        density: which density it predicts (code, potentials), one line.
+        errors: kind of structure → expected ε_mae in %, on held-out structures of that kind.
+        calibration: what turns the ensemble's spread into an expected error; empty without one.
+    """
+
+    name: str
+    folder: Path
+    summary: str
+    elements: Mapping[int, int]
+    members: tuple[Path, ...]
+    density: str
+    errors: Mapping[str, float]
+    calibration: Mapping[str, Any]
+
+
+def shipped_releases(folder: Path = FOLDER) -> dict[str, Release]:
+    """Name → release, in alphabetical order.
+
+    Raises:
+        InputError: for a damaged installation.
+    """
+    return {path.parent.name: _read(path) for path in sorted(folder.glob(f"*/{RELEASE}"))}
+
+
+def choose_release(numbers: Collection[int], folder: Path = FOLDER) -> Release:
+    """The shipped model for a structure with these atomic numbers: it covers all of them, with the fewest others.
+
+    Raises:
+        InputError: if no shipped model covers them; the message lists the elements of each.
+    """
+    releases = shipped_releases(folder)
+    wanted = set(map(int, numbers))
+    fitting = [release for release in releases.values() if wanted <= release.elements.keys()]
+    if fitting:
+        return min(fitting, key=lambda release: len(release.elements))
+    from ase.data import chemical_symbols
+
+    covered = "; ".join(f"{r.name}: {' '.join(chemical_symbols[z] for z in r.elements)}" for r in releases.values())
+    missing = wanted - set().union(*(release.elements.keys() for release in releases.values()))
+    what = ", ".join(chemical_symbols[z] for z in sorted(missing or wanted))
+    raise InputError(
+        f"no shipped model was trained on {what} (elements of the shipped models: {covered or 'none is shipped'}); "
+        "give --model, see `charge3net models`"
+    )
+
+
+def _read(path: Path) -> Release:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Release(
+            name=path.parent.name,
+            folder=path.parent,
+            summary=str(content["summary"]),
+            elements={int(z): int(count) for z, count in content["elements"].items()},
+            members=tuple(path.parent / str(name) for name in content["members"]),
+            density=str(content["density"]),
+            errors={str(kind): float(value) for kind, value in content["errors"].items()},
+            calibration=dict(content["calibration"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is damaged ({error}); install charge3net again") from error
