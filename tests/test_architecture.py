@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("io", "models", "analysis"),
     ("io.qe", "data", "plot", "testing", "checkpoints.published", "predict.backends"),
     ("checkpoints",),
-    ("predict", "train"),
+    ("predict", "pretrained", "train"),
     ("evaluation",),
     ("report",),
     ("studies",),

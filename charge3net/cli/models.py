@@ -1,4 +1,9 @@
-"""``charge3net models``: the architectures there are, and the cards of checkpoints."""
+"""Models by name (shipped, published), the architectures, and the cards of checkpoints.
+
+charge3net models                        what there is
+charge3net models charge3net-mp          fetch a published model and show its card
+charge3net models runs/mine model.pt     cards of checkpoints and released weights
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charge3net.checkpoints import ModelCard
+    from charge3net.pretrained.releases import Release
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=Path,
-        metavar="PATH",
-        help="run folder, checkpoint folder or released weights; without any, the architectures are listed",
+        metavar="MODEL",
+        help="name, run folder, checkpoint folder or released weights; without any, all names are listed",
     )
 
 
@@ -29,16 +34,63 @@ def run(args: argparse.Namespace) -> int:
         InputError: for a path without a model.
     """
     if not args.paths:
-        from charge3net.models.registry import ARCHITECTURES
-
-        width = max(map(len, ARCHITECTURES))
-        for name, architecture in ARCHITECTURES.items():
-            print(f"{name:<{width}}  {architecture.summary}")
+        print(overview())
         return 0
     from charge3net.checkpoints import load_card
+    from charge3net.pretrained.releases import shipped_releases
+    from charge3net.pretrained.resolve import resolve_model
 
-    print("\n\n".join(describe(path, load_card(path)) for path in args.paths))
+    releases, texts = shipped_releases(), []
+    for name in args.paths:
+        path = resolve_model(name)
+        release = next((r for r in releases.values() if r.folder == path), None)
+        if release is not None:
+            texts.append(describe_release(release))
+        texts += [describe(one, load_card(one)) for one in (release.members[:1] if release else (path,))]
+    print("\n\n".join(texts))
     return 0
+
+
+def overview() -> str:
+    """All names: shipped models, published models (and whether they are in the cache), architectures."""
+    from charge3net.models.registry import ARCHITECTURES
+    from charge3net.pretrained.cache import cache_folder, cached_model
+    from charge3net.pretrained.catalogue import PUBLISHED
+    from charge3net.pretrained.releases import shipped_releases
+
+    releases = shipped_releases()
+    names = {name: release.summary for name, release in releases.items()}
+    published = {
+        name: f"{model.summary} ({'cached' if cached_model(model) else 'fetched on first use'})"
+        for name, model in PUBLISHED.items()
+    }
+    architectures = {name: architecture.summary for name, architecture in ARCHITECTURES.items()}
+    width = max(map(len, (*names, *published, *architectures)))
+    blocks = {
+        "Shipped with this package": names or {"none": ""},
+        f"Published weights, cached in {cache_folder()}": published,
+        "Architectures, to train": architectures,
+    }
+    return "\n\n".join(
+        "\n".join([f"{title}:", *(f"  {name:<{width}}  {text}".rstrip() for name, text in block.items())])
+        for title, block in blocks.items()
+    )
+
+
+def describe_release(release: Release) -> str:
+    """A shipped model as lines of text."""
+    from ase.data import chemical_symbols
+
+    elements = " ".join(f"{chemical_symbols[z]} ({count})" for z, count in sorted(release.elements.items()))
+    errors = ", ".join(f"{kind} {value:.3g} %" for kind, value in release.errors.items())
+    lines = [
+        ("what", release.summary),
+        ("density", release.density),
+        ("members", str(len(release.members))),
+        ("ε_mae, held out", errors or "not measured"),
+        ("elements", f"{elements} (training structures with it)"),
+    ]
+    return "\n".join([release.name, *(f"  {name:<17} {text}" for name, text in lines)])
 
 
 def describe(path: Path, card: ModelCard) -> str:

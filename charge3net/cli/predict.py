@@ -25,6 +25,7 @@ from charge3net.progress import Clock
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
+    from charge3net.predict.ensemble import EnsemblePredictor
     from charge3net.predict.predictor import Predictor
 
 
@@ -38,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="POSCAR, CIF, xyz, cube, CHGCAR …; every frame of a file with several",
     )
     parser.add_argument(
-        "-m", "--model", required=True, type=Path, help="run folder, checkpoint folder or released weight file"
+        "-m",
+        "--model",
+        help="run folder, checkpoint folder, released weight file, or a name that `charge3net models` lists; "
+        "by default the shipped model that covers the elements",
     )
     parser.add_argument(
         "-o",
@@ -56,6 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _grid_arguments(parser)
     parser.add_argument("--augmentation-from", type=Path, metavar="CHGCAR", help="copy its augmentation charges")
     parser.add_argument("--electrons", type=float, metavar="N", help="scale the total density to N electrons")
+    parser.add_argument(
+        "--uncertainty",
+        metavar="FILE",
+        help="also write the standard deviation between the members of an ensemble; a pattern as for --output",
+    )
+    parser.add_argument(
+        "--max-error",
+        type=float,
+        metavar="PERCENT",
+        help="do not write predictions whose expected ε_mae is above this; needs a model with a calibrated ensemble",
+    )
     parser.add_argument("--no-symmetry", action="store_true", help="read every voxel, also symmetric ones")
     parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")
     parser.add_argument("--no-kernels", action="store_true", help="plain torch path, without compiled kernels")
@@ -105,15 +120,17 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     """The work of one process; the exit status is that of the command in the process that collects, else 0."""
     with clock("imports"), nothing_is_garbage():
-        from charge3net.cli.targets import collect, with_outputs
+        from charge3net.cli.targets import collect, with_outputs, with_spreads
     with clock("structures"):
         targets = processes.share(
             lambda: _not_yet_there(with_outputs(collect(args.structures), args.output, args.format), args)
         )
+        if args.uncertainty is not None:
+            targets = processes.share(lambda: with_spreads(targets, args.uncertainty, args.format))
     with clock("imports"), nothing_is_garbage():
         import torch
 
-        from charge3net.predict.predictor import Predictor
+        from charge3net.cli.predict_model import open_predictor
     if args.threads is not None:
         if args.threads < 1:
             raise InputError(f"--threads takes a positive number, found {args.threads}")
@@ -121,12 +138,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     with clock("reference"):
         reference = processes.share(lambda: _reference(args, targets))
     with clock("model"), nothing_is_garbage(), processes.together():
-        predictor = Predictor.from_checkpoint(
-            args.model,
-            device=args.device or _own_device(processes),
-            strict_elements=args.strict_elements,
-            kernels=not args.no_kernels,
-        )
+        predictor = open_predictor(args, targets, args.device or _own_device(processes))
     failures = _all(predictor, targets, args, reference, clock, processes)
     if not processes.collects:
         return 0
@@ -138,7 +150,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
 
 
 def _all(
-    predictor: Predictor,
+    predictor: Predictor | EnsemblePredictor,
     targets: list[Target],
     args: argparse.Namespace,
     reference: Reference,

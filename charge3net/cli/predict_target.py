@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from charge3net.cli.start import check_electrons, prepare_start
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from charge3net.density import Density
     from charge3net.grid import Grid
     from charge3net.predict.distributed import Processes
+    from charge3net.predict.ensemble import EnsemblePredictor
     from charge3net.predict.predictor import Predictor
     from charge3net.progress import Clock
 
@@ -36,7 +38,7 @@ class Reference(NamedTuple):
 
 
 def predict_target(
-    predictor: Predictor,
+    predictor: Predictor | EnsemblePredictor,
     target: Target,
     args: argparse.Namespace,
     reference: Reference,
@@ -50,6 +52,7 @@ def predict_target(
     """
     from charge3net.io import write_density
     from charge3net.io.formats import density_format
+    from charge3net.predict.ensemble import EnsemblePredictor
     from charge3net.predict.memmap import MemmapAllocator
     from charge3net.predict.predictor import PredictionWarning
 
@@ -63,9 +66,15 @@ def predict_target(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made a folder ({error.strerror or error})") from None
+    spreads: list[Density] = []
+    predict = predictor.predict
+    if isinstance(predictor, EnsemblePredictor):
+        predict = partial(predictor.predict, spread=spreads.append)
+    elif target.spread is not None:
+        raise InputError("--uncertainty needs a model with several members; the shipped ones have them")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PredictionWarning)  # printed below, without the line of code
-        density = predictor.predict(
+        density = predict(
             target.structure,
             shape=start.shape if start else tuple(args.shape) if args.shape else None,
             spacing=args.spacing,
@@ -81,6 +90,7 @@ def predict_target(
         return
     for name, seconds in density.provenance["seconds"].items():
         clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
+    _check_expected_error(density, args.max_error)
     if reference.augmentation is not None:
         density = _augmented(density, reference.augmentation, required=args.augmentation_from is not None)
     lines: list[str] = []
@@ -91,15 +101,33 @@ def predict_target(
             doubts += check_electrons(density.electrons(), start, target.source)
             lines, more = start.write(density)
             doubts += more
+        if target.spread is not None:
+            target.spread.parent.mkdir(parents=True, exist_ok=True)
+            write_density(spreads[0], target.spread, None if start else args.format)
     for warning in [*density.provenance["warnings"], *doubts]:
         print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
     if not args.quiet:
         _print_result(target, density, time.perf_counter() - begun, lines)
 
 
-def _trained_with(predictor: Predictor) -> Mapping[str, Any] | None:
+def _trained_with(predictor: Predictor | EnsemblePredictor) -> Mapping[str, Any] | None:
     """The pseudopotentials of the training data, where the model's card knows them."""
     return None if predictor.card is None else predictor.card.data.get("potentials")
+
+
+def _check_expected_error(density: Density, limit: float | None) -> None:
+    """Refuse a prediction whose expected error is above ``limit`` (% ε_mae).
+
+    Raises:
+        InputError: if it is, or if the model has no calibrated ensemble to say.
+    """
+    if limit is None:
+        return
+    expected = density.provenance.get("uncertainty", {}).get("expected_percent")
+    if expected is None:
+        raise InputError("--max-error needs a model with a calibrated ensemble; the shipped models have one")
+    if not expected <= limit:
+        raise InputError(f"not written: expected error {expected:.2g} %, above --max-error {limit:g} %")
 
 
 def _augmented(density: Density, donor: Density, required: bool) -> Density:
@@ -137,5 +165,15 @@ def _print_result(target: Target, density: Density, seconds: float, lines: list[
         f"{seconds:.2f} s",
     ]
     print(f"{target.output}: {', '.join(parts)}; symmetry {about['symmetry']}", flush=True)
+    if "uncertainty" in about:
+        print(f"  {_expected(about['uncertainty'])}", flush=True)
     for note in [*about["notes"], *lines]:
         print(f"  {note}", flush=True)
+
+
+def _expected(uncertainty: Mapping[str, Any]) -> str:
+    spread = f"spread between the members {100.0 * uncertainty['relative_spread']:.2g} % of the electrons"
+    if "expected_percent" not in uncertainty:
+        return spread
+    low, middle, high = (uncertainty[f"{name}_percent"] for name in ("low", "expected", "high"))
+    return f"expected error {middle:.2g} % (90 % interval {low:.2g} to {high:.2g} %); {spread}"

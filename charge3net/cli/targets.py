@@ -44,6 +44,7 @@ class Target:
         structure: None when it could not be read.
         failure: why.
         output: the file to write.
+        spread: the file for the spread of an ensemble; None writes none.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Target:
     structure: Geometry | None = None
     failure: str = ""
     output: Path = Path()
+    spread: Path | None = None
 
 
 def collect(paths: list[Path]) -> list[Target]:
@@ -114,6 +116,16 @@ def _with_save_folders(targets: list[Target], output: str) -> list[Target]:
         placed.append(replace(target, output=folder / "charge-density.dat"))
     _check_distinct(placed)
     return placed
+
+
+def with_spreads(targets: list[Target], output: str, format: str | None) -> list[Target]:
+    """The targets with files for the spread of an ensemble; ``output`` and errors as for :func:`with_outputs`."""
+    spreads = with_outputs(targets, output, format)
+    taken = {target.output.resolve() for target in targets}
+    for one in spreads:
+        if one.output.resolve() in taken:
+            raise InputError(f"{one.output}: is the file of the density itself; give --uncertainty another name")
+    return [replace(target, spread=one.output) for target, one in zip(targets, spreads, strict=True)]
 
 
 def _is_file_name(path: Path) -> bool:

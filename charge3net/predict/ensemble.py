@@ -13,13 +13,14 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from charge3net.checkpoints.card import ModelCard
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
 from charge3net.predict.distributed import ALONE, Processes
-from charge3net.predict.predictor import Allocate, Predictor
-from charge3net.predict.progress import Progress
+from charge3net.predict.predictor import Allocate, Predictor, scale_to
 from charge3net.predict.uncertainty import Calibration, mean_and_spread, relative_spread
+from charge3net.progress import Progress
 
 
 class EnsemblePredictor:
@@ -110,10 +111,9 @@ class EnsemblePredictor:
             error = self.calibration.expected(uncertainty["relative_spread"])
             uncertainty |= {"expected_percent": error.percent, "low_percent": error.low, "high_percent": error.high}
         density = Density(first.geometry, first.grid, mean, provenance=dict(first.provenance))
-        scale = density.scale_to(electrons) if electrons is not None else None
+        scale = scale_to(density, electrons)
         seconds = {
-            name: sum(one.provenance["seconds"].get(name, 0.0) for one in found)
-            for name in first.provenance["seconds"]
+            name: sum(one.provenance["seconds"].get(name, 0.0) for one in found) for name in first.provenance["seconds"]
         }
         density.provenance.update(
             members=[one.provenance["model"] for one in found],
@@ -123,7 +123,10 @@ class EnsemblePredictor:
             seconds=seconds,
         )
         if spread is not None:
-            about = {"title": f"standard deviation of {len(found)} {first.provenance['title']}", "program": "charge3net"}
+            about = {
+                "title": f"standard deviation of {len(found)} {first.provenance['title']}",
+                "program": "charge3net",
+            }
             spread(replace(density, values=deviation, provenance={**density.provenance, **about}))
         return density
 
@@ -134,6 +137,11 @@ class EnsemblePredictor:
     def gradient(self, structure: Any, where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
         """The gradient of the mean density; as :meth:`Predictor.gradient`."""
         return np.mean([member.gradient(structure, where) for member in self.members], axis=0)
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The card of the first member; the members were trained on the same data."""
+        return self.members[0].card
 
     def __iter__(self) -> Iterator[Predictor]:
         return iter(self.members)

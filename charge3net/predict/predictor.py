@@ -164,7 +164,7 @@ class Predictor:
         if values is None:
             values = np.broadcast_to(encoded.backend.dtype.type(np.nan), (encoded.backend.rows, *placed.grid.shape))
         density = Density(placed.geometry, placed.grid, values)
-        scale = _scale_to(density, electrons) if processes.collects else None
+        scale = scale_to(density, electrons) if processes.collects else None
         name = f"{self._record['architecture']} model {self._record['weights_sha256'][:8]}"
         density.provenance.update(
             title=f"density predicted by charge3net {__version__}, {name}",
@@ -300,7 +300,7 @@ def _allocate(backend: Backend, grid: Grid, allocate: Allocate | None) -> Float[
         ) from error
 
 
-def _scale_to(density: Density, electrons: float | None) -> float | None:
+def scale_to(density: Density, electrons: float | None) -> float | None:
     """Scale the total density, in place, to a number of electrons; the factor, or None when nothing was asked for."""
     if electrons is None:
         return None

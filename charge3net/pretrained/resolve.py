@@ -7,7 +7,7 @@ from pathlib import Path
 from charge3net.errors import InputError
 from charge3net.pretrained.cache import fetch_model
 from charge3net.pretrained.catalogue import PUBLISHED
-from charge3net.pretrained.shipped import shipped_releases
+from charge3net.pretrained.releases import shipped_releases
 
 
 def resolve_model(model: str | Path) -> Path:

@@ -19,8 +19,8 @@ from charge3net.data.build import BuildResult, build_store, read_valence
 from charge3net.data.splits import PARTS, Split, read_split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
-from data_prep.command import guarded
 from charge3net.pretrained.download import download
+from data_prep.command import guarded
 from data_prep.published.tar_members import TarFiles, find_tars, list_members, name_members, read_member
 
 #: Names under which the sets' splits are published.

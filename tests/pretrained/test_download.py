@@ -14,8 +14,8 @@ import pytest
 from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.io import write_density
-from data_prep.published import tar_sets
 from charge3net.pretrained.download import download
+from data_prep.published import tar_sets
 from tests.helpers.random_densities import make_density
 
 

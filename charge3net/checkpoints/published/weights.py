@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,7 @@ def read_arguments(path: Path) -> dict[str, Any]:
 
 
 def _open_safely(path: Path) -> Any:
+    _verify_checksums(path)
     try:
         with torch.serialization.safe_globals(_numpy_numbers()):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -76,6 +79,24 @@ def _open_safely(path: Path) -> Any:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
+
+
+def _verify_checksums(path: Path) -> None:
+    """Compare the CRC-32 of every member of torch's zip archive, which torch itself does not (files before torch 1.6
+    are no archives and have none).
+
+    Raises:
+        InputError: for the first member that differs.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path}: is a damaged archive ({error}); get it again") from error
+    if damaged is not None:
+        raise InputError(f"{path}: {damaged} does not match its checksum; the file is damaged, get it again")
 
 
 def _numpy_numbers() -> list[Any]:

@@ -42,16 +42,19 @@ class Release:
     calibration: Mapping[str, Any]
 
 
-def shipped_releases(folder: Path = FOLDER) -> dict[str, Release]:
+def shipped_releases(folder: Path | None = None) -> dict[str, Release]:
     """Name → release, in alphabetical order.
+
+    Args:
+        folder: where to look; by default in the installed package.
 
     Raises:
         InputError: for a damaged installation.
     """
-    return {path.parent.name: _read(path) for path in sorted(folder.glob(f"*/{RELEASE}"))}
+    return {path.parent.name: _read(path) for path in sorted((folder or FOLDER).glob(f"*/{RELEASE}"))}
 
 
-def choose_release(numbers: Collection[int], folder: Path = FOLDER) -> Release:
+def choose_release(numbers: Collection[int], folder: Path | None = None) -> Release:
     """The shipped model for a structure with these atomic numbers: it covers all of them, with the fewest others.
 
     Raises:

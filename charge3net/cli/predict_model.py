@@ -1,0 +1,66 @@
+"""Which model ``charge3net predict`` takes: the one given, or the shipped one that covers the elements."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from charge3net.cli.targets import Target
+    from charge3net.predict.ensemble import EnsemblePredictor
+    from charge3net.predict.predictor import Predictor
+    from charge3net.pretrained.releases import Release
+
+#: Elements that fewer training structures hold than this are named in a warning.
+RARE = 4
+
+
+def open_predictor(
+    args: argparse.Namespace, targets: Iterable[Target], device: str | None
+) -> Predictor | EnsemblePredictor:
+    """The predictor of ``--model``, or of the shipped model that covers the elements of all structures.
+
+    Raises:
+        InputError: if there is no such model, or no shipped one covers the elements.
+    """
+    from charge3net.predict.ensemble import EnsemblePredictor
+    from charge3net.predict.predictor import Predictor
+    from charge3net.predict.uncertainty import Calibration
+    from charge3net.pretrained.releases import shipped_releases
+    from charge3net.pretrained.resolve import resolve_model
+
+    release = _default(args, targets) if args.model is None else None
+    if release is None:
+        path = resolve_model(args.model)
+        release = next((r for r in shipped_releases().values() if r.folder == path), None)
+    kernels, strict = not args.no_kernels, args.strict_elements
+    if release is None:
+        return Predictor.from_checkpoint(path, device=device, strict_elements=strict, kernels=kernels)
+    calibration = Calibration.from_json(release.calibration) if release.calibration else None
+    if len(release.members) == 1:
+        return Predictor.from_checkpoint(release.members[0], device=device, strict_elements=strict, kernels=kernels)
+    return EnsemblePredictor.from_checkpoints(
+        release.members, calibration, device=device, strict_elements=strict, kernels=kernels
+    )
+
+
+def _default(args: argparse.Namespace, targets: Iterable[Target]) -> Release:
+    from ase.data import chemical_symbols
+
+    from charge3net.pretrained.releases import choose_release
+
+    structures = [target.structure for target in targets if target.structure is not None]
+    numbers = sorted({int(z) for structure in structures for z in structure.numbers})
+    release = choose_release(numbers)
+    if not args.quiet:
+        errors = ", ".join(f"{kind} {value:.2g} %" for kind, value in release.errors.items())
+        print(f"model {release.name} (shipped): {release.density}; error on held-out structures: {errors}")
+    rare = [chemical_symbols[z] for z in numbers if release.elements[z] < RARE]
+    if rare:
+        print(
+            f"charge3net predict: warning: fewer than {RARE} training structures hold {', '.join(rare)}",
+            file=sys.stderr,
+        )
+    return release
