@@ -148,7 +148,7 @@ def _valences(entries: Sequence[StoreEntry]) -> dict[int, float]:
             "the electrons of each element do not follow from those of the training densities; "
             "give a table of isolated atoms, data.isolated_atoms=FILE.npz"
         )
-    return {z: float(electrons) for z, electrons in zip(elements, whole, strict=True)}
+    return {z: float(number) for z, number in zip(elements, whole.tolist(), strict=True)}
 
 
 def _start_from_superpositions(

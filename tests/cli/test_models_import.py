@@ -11,6 +11,7 @@ import torch
 from charge3net.checkpoints import load_model
 from charge3net.cli import import_, models
 from charge3net.errors import InputError
+from charge3net.models.registry import ARCHITECTURES
 from tests.helpers.golden import golden_cases, golden_state, relative_error
 
 
@@ -22,8 +23,8 @@ def call(command, *arguments):
 
 def test_models_lists_the_architectures(capsys):
     assert call(models) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["charge3net", "schnet", "painn", "charge3net-published-spin"]
+    architectures = capsys.readouterr().out.partition("Architectures, to train:\n")[2].splitlines()
+    assert [line.split()[0] for line in architectures] == list(ARCHITECTURES)
 
 
 def test_import_makes_a_checkpoint_that_answers_as_the_published_code(tmp_path, capsys):
