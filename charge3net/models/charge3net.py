@@ -29,18 +29,19 @@ from charge3net.nn.radial_charge3net import GaussianBasis, SmoothGaussianBasis
 N_SPECIES = 119
 
 
-class _Piece(NamedTuple):
-    """Some atoms as receivers, the atoms they hear (None: all), and edges whose senders are counted among the heard."""
+class _Chunk(NamedTuple):
+    """Some atoms as receivers, their neighbours (None: all atoms), and edges whose senders index the neighbours."""
 
     receivers: slice
-    heard: Int[Tensor, "heard"] | None
+    neighbours: Int[Tensor, "neighbours"] | None
     edges: Edges
 
-    def hears(self, sent: Blocks) -> Blocks:
-        """What these atoms hear of what all atoms send."""
-        if self.heard is None:
+    def of_neighbours(self, sent: Blocks) -> Blocks:
+        """The rows of the neighbours from the messages of all atoms."""
+        if self.neighbours is None:
             return sent
-        return {ir: block.transpose(1, 2).index_select(0, self.heard).transpose(1, 2) for ir, block in sent.items()}
+        rows = self.neighbours
+        return {ir: block.transpose(1, 2).index_select(0, rows).transpose(1, 2) for ir, block in sent.items()}
 
 
 class ChargE3NetLayers(DensityModel):
@@ -140,20 +141,20 @@ class ChargE3NetLayers(DensityModel):
 
     def encode_atoms(self, atoms: AtomGraph) -> AtomState:
         """Layers: [atoms, dim] flat features of ``atom_irreps[i]`` after layer i."""
-        pieces = self._pieces(atoms)
+        chunks = self._atom_chunks(atoms)
         features = self.species_features(atoms.numbers)
         layers: list[Tensor] = []
         convolutions = cast("list[Convolution]", self.atom_layers)
         for layer, gate in zip(convolutions, self.atom_gates, strict=True):
             sent = layer.sent(features)
             features = concatenate(
-                [gate(layer(piece.hears(sent), features[piece.receivers], piece.edges)) for piece in pieces]
+                [gate(layer(chunk.of_neighbours(sent), features[chunk.receivers], chunk.edges)) for chunk in chunks]
             )
             layers.append(features)
         return AtomState(atoms, tuple(layers))
 
-    def read_features(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes scalars"]:
-        """[probes, scalars] what the probes know after the last layer, before the readout."""
+    def probe_features(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes scalars"]:
+        """[probes, scalars] features of the probes after the last layer, before the readout."""
         vectors = probes.edge_vectors(state.atoms.positions, self.dtype)
         edges = self._edges(vectors, probes.senders, probes.receivers, probes.n_probes)
         features = vectors.new_zeros(probes.n_probes, 0)
@@ -162,17 +163,18 @@ class ChargE3NetLayers(DensityModel):
             features = gate(layer(layer.sent(atoms), features, edges))
         return features
 
-    def _pieces(self, atoms: AtomGraph) -> list[_Piece]:
-        """The atoms as receivers, piece by piece."""
-        vectors, pieces = atoms.edge_vectors(self.dtype), []
+    def _atom_chunks(self, atoms: AtomGraph) -> list[_Chunk]:
+        """The atoms as receivers, chunk by chunk."""
+        vectors, chunks = atoms.edge_vectors(self.dtype), []
         slices = atom_chunks(atoms)
         for own, part in slices:
-            senders, heard = atoms.senders[part], None
+            senders, neighbours = atoms.senders[part], None
             if len(slices) > 1:
-                heard, senders = torch.unique(senders, return_inverse=True)
+                neighbours, senders = torch.unique(senders, return_inverse=True)
             receivers = atoms.receivers[part] - own.start
-            pieces.append(_Piece(own, heard, self._edges(vectors[part], senders, receivers, own.stop - own.start)))
-        return pieces
+            edges = self._edges(vectors[part], senders, receivers, own.stop - own.start)
+            chunks.append(_Chunk(own, neighbours, edges))
+        return chunks
 
     def _edges(
         self,
@@ -216,6 +218,6 @@ class ChargE3Net(ChargE3NetLayers):
         return torch.nn.functional.one_hot(numbers, N_SPECIES).to(self.dtype)
 
     def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
-        """[probes, channels] e/Å³; exactly 0 where no atom is in reach."""
-        features = self.read_features(state, probes)
+        """[probes, channels] e/Å³; exactly 0 where no atom is within the cutoff."""
+        features = self.probe_features(state, probes)
         return self.readout(split(features, self.probe_irreps[-1]))[EVEN_SCALAR].squeeze(-1)

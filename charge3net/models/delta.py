@@ -208,7 +208,7 @@ class DeltaChargE3Net(ChargE3NetLayers):
 
     def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
         """[probes, channels] e/Å³; exactly 0 where no atom is in reach."""
-        scalars = self.read_features(state, probes)
+        scalars = self.probe_features(state, probes)
         scalars = scalars / torch.sqrt(1.0 + scalars.square().mean(1, keepdim=True))
         return self.head(surroundings(self, self.atoms, state, probes), scalars)
 

@@ -55,7 +55,7 @@ class PseudoscalarSpinChargE3Net(ChargE3Net):
 
     def density_at(self, state: AtomState, probes: ProbeGraph) -> Float[Tensor, "probes channels"]:
         """[probes, 2] e/Å³: up + down, up."""
-        blocks = self.readout(split(self.read_features(state, probes), self.probe_irreps[-1]))
+        blocks = self.readout(split(self.probe_features(state, probes), self.probe_irreps[-1]))
         even = blocks[EVEN_SCALAR].squeeze(-1)
         odd = blocks[ODD_SCALAR].squeeze(-1) if ODD_SCALAR in blocks else torch.zeros_like(even)
         return torch.cat([even + odd, even], dim=1)
