@@ -15,7 +15,6 @@ from charge3net.graph.collate import collate
 from charge3net.graph.neighbors import find_neighbors
 from charge3net.graph.types import DensityBatch
 from charge3net.kernels import torch_only
-from charge3net.kernels.library import library
 
 CUTOFF = 4.0
 CELLS = {
@@ -113,7 +112,7 @@ def test_collating_keeps_every_edge_vector():
     )
 
 
-@pytest.mark.skipif(library().handle is None, reason="no compiled kernels")
+@pytest.mark.compiled
 def test_compiled_search_gives_pymatgens_edges_in_their_order():
     """On random cells, also thin ones, with atoms and points far outside; pymatgen's search is the other path."""
     rng = np.random.default_rng(7)
@@ -136,7 +135,7 @@ def test_compiled_search_gives_pymatgens_edges_in_their_order():
     assert edges > 50_000
 
 
-@pytest.mark.skipif(library().handle is None, reason="no compiled kernels")
+@pytest.mark.compiled
 def test_order_is_receiver_sender_image():
     """In 30 atoms of a cell smaller than the cutoff, by sorting."""
     rng = np.random.default_rng(1)
@@ -149,7 +148,7 @@ def test_order_is_receiver_sender_image():
     np.testing.assert_array_equal(rows, np.unique(rows, axis=0))
 
 
-@pytest.mark.skipif(library().handle is None, reason="no compiled kernels")
+@pytest.mark.compiled
 def test_threads_do_not_change_the_edges(monkeypatch):
     rng = np.random.default_rng(2)
     geometry = Geometry(np.full(50, 6), rng.uniform(0, 9, (50, 3)), np.eye(3) * 9.0, np.ones(3, bool))

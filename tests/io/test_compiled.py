@@ -16,7 +16,7 @@ from charge3net.io.numbers.fortran import lost_point, parse_number
 from charge3net.kernels import torch_only
 from charge3net.kernels.library import library
 
-pytestmark = pytest.mark.skipif(library().handle is None, reason=f"no compiled kernels: {library().reason}")
+pytestmark = pytest.mark.compiled
 
 
 def fields(digits: int, count: int, seed: int, low: int = -99, high: int = 99) -> list[str]:

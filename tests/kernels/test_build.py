@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from charge3net import kernels
 from charge3net.kernels import build, library
-from tests.helpers.kernels import assert_step_agrees, example, network
+from tests import conftest
+from tests.helpers.kernels import example, network
+from tests.helpers.requirements import build_kernels, can_compile, no_kernels
 
 ROOT = Path(__file__).parent.parent.parent
-needs_kernels = pytest.mark.skipif(library.library().handle is None, reason="no compiled kernels")
-needs_compiler = pytest.mark.skipif(
-    build.find_compiler() is None or build.machine() not in build.VARIANTS, reason="no compiler for kernels here"
-)
+needs_compiler = pytest.mark.skipif(not can_compile(), reason="no compiler for kernels here")
 
 
 @pytest.fixture
@@ -32,17 +34,41 @@ def fresh(monkeypatch):
     library.library.cache_clear()
 
 
-@needs_kernels
-@pytest.mark.parametrize("variant", ["baseline", "avx2", "avx512", "neon"])
-def test_every_variant_gives_the_same_numbers(variant, calls, monkeypatch):
-    levels = {name: level for level, (name, _) in build.VARIANTS[build.machine()].items()}
-    if variant not in levels or not build.library_path(variant).exists():
-        pytest.skip(f"{variant} is not built here")
-    if levels[variant] > library.compiled().c3n_processor_level():
-        pytest.skip(f"this processor has no {variant}")
-    one = library.Library(ctypes.CDLL(str(build.library_path(variant))), variant)
-    monkeypatch.setattr(library, "library", lambda: one)
-    assert_step_agrees(network(3, mul=100), example(1), calls, runs=6)
+@needs_compiler
+def test_where_a_compiler_is_the_library_is_there():
+    assert library.library().handle is not None
+    for name, _ in build.VARIANTS[build.machine()].values():
+        assert build.library_path(name).exists(), f"{name} is not built"
+
+
+@needs_compiler
+def test_a_mistake_in_a_source_stops_the_tests(tmp_path, monkeypatch, request):
+    (tmp_path / "wrong.cpp").write_text("int c3n_processor_level( {")
+    monkeypatch.setattr(build, "SOURCE_FOLDER", tmp_path)
+    monkeypatch.setattr(build, "LIBRARY_FOLDER", tmp_path / "lib")
+    problem = build_kernels(tmp_path / "lib")
+    assert problem.count("was not built") == len(build.VARIANTS[build.machine()])
+    assert "wrong.cpp:1" in problem
+    session = SimpleNamespace(config=SimpleNamespace())
+    monkeypatch.setattr("tests.helpers.requirements.build_kernels", lambda: problem)
+    with pytest.raises(pytest.exit.Exception, match="compiled kernels are broken") as stopped:
+        conftest.pytest_sessionstart(session)
+    assert stopped.value.returncode == 1
+
+
+def test_a_test_of_kernels_fails_without_them_where_a_compiler_is(tmp_path, fresh):
+    item = SimpleNamespace(get_closest_marker=lambda name: name == "compiled" or None)
+    fresh.setattr(build, "library_path", lambda variant: tmp_path / variant)
+    fresh.delenv(kernels.SWITCH, raising=False)
+    assert no_kernels().startswith("no compiled kernels: they are not built")
+    for there, outcome in ((True, pytest.fail.Exception), (False, pytest.skip.Exception)):
+        fresh.setattr("tests.helpers.requirements.can_compile", lambda there=there: there)
+        with pytest.raises(outcome, match="not built"):
+            conftest.pytest_runtest_setup(item)
+    fresh.setenv(kernels.SWITCH, "torch")
+    fresh.setattr("tests.helpers.requirements.can_compile", lambda: True)
+    with pytest.raises(pytest.skip.Exception, match="switched off"):
+        conftest.pytest_runtest_setup(item)
 
 
 def test_without_a_library_torch_does_the_work_and_status_says_why(tmp_path, fresh):
@@ -114,19 +140,33 @@ def test_the_digest_changes_with_the_sources(tmp_path, monkeypatch):
     assert build.digest() != before
 
 
+#: A C++ compiler that leaves out all sources but one, so that it is done in a second.
+QUICK_COMPILER = """#!{python}
+import subprocess, sys
+arguments = [a for a in sys.argv[1:] if not a.endswith(".cpp") or a.endswith("processor.cpp")]
+sys.exit(subprocess.run([*{compiler!r}, *arguments]).returncode)
+"""
+
+
 @needs_compiler
-def test_a_wheel_holds_the_libraries(tmp_path):
+def test_a_wheel_holds_the_libraries_and_all_files_of_the_package(tmp_path):
     for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("charge3net", "conf"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "lib"))
-    for slow in ("messages.cpp", "edges.cpp"):
-        (tmp_path / "charge3net" / "kernels" / "src" / slow).unlink()
+    compiler = tmp_path / "quick"
+    compiler.write_text(QUICK_COMPILER.format(python=sys.executable, compiler=build.find_compiler()))
+    compiler.chmod(0o755)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "out", "."]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    environment = {**os.environ, "CXX": str(compiler)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     (wheel,) = (tmp_path / "out").iterdir()
     assert wheel.name.split("-")[2:4] == ["py3", "none"]
-    held = zipfile.ZipFile(wheel).namelist()
-    libraries = [name for name in held if "charge3net/kernels/lib/" in name and name.endswith(".so")]
+    names = zipfile.ZipFile(wheel).namelist()
+    held = {re.sub(r"^[^/]*\.data/purelib/", "", name) for name in names if ".dist-info/" not in name}
+    libraries = {name for name in held if name.startswith("charge3net/kernels/lib/")}
     assert len(libraries) == len(build.VARIANTS[build.machine()])
-    assert [name for name in held if name.endswith("charge3net/kernels/src/common.h")]
+    assert all(name.endswith(".so") for name in libraries)
+    found = [path.relative_to(ROOT) for folder in ("charge3net", "conf") for path in (ROOT / folder).rglob("*")]
+    files = {str(path) for path in found if (ROOT / path).is_file() and not {"__pycache__", "lib"} & set(path.parts)}
+    assert held - libraries == {re.sub("^conf/", "charge3net/conf/", name) for name in files}

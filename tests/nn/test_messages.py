@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import os
 import subprocess
 import sys
@@ -18,14 +19,13 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.graph.collate import collate
 from charge3net.graph.types import DensityBatch
-from charge3net.kernels import torch_only
-from charge3net.kernels.library import library
+from charge3net.kernels import build, library, torch_only
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn import messages_compiled as messages
 from tests.helpers.golden import golden_cases, golden_facts, golden_state, relative_error
 from tests.helpers.kernels import assert_step_agrees, example, network, step
 
-pytestmark = pytest.mark.skipif(library().handle is None, reason=f"no compiled kernels: {library().reason}")
+pytestmark = pytest.mark.compiled
 
 
 @pytest.mark.parametrize("lmax", [0, 1, 2, 3, 4])
@@ -203,3 +203,13 @@ def test_the_environment_switches_kernels_off():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert run.stdout.startswith("torch switched off")
     assert kernels.status()["backend"] == "compiled"
+
+
+@pytest.mark.parametrize("variant", [name for name, _ in build.VARIANTS.get(build.machine(), {}).values()])
+def test_every_variant_gives_the_same_numbers(variant, calls, monkeypatch):
+    levels = {name: level for level, (name, _) in build.VARIANTS[build.machine()].items()}
+    if levels[variant] > library.compiled().c3n_processor_level():
+        pytest.skip(f"this processor has no {variant}")
+    one = library.Library(ctypes.CDLL(str(build.library_path(variant))), variant)
+    monkeypatch.setattr(library, "library", lambda: one)
+    assert_step_agrees(network(3, mul=100), example(1), calls, runs=6)

@@ -10,13 +10,13 @@ import torch
 from e3nn import o3
 from scipy.interpolate import BSpline
 
-from charge3net.kernels.library import compiled, library
+from charge3net.kernels.library import compiled
 from charge3net.nn import radial_table as tables
 from charge3net.nn.edges import Edges
 from charge3net.nn.edges_compiled import prepared
 from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
 
-pytestmark = pytest.mark.skipif(library().handle is None, reason=f"no compiled kernels: {library().reason}")
+pytestmark = pytest.mark.compiled
 
 
 def tabulated(radial: RadialNet, basis: GaussianBasis, r: np.ndarray) -> tuple[int, np.ndarray]:

@@ -13,12 +13,9 @@ from charge3net import Density, Predictor
 from charge3net.geometry import Geometry
 from charge3net.graph import cell_list
 from charge3net.graph.types import AtomGraph
-from charge3net.kernels.library import library
 from charge3net.models.registry import ARCHITECTURES, Architecture, build_model
 from charge3net.predict.backends import cpu
 from tests.helpers.networks import small_model
-
-compiled = pytest.mark.skipif(library().handle is None, reason=library().reason)
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def crystal(atoms_per_side: int) -> Geometry:
     return Geometry(rng.integers(1, 30, len(sites)), positions, cell, np.ones(3, dtype=bool))
 
 
-@compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("atoms_per_side", [3, 7], ids=["27 atoms", "343 atoms"])
 def test_a_prediction_prepares_a_structure_once(counts, atoms_per_side):
     Predictor(small_model("charge3net")).predict(crystal(atoms_per_side), shape=(6, 6, 6))
@@ -61,7 +58,7 @@ def test_a_prediction_prepares_a_structure_once(counts, atoms_per_side):
     assert counts == dict.fromkeys(names, 1)
 
 
-@compiled
+@pytest.mark.compiled
 def test_a_gradient_prepares_a_structure_once(counts):
     geometry = crystal(7)
     Predictor(small_model("charge3net")).gradient(geometry, geometry.positions[:5] + 0.4)
@@ -69,14 +66,14 @@ def test_a_gradient_prepares_a_structure_once(counts):
     assert counts["func"] == 2  # of the given structure and of the sorted one, where points on atoms are searched
 
 
-@compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize("architecture", ["charge3net", "schnet", "painn"])
 def test_every_trainable_model_has_compiled_kernels(architecture):
     assert cpu.unsupported_reason(small_model(architecture)) == ""
     assert cpu._PACKERS.keys() <= ARCHITECTURES.keys()
 
 
-@compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("module", "error"), [("charge3net.predict.backends.cpu_none", ImportError), ("charge3net.units", AttributeError)]
 )
@@ -86,7 +83,7 @@ def test_a_wrong_path_of_a_packer_fails(monkeypatch, module, error):
         Predictor(small_model("schnet")).predict(crystal(2), shape=(4, 4, 4))
 
 
-@compiled
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("module", "name", "error"),
     [("charge3net.models.none", "SchNetDensity", ImportError), ("charge3net.models.schnet", "None_", AttributeError)],

@@ -14,7 +14,7 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
 from charge3net.grid import Grid
 from charge3net.kernels import build, torch_only
-from charge3net.kernels.library import Library, library
+from charge3net.kernels.library import Library
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.delta import DeltaChargE3Net, DeltaLocal
 from charge3net.models.painn import PaiNNDensity
@@ -38,7 +38,7 @@ from tests.helpers.backends import (
 )
 from tests.helpers.golden import golden_cases, golden_state, relative_error
 
-pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)
+pytestmark = pytest.mark.compiled
 
 
 @pytest.mark.parametrize("variant", usable_variants())

@@ -14,7 +14,7 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
 from charge3net.kernels import build, torch_only
-from charge3net.kernels.library import Library, library
+from charge3net.kernels.library import Library
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
 from charge3net.predict.backends import cpu as read
@@ -23,7 +23,7 @@ from charge3net.predict.backends.charge3net_parts import radial_functions
 from charge3net.predict.derivatives import Derivatives, density_derivatives
 from tests.helpers.backends import HARD, sharp_model, usable_variants
 
-pytestmark = pytest.mark.skipif(library().handle is None, reason=library().reason)
+pytestmark = pytest.mark.compiled
 
 
 def derivatives(model: ChargE3Net, geometry: Geometry, points: np.ndarray | Grid) -> Derivatives:
