@@ -1,11 +1,11 @@
-"""Run an experiment over real densities: JSON, figures, and its part of one page.
+"""Run a study: an experiment over real densities. It writes JSON, figures and a section of one page.
 
 charge3net study learning_curves store=bench/store split=bench/molecules/split.json
 charge3net study angular_dependence --show          the settings, without running
-charge3net study page                               draw all figures and the page again from the results
+charge3net study page                               make all figures and the page again from the results
 
-Settings are Hydra's: conf/study/NAME.yaml, changed by key=value. What is finished stays in --work, so the same command
-goes on with an interrupted study. docs/studies.md describes each.
+Defaults are in conf/study/NAME.yaml and are changed by key=value. Finished parts stay in --work, so the same command
+continues an interrupted study. docs/studies.md describes each; docs/add_a_study.md shows how to add one.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--results", default="results", metavar="DIR", help="default: results; the page is DIR.md"
     )
-    parser.add_argument("--label", metavar="WORDS", help="keeps a second result of this study beside the first")
+    parser.add_argument("--label", metavar="WORDS", help="store the result separately from others of this study")
     parser.add_argument("--work", metavar="DIR", help="runs, evaluations, … (default: runs/study/NAME[-LABEL])")
     parser.add_argument("--show", action="store_true", help="print the settings and stop")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one study, write its record, and the page."""
+    """Run one study; write its result and the page."""
     from dataclasses import asdict
 
     from charge3net.cli.settings import to_object
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.name == "page":
         return _page(args)
     study, started = find_study(args.name), datetime.now(UTC)
-    name = folder_name(study.name, args.label)  # first: a wrong label is told before anything is computed
+    name = folder_name(study.name, args.label)  # first, so that a wrong label is found before anything is computed
     module = study.module()
     composed = compose_settings(study, args.overrides)
     if args.show:
@@ -76,7 +76,7 @@ def _in_own_process(arguments: Sequence[str]) -> int:
 
 
 def _page(args: argparse.Namespace) -> int:
-    """Figures and page from the results that are there.
+    """Figures and page from the existing results.
 
     Raises:
         InputError: for anything but ``--results``, which would change nothing.
@@ -87,7 +87,7 @@ def _page(args: argparse.Namespace) -> int:
     unused = [*args.overrides, *(option for option, value in options.items() if value)]
     if unused:
         raise InputError(
-            f"charge3net study page draws every result in --results again and computes nothing; it has no use for "
+            f"charge3net study page makes figures and page of all results in --results; it does not take "
             f"{', '.join(unused)}"
         )
     for path in results_in(args.results):
@@ -99,8 +99,8 @@ def _page(args: argparse.Namespace) -> int:
 def compose_settings(study: Study, overrides: Sequence[str]) -> Any:
     """The default settings of a study with the user's changes, checked against its dataclass (an OmegaConf object).
 
-    Composed in the folder of the file alone: seen from ``conf``, settings called like a group there (``launcher``,
-    ``experiment``) could not be changed.
+    Hydra searches the folder of that file only: with ``conf`` in its path, settings named like a group there
+    (``launcher``, ``experiment``) could not be overridden.
 
     Raises:
         InputError: for an unknown setting or a value of the wrong type.

@@ -1,4 +1,4 @@
-"""Learning curves: errors against steps, and against the number of training materials."""
+"""Learning curves: errors against training steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """An error against what was spent on it.
+    """An error during training.
 
     Attributes:
         label: name of the model; curves of one label (several seeds) share a colour.
-        x: [points] steps, seconds or training materials; positive values are drawn.
+        x: [points] steps or seconds; positive values are drawn.
         y: [points] ε_mae in %.
     """
 
@@ -42,8 +42,8 @@ def learning_curves(
 
     Args:
         curves: one per run.
-        baseline: ε_mae of the superposition of atoms in %, drawn as a dashed line.
-        x_label, y_label: what the axes say.
+        baseline: ε_mae of SAD (superposition of atomic densities) in %, drawn as a dashed line.
+        x_label, y_label: of the axes.
     """
     from matplotlib.figure import Figure
 
@@ -66,7 +66,7 @@ def learning_curves(
             label=curve.label if first else None,
         )
     if baseline is not None:
-        ax.axhline(baseline, color=GREY, linestyle=(0, (5, 3)), linewidth=1.3, label="superposition of atoms")
+        ax.axhline(baseline, color=GREY, linestyle=(0, (5, 3)), linewidth=1.3, label="SAD")
     ax.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
     plain_log_ticks(ax, "y")
     plain_log_ticks(ax, "x")

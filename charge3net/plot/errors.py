@@ -47,11 +47,11 @@ def parity(counts: Mapping[int, int], title: str = "") -> Figure:
 def error_histogram(
     errors: Float[ndarray, "materials"], baseline: Float[ndarray, "others"] | None = None, title: str = ""
 ) -> Figure:
-    """How many materials have which ε_mae.
+    """Histogram of ε_mae over materials.
 
     Args:
         errors: ε_mae in %.
-        baseline: the same of the superposition of atoms.
+        baseline: the same of SAD (superposition of atomic densities).
         title: above the figure.
     """
     from matplotlib.figure import Figure
@@ -66,7 +66,7 @@ def error_histogram(
     figure = Figure(figsize=(5.4, 3.4), layout="constrained")
     ax = figure.add_subplot()
     if baseline is not None:
-        ax.hist(baseline, bins, color=GREY, alpha=0.45, label=f"superposition of atoms, {Average.of(baseline)} %")
+        ax.hist(baseline, bins, color=GREY, alpha=0.45, label=f"SAD, {Average.of(baseline)} %")
     ax.hist(errors, bins, color=colour(0), alpha=0.85, label=f"model, {Average.of(errors)} %")
     ax.set(xscale="log", xlabel="ε$_{mae}$ (%)", ylabel="materials", title=title)
     plain_log_ticks(ax, "x")
@@ -81,7 +81,7 @@ def element_bars(errors: Mapping[int, float], baseline: Mapping[int, float] | No
 
     Args:
         errors: atomic number → ε_mae in % over the voxels nearest to that element.
-        baseline: the same of the superposition of atoms.
+        baseline: the same of SAD (superposition of atomic densities).
         title: above the figure.
     """
     from ase.data import chemical_symbols
@@ -93,7 +93,7 @@ def element_bars(errors: Mapping[int, float], baseline: Mapping[int, float] | No
     ax = figure.add_subplot()
     if baseline:
         shown = [baseline.get(z, np.nan) for z in order]
-        ax.bar(place, shown, width=0.82, color="#d1d5db", label="superposition of atoms")
+        ax.bar(place, shown, width=0.82, color="#d1d5db", label="SAD")
     ax.bar(place, [errors[z] for z in order], width=0.5, color=colour(0), label="model")
     ax.set_xticks(place, [chemical_symbols[z] for z in order])
     ax.set(ylabel="ε$_{mae}$ near the element (%)", title=title)
@@ -106,11 +106,11 @@ def element_bars(errors: Mapping[int, float], baseline: Mapping[int, float] | No
 
 @styled
 def error_strip(errors: Mapping[str, Float[ndarray, "materials"]], reference: str | None = None) -> Figure:
-    """ε_mae of every material for several models: one row a model, a dot a material, mean ± standard error on top.
+    """ε_mae of every material for several models: one row per model, one dot per material, mean ± standard error.
 
     Args:
         errors: model → ε_mae in %.
-        reference: the row drawn in grey (the superposition of atoms).
+        reference: the row drawn in grey (SAD).
     """
     from matplotlib.figure import Figure
 
@@ -132,7 +132,7 @@ def error_strip(errors: Mapping[str, Float[ndarray, "materials"]], reference: st
 def strip_row(
     ax: Axes, place: float, values: Float[ndarray, "materials"], shade: str, rng: np.random.Generator
 ) -> None:
-    """A dot a material, scattered about the height ``place``, and mean ± standard error on top."""
+    """One dot per material, scattered about the height ``place``, and mean ± standard error on top."""
     average = Average.of(values)
     ax.scatter(values, place + rng.uniform(-0.2, 0.2, len(values)), s=13, color=shade, alpha=0.4, linewidths=0)
     ax.errorbar(

@@ -38,7 +38,7 @@ class Mesh:
         vertices: [vertices, 3] Å.
         faces: [faces, 3] indices of vertices.
         normals: [faces, 3] unit normals, pointing to lower density.
-        lids: [faces] whether the triangle closes the surface where it leaves the cell.
+        lids: [faces] whether the triangle closes the surface at a wall of the cell.
     """
 
     vertices: Float[ndarray, "vertices 3"]
@@ -48,10 +48,10 @@ class Mesh:
 
 
 def isosurface_mesh(density: Density, level: float, start: Float[ndarray, "3"] | None = None) -> Mesh:
-    """Marching cubes over one cell, closed by flat lids where the surface leaves it.
+    """Marching cubes over one cell; the surface is closed by flat lids at the walls of the cell.
 
     Args:
-        density: periodic density; the total is used, read on a mesh of its own by splines.
+        density: periodic density; the total is used, interpolated on a mesh by splines.
         level: e/Å³.
         start: [3] fractional coordinates of the drawn cell's first corner; None is the grid's origin.
 
@@ -95,7 +95,7 @@ def _faces(
 
 
 def quiet_start(density: Density, level: float) -> Float[ndarray, "3"]:
-    """[3] fractional start of the cell whose walls cut least of the isosurface: molecules stay whole where they can."""
+    """[3] fractional origin of the cell whose walls cut least of the isosurface, so that molecules are not cut."""
     above = np.asarray(density.total) > level
     start = []
     for axis, n in enumerate(density.grid.shape):
@@ -171,7 +171,7 @@ def error_isosurfaces(
     levels: Sequence[float],
     view: tuple[float, float] = (18.0, -62.0),
 ) -> Figure:
-    """Where errors sit, side by side: surfaces at ± a level of predicted − true, red and blue, and the atoms.
+    """Isosurfaces of errors side by side, at ± a level of predicted − true (red, blue), with the atoms.
 
     Args:
         errors: predicted − true, e/Å³; of any structures.

@@ -1,4 +1,4 @@
-"""A plane through a structure, and a periodic density read on it."""
+"""A plane through a structure, and a periodic field interpolated on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charge3net.geometry import Geometry
 from charge3net.graph.neighbors import find_neighbors
 from charge3net.grid import Grid
 
-#: An atom nearer than this to a plane (Å) counts as lying in it.
+#: Atoms within this distance of a plane (Å) count as lying in it.
 IN_PLANE = 0.25
 
 
@@ -73,7 +73,10 @@ class Plane:
 
     @classmethod
     def through_most_atoms(cls, geometry: Geometry, size: float = 7.0) -> Plane:
-        """The plane of some atom and two of its neighbours in whose window most atoms lie.
+        """The plane through an atom and two of its neighbours with most atoms in its window.
+
+        Of several such planes that of the shortest distances is taken, then the first; the order of neighbours that are
+        equally far does not matter.
 
         Raises:
             InputError: for a structure in which all atoms lie on one line.
@@ -87,11 +90,11 @@ class Plane:
                 except InputError:
                     continue
                 count = len(plane.atoms_in(geometry)[0])
-                spread = float(np.linalg.norm(first - centre) + np.linalg.norm(second - centre))
+                spread = round(float(np.linalg.norm(first - centre) + np.linalg.norm(second - centre)), 4)
                 if best is None or (count, -spread) > (best[0], -best[1]):
                     best = (count, spread, plane)
         if best is None:
-            raise InputError("the atoms of this structure lie on one line; give the plane by other means")
+            raise InputError("all atoms of this structure lie on one line, so they span no plane")
         return best[2]
 
     @property
@@ -105,7 +108,7 @@ class Plane:
         return self.centre + steps[:, None, None] * self.up + steps[None, :, None] * self.right
 
     def atoms_in(self, geometry: Geometry) -> tuple[Int[ndarray, "atoms"], Float[ndarray, "atoms 2"]]:
-        """[atoms] atomic numbers of atoms and images in the window, and [atoms, 2] where, in Å from its centre."""
+        """[atoms] atomic numbers of atoms and images in the window, and [atoms, 2] their places, Å from its centre."""
         images, owners = _surroundings(geometry, self.centre, self.size * 0.75)
         offset = images - self.centre
         place = np.stack([offset @ self.right, offset @ self.up], axis=1)
@@ -123,25 +126,27 @@ def sample(values: Float[ndarray, "nx ny nz"], grid: Grid, points: Float[ndarray
 def _surroundings(
     geometry: Geometry, centre: Float[ndarray, "3"], radius: float
 ) -> tuple[Float[ndarray, "images 3"], Int[ndarray, "images"]]:
-    """Positions of atoms and images within a radius of a point, and whose they are."""
+    """Positions of atoms and images within a radius of a point, and the indices of the atoms."""
     neighbors = find_neighbors(np.asarray(centre)[None], geometry, radius)
     owners = np.asarray(neighbors.senders)
     return geometry.positions[owners] + np.asarray(neighbors.shifts), owners
 
 
 def _closest(geometry: Geometry, centre: Float[ndarray, "3"], count: int) -> list[Float[ndarray, "3"]]:
-    """Positions of the atoms and images closest to an atom at ``centre``, itself left out; at most ``count``."""
+    """Positions of the ``count`` atoms and images closest to an atom at ``centre`` without itself, nearest first."""
     images = np.zeros((0, 3))
     for radius in (3.0, 6.0, 12.0, 40.0):
         images, _ = _surroundings(geometry, centre, radius)
         if len(images) > count:
             break
-    distances = np.linalg.norm(images - centre, axis=1)
-    return [images[i] for i in np.argsort(distances, kind="stable") if distances[i] > 1e-3][:count]
+    offsets = np.round(images - centre, 4) + 0.0
+    distances = np.round(np.linalg.norm(images - centre, axis=1), 4)
+    order = np.lexsort((*offsets.T, distances))  # equal distances: by direction
+    return [images[i] for i in order if distances[i] > 1e-3][:count]
 
 
 def _reach(geometry: Geometry) -> float:
-    """A radius that holds an image of every atom and, in a crystal, several of each."""
+    """A radius that includes an image of every atom and, in a crystal, several of each."""
     periodic = np.linalg.norm(geometry.cell[geometry.pbc], axis=1).sum()
     extent = np.ptp(geometry.positions, axis=0)
     return float(min(max(periodic, np.linalg.norm(extent)) + 1.0, 40.0))

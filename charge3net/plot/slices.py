@@ -33,7 +33,7 @@ def density_slice(
     """Colour maps of one or two total densities on a plane, and of predicted − true.
 
     Args:
-        true: the density (the reference where there are two).
+        true: the density (the reference if there are two).
         predicted: a second one of the same structure; it may have another grid.
         plane: the window; None takes :meth:`Plane.through_most_atoms`.
         titles: names of the two densities.
@@ -93,7 +93,7 @@ def draw_map(ax: Axes, plane: Plane, values: Float[ndarray, "n n"], colours: str
 
 
 def draw_atoms(ax: Axes, plane: Plane, density: Density) -> None:
-    """Dots and symbols where atoms lie in the plane."""
+    """Dots and symbols of the atoms in the plane."""
     numbers, places = plane.atoms_in(density.geometry)
     inside = (np.abs(places) < 0.47 * plane.size).all(axis=1)  # room for the symbol
     numbers, places = numbers[inside], places[inside]

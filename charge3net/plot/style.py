@@ -1,4 +1,4 @@
-"""One look for all figures: fonts, a palette that colour-blind readers can tell apart, writing to file."""
+"""Style of all figures: fonts, a palette for colour-blind readers, writing to file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = TypeVar("R")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-#: Colour of what the models are compared with (the superposition of atoms) and of secondary text.
+#: Colour of the baseline (SAD) and of secondary text.
 GREY = "#6b7280"
 
 _RC: dict[Any, Any] = {
@@ -50,7 +50,7 @@ _RC: dict[Any, Any] = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function with the package's look; says what to install where matplotlib is missing."""
+    """Run a drawing function with the style of the package; names the extra to install if matplotlib is missing."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -10,7 +10,7 @@ from typing import Any
 from charge3net.report.gather import Comparison
 
 
-def training_commands(runs: str | Path, subject: Comparison) -> list[str]:
+def training_commands(runs: str | Path, comparison: Comparison) -> list[str]:
     """The commands that trained: a sweep's own, or one a run from its settings."""
     import yaml
 
@@ -22,17 +22,17 @@ def training_commands(runs: str | Path, subject: Comparison) -> list[str]:
         task = settings["overrides"]["task"]
         commands.append(shlex.join(["charge3net", "train", *task, *(a for a in axes if a not in task), "--multirun"]))
     covered = [path.parent for path in sweeps]
-    for contender in subject.models:
-        for run in contender.runs:
+    for model in comparison.models:
+        for run in model.runs:
             if not any(folder in run.path.parents for folder in covered):
                 commands.append(shlex.join(["charge3net", "train", *_overrides(run.config)]))
     return commands
 
 
-def evaluation_command(subject: Comparison, evaluations: str | Path, split: str | Path) -> str:
+def evaluation_command(comparison: Comparison, evaluations: str | Path, split: str | Path) -> str:
     """One command that evaluates all runs again."""
-    models = [str(run.path) for contender in subject.models for run in contender.runs]
-    data = ["--data", str(subject.test.store.path), "--split", str(split), "--part", subject.test.part]
+    models = [str(run.path) for model in comparison.models for run in model.runs]
+    data = ["--data", str(comparison.test.store.path), "--split", str(split), "--part", comparison.test.part]
     return shlex.join(["charge3net", "evaluate", "--model", *models, *data, "-o", str(evaluations)])
 
 

@@ -1,4 +1,4 @@
-"""The report's figures, as data URIs: nothing beside the page is needed to show it."""
+"""Figures of the report as data URIs, so that the page is a single file."""
 
 from __future__ import annotations
 
@@ -27,41 +27,41 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def curves(subject: Comparison) -> str:
-    """Validation error against step, with the superposition of atoms as a line."""
-    drawn = [Curve(c.label, *run.validation_curve()) for c in subject.models for run in c.runs]
-    baseline = None if np.isnan(subject.baseline).all() else float(np.nanmean(subject.baseline))
+def curves(comparison: Comparison) -> str:
+    """Validation error against step, with SAD as a line."""
+    drawn = [Curve(c.label, *run.validation_curve()) for c in comparison.models for run in c.runs]
+    baseline = None if np.isnan(comparison.baseline).all() else float(np.nanmean(comparison.baseline))
     return embed(learning_curves(drawn, baseline), "svg")
 
 
-def strip(subject: Comparison) -> str:
+def strip(comparison: Comparison) -> str:
     """Every structure's error for every model."""
-    rows = {c.label: c.errors for c in subject.models}
-    reference = "superposition of atoms"
-    known = subject.baseline[np.isfinite(subject.baseline)]
+    rows = {c.label: c.errors for c in comparison.models}
+    reference = "SAD"
+    known = comparison.baseline[np.isfinite(comparison.baseline)]
     return embed(error_strip({**rows, reference: known} if len(known) else rows, reference), "svg")
 
 
-def elements(subject: Comparison) -> str:
+def elements(comparison: Comparison) -> str:
     """The best model's error by element."""
-    found = subject.best.evaluations[0].by_element()
+    found = comparison.best.evaluations[0].by_element()
     baseline = {z: e.baseline.nmae for z, e in found.items() if e.baseline is not None}
     return embed(element_bars({z: e.pooled.nmae for z, e in found.items()}, baseline), "svg")
 
 
-def voxels(subject: Comparison) -> str:
+def voxels(comparison: Comparison) -> str:
     """The best model's prediction against the truth, voxel by voxel."""
-    return embed(parity(subject.best.evaluations[0].parity()), "png")
+    return embed(parity(comparison.best.evaluations[0].parity()), "png")
 
 
-def gain(subject: Comparison) -> str | None:
+def gain(comparison: Comparison) -> str | None:
     """ζ against what higher rotation orders gain; None for fewer than two orders."""
-    orders = subject.rotation_orders()
+    orders = comparison.rotation_orders()
     if len(orders) < 2:
         return None
     low = orders[0]
     gains = {f"L = {low.rotation_order} → {c.rotation_order}": relative_gain(low, c) for c in orders[1:]}
-    return embed(angular_gain(subject.zeta, gains, f"ε$_{{mae}}$ below that of L = {low.rotation_order} (%)"), "svg")
+    return embed(angular_gain(comparison.zeta, gains, f"ε$_{{mae}}$ below that of L = {low.rotation_order} (%)"), "svg")
 
 
 def slice_of(true: Density, predicted: Density) -> str:

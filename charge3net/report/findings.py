@@ -1,4 +1,4 @@
-"""What the numbers say and what they leave open, in sentences made from the numbers."""
+"""Findings in sentences made from the numbers: what is significant, and what is not."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class Findings:
     """Sentences.
 
     Attributes:
-        shown: what the test shows.
-        open: what it does not settle.
+        shown: significant findings.
+        open: findings that are not significant, and limits.
     """
 
     shown: tuple[str, ...]
     open: tuple[str, ...]
 
 
-def findings(subject: Comparison) -> Findings:
-    """Everything worth saying about a set of runs."""
-    shown: list[str] = [_headline(subject)]
+def findings(comparison: Comparison) -> Findings:
+    """All findings about a set of runs."""
+    shown: list[str] = [_headline(comparison)]
     unsettled: list[str] = []
-    for settled, sentence in (*_rotation_orders(subject), *_others(subject), *_angular(subject)):
+    for settled, sentence in (*_rotation_orders(comparison), *_others(comparison), *_angular(comparison)):
         (shown if settled else unsettled).append(sentence)
-    unsettled += [*_unequal(subject), _seeds(subject), *_still_falling(subject), _scope(subject)]
+    unsettled += [*_unequal(comparison), _seeds(comparison), *_still_falling(comparison), _scope(comparison)]
     return Findings(tuple(shown), tuple(unsettled))
 
 
@@ -40,23 +40,23 @@ def compare(first: TrainedModel, second: TrainedModel) -> PairedDifference | Non
     return paired_difference(first.errors, second.errors) if len(first.keys) > 1 else None
 
 
-def _headline(subject: Comparison) -> str:
-    best, n = subject.best, len(subject.keys)
+def _headline(comparison: Comparison) -> str:
+    best, n = comparison.best, len(comparison.keys)
     text = f"{best.label} predicts the {n} held-out {_structures(n)} with ε_mae = {best.average} %"
-    if np.isnan(subject.baseline).all():
-        return text + "; the data set has no superposition of atoms to compare with."
-    ratio = subject.baseline / best.errors
-    reference = float(np.nanmean(subject.baseline))
+    if np.isnan(comparison.baseline).all():
+        return text + "; the data set has no SAD (superposition of atomic densities) to compare with."
+    ratio = comparison.baseline / best.errors
+    reference = float(np.nanmean(comparison.baseline))
     better = int(np.nansum(ratio > 1.0))
     return (
-        f"{text}. The superposition of atoms is {reference:.1f} % off, {reference / best.average.mean:.1f} times as "
-        f"much; by structure the ratio runs from {np.nanmin(ratio):.1f} to {np.nanmax(ratio):.1f}, and the network is "
-        f"the better one on {better} of {n}."
+        f"{text}. SAD (superposition of atomic densities) has {reference:.1f} %, {reference / best.average.mean:.1f} "
+        f"times as much; over structures the ratio ranges from {np.nanmin(ratio):.1f} to {np.nanmax(ratio):.1f}, and "
+        f"the network has the lower error for {better} of {n}."
     )
 
 
-def _rotation_orders(subject: Comparison) -> list[tuple[bool, str]]:
-    orders = subject.rotation_orders()
+def _rotation_orders(comparison: Comparison) -> list[tuple[bool, str]]:
+    orders = comparison.rotation_orders()
     if len(orders) < 2:
         return []
     sentences: list[tuple[bool, str]] = []
@@ -67,15 +67,15 @@ def _rotation_orders(subject: Comparison) -> list[tuple[bool, str]]:
     means = [c.average.mean for c in orders]
     listed = ", ".join(f"{c.rotation_order}: {c.average.mean:.2f} %" for c in orders)
     if all(later < earlier for earlier, later in itertools.pairwise(means)):
-        sentences.append((True, f"The mean error falls with every step in rotation order (L = {listed})."))
+        sentences.append((True, f"The mean error decreases with every step in rotation order (L = {listed})."))
     else:
-        text = f"The error does not fall steadily with L here ({listed}): this set and schedule do not rank the orders."
+        text = f"The error does not decrease steadily with L ({listed}): these trainings do not rank the orders."
         sentences.append((False, text))
     return sentences
 
 
 def _pair_sentence(first: str, second: str, one: TrainedModel, other: TrainedModel) -> list[tuple[bool, str]]:
-    """Whether the first has the lower error, and whether that is settled; nothing for a single material."""
+    """Which of two models has the lower error, and whether that is significant; empty for a single material."""
     pair = compare(one, other)
     if pair is None:
         return []
@@ -83,13 +83,13 @@ def _pair_sentence(first: str, second: str, one: TrainedModel, other: TrainedMod
     text = (
         f"{first} has a {direction} error than {second} by {abs(pair.mean):.2f} percentage points "
         f"(95 % interval of the difference, paired over structures: {signed(pair.low)} … {signed(pair.high)}; "
-        f"lower on {pair.wins} of {pair.count})"
+        f"lower for {pair.wins} of {pair.count})"
     )
     if not pair.settled:
-        return [(False, f"{text}: the interval includes zero, so this is not settled.")]
+        return [(False, f"{text}: the interval includes zero, so this is not significant.")]
     spread = _spread_of_difference(one, other)
     if spread is not None and abs(pair.mean) < 2.0 * spread:
-        return [(False, f"{text}, but trainings with other seeds differ as much ({spread:.2f}): not settled.")]
+        return [(False, f"{text}, but other seeds differ as much ({spread:.2f}): not significant.")]
     return [(True, f"{text}.")]
 
 
@@ -100,24 +100,24 @@ def _spread_of_difference(one: TrainedModel, other: TrainedModel) -> float | Non
     return float(np.sqrt(one.between_trainings**2 / len(one.runs) + other.between_trainings**2 / len(other.runs)))
 
 
-def _others(subject: Comparison) -> list[tuple[bool, str]]:
+def _others(comparison: Comparison) -> list[tuple[bool, str]]:
     """The best model against the best of each other architecture."""
     sentences: list[tuple[bool, str]] = []
-    seen = {subject.best.runs[0].card.architecture}
-    for contender in subject.models[1:]:
-        architecture = contender.runs[0].card.architecture
+    seen = {comparison.best.runs[0].card.architecture}
+    for model in comparison.models[1:]:
+        architecture = model.runs[0].card.architecture
         if architecture not in seen:
-            sentences += _pair_sentence(subject.best.label, contender.label, subject.best, contender)
+            sentences += _pair_sentence(comparison.best.label, model.label, comparison.best, model)
         seen.add(architecture)
     return sentences
 
 
-def _angular(subject: Comparison) -> list[tuple[bool, str]]:
-    orders = subject.rotation_orders()
+def _angular(comparison: Comparison) -> list[tuple[bool, str]]:
+    orders = comparison.rotation_orders()
     if len(orders) < 2:
         return []
     low, high = orders[0], orders[-1]
-    found = spearman(subject.zeta, relative_gain(low, high))
+    found = spearman(comparison.zeta, relative_gain(low, high))
     if found is None:
         return [(False, "There are too few structures to relate the gain from higher L to the angular variation ζ.")]
     settled = found.low > 0 or found.high < 0
@@ -125,9 +125,9 @@ def _angular(subject: Comparison) -> list[tuple[bool, str]]:
     text = (
         f"Across structures the gain from L = {low.rotation_order} to L = {high.rotation_order} and the angular "
         f"variation ζ of the true density have the rank correlation {signed(found.rho)} (95 % interval {interval}; "
-        f"ζ runs from {subject.zeta.min():.3f} to {subject.zeta.max():.3f})"
+        f"ζ ranges from {comparison.zeta.min():.3f} to {comparison.zeta.max():.3f})"
     )
-    return [(settled, text + ("." if settled else ": the interval includes zero, so no relation is shown here."))]
+    return [(settled, text + ("." if settled else ": the interval includes zero, so this is not significant."))]
 
 
 def relative_gain(lower: TrainedModel, higher: TrainedModel) -> np.ndarray:
@@ -135,15 +135,15 @@ def relative_gain(lower: TrainedModel, higher: TrainedModel) -> np.ndarray:
     return 100.0 * (lower.errors - higher.errors) / lower.errors
 
 
-def _unequal(subject: Comparison) -> list[str]:
-    orders = subject.rotation_orders()
+def _unequal(comparison: Comparison) -> list[str]:
+    orders = comparison.rotation_orders()
     if len(orders) < 2:
         return []
     sizes, steps = {c.size for c in orders}, {c.steps for c in orders}
     named = (("representation sizes", sizes), ("numbers of steps", steps))
     what = " and ".join(name for name, found in named if len(found) > 1)
     if what:
-        return [f"The rotation orders were trained with different {what}; the comparison is not a fair one."]
+        return [f"The rotation orders were trained with different {what}, so they cannot be compared directly."]
     times = [c.seconds for c in orders]
     if None in times or len(orders) < 2:
         return []
@@ -151,43 +151,43 @@ def _unequal(subject: Comparison) -> list[str]:
     return [f"Rotation orders are compared at equal steps and size, not at equal time ({text})."]
 
 
-def _seeds(subject: Comparison) -> str:
-    counts = {len(c.runs) for c in subject.models}
+def _seeds(comparison: Comparison) -> str:
+    counts = {len(c.runs) for c in comparison.models}
     if counts == {1}:
         return (
-            "Every model was trained once, with one seed: the intervals are over structures only, and the spread "
-            "between trainings is not in them."
+            "Every model was trained with one seed: the intervals are over structures only, and do not include the "
+            "spread between trainings."
         )
-    spreads = [f"{c.label} {c.between_trainings:.2f}" for c in subject.models if c.between_trainings is not None]
+    spreads = [f"{c.label} {c.between_trainings:.2f}" for c in comparison.models if c.between_trainings is not None]
     return (
-        f"Trainings that differ in the seed only differ in ε_mae by (standard deviation, percentage points) "
-        f"{', '.join(spreads)}; the intervals are over structures and do not contain this."
+        f"Standard deviation of ε_mae between seeds in percentage points: {', '.join(spreads)}. The intervals are over "
+        "structures and do not include it."
     )
 
 
-def _still_falling(subject: Comparison) -> list[str]:
+def _still_falling(comparison: Comparison) -> list[str]:
     names = []
-    for contender in subject.models:
-        _, errors = contender.best_run.validation_curve()
+    for model in comparison.models:
+        _, errors = model.best_run.validation_curve()
         if len(errors) > 1 and errors.argmin() == len(errors) - 1:
-            names.append(contender.label)
+            names.append(model.label)
     if not names:
         return []
-    whose = "every model" if len(names) == len(subject.models) else ", ".join(names)
+    whose = "every model" if len(names) == len(comparison.models) else ", ".join(names)
     return [
         f"The validation error of {whose} was lowest at the last step: a longer training would probably lower it "
-        "further, and need not keep the order of the models."
+        "further, and may change the order of the models."
     ]
 
 
-def _scope(subject: Comparison) -> str:
+def _scope(comparison: Comparison) -> str:
     from ase.data import chemical_symbols
 
-    entries = [m.elements for m in subject.best.evaluations[0].materials]
+    entries = [m.elements for m in comparison.best.evaluations[0].materials]
     symbols = ", ".join(chemical_symbols[z] for z in sorted({z for elements in entries for z in elements}))
     return (
-        f"The test holds {len(subject.keys)} {_structures(len(subject.keys))} of the elements {symbols}, and one "
-        "part of the data; nothing here speaks for chemistry that is not in it."
+        f"The test set has {len(comparison.keys)} {_structures(len(comparison.keys))} of the elements {symbols}, and "
+        "is one part of the data; the errors do not apply to other chemistry."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a report is about: runs, their evaluations on one test set, and the test set."""
+"""The contents of a report: runs and their evaluations on one test set."""
 
 from __future__ import annotations
 
@@ -78,19 +78,19 @@ class TrainedModel:
 
     @property
     def seconds(self) -> float | None:
-        """Mean time of a finished training, None if none says."""
+        """Mean time of a finished training, None if unknown."""
         times = [run.summary["seconds"] for run in self.runs if "seconds" in run.summary]
         return float(np.mean(times)) if times else None
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Everything a report draws on.
+    """Everything that a report shows.
 
     Attributes:
         models: best first.
         test: the held-out materials.
-        baseline: [materials] ε_mae of the superposition of atoms in %, NaN where the store has none.
+        baseline: [materials] ε_mae of SAD (superposition of atomic densities) in %, NaN where the store has none.
         zeta: [materials] angular variation of the true densities.
     """
 
@@ -101,7 +101,7 @@ class Comparison:
 
     @property
     def best(self) -> TrainedModel:
-        """The contender with the lowest mean error."""
+        """The model with the lowest mean error."""
         return self.models[0]
 
     @property
@@ -110,25 +110,25 @@ class Comparison:
         return self.best.keys
 
     def typical(self) -> str:
-        """The material whose error under the best model is the median: neither flattering nor unkind."""
+        """The material with the median error of the best model."""
         order = np.argsort(self.best.errors, kind="stable")
         return self.keys[order[(len(order) - 1) // 2]]
 
     def rotation_orders(self) -> list[TrainedModel]:
-        """Contenders that differ in their rotation order L, lowest first; the best one of each L."""
+        """The best model of each rotation order L, lowest first."""
         found: dict[int, TrainedModel] = {}
-        for contender in self.models:
-            if contender.rotation_order is not None:
-                found.setdefault(contender.rotation_order, contender)
+        for model in self.models:
+            if model.rotation_order is not None:
+                found.setdefault(model.rotation_order, model)
         return [found[order] for order in sorted(found)]
 
 
 def gather(runs: str | Path, evaluations: str | Path, test: TestSet) -> Comparison:
-    """Read runs and evaluations and match them by the weights.
+    """Read runs and evaluations and match them by their weights.
 
     Args:
         runs: folder of run folders.
-        evaluations: folder that holds what ``charge3net evaluate`` wrote, at any depth.
+        evaluations: folder with output of ``charge3net evaluate``, at any depth.
         test: the materials that were evaluated.
 
     Raises:
@@ -141,14 +141,14 @@ def gather(runs: str | Path, evaluations: str | Path, test: TestSet) -> Comparis
         evaluation = found.get(_weights(run))
         if evaluation is None:
             raise InputError(
-                f"{evaluations} holds no evaluation of {run.path}; make one with "
+                f"{evaluations} has no evaluation of {run.path}; make one with "
                 f"`charge3net evaluate --model {run.path} --data {test.store.path} -o DIR`"
             )
         groups.setdefault(name, []).append((run, evaluation))
     members = [pair for group in groups.values() for pair in group]
     _check_same_data([evaluation for _, evaluation in members], test)
     keys = _common_keys([evaluation for _, evaluation in members], test.keys)
-    models = [_contender(name, group, keys) for name, group in groups.items()]
+    models = [_trained_model(name, group, keys) for name, group in groups.items()]
     models.sort(key=lambda c: c.average.mean)
     first = models[0].evaluations[0].materials
     baseline = np.array([np.nan if m.baseline is None else m.baseline.nmae for m in first])
@@ -156,7 +156,7 @@ def gather(runs: str | Path, evaluations: str | Path, test: TestSet) -> Comparis
     return Comparison(tuple(models), test, baseline, np.array(zeta))
 
 
-def _contender(name: str, group: Sequence[tuple[Run, Evaluation]], keys: tuple[str, ...]) -> TrainedModel:
+def _trained_model(name: str, group: Sequence[tuple[Run, Evaluation]], keys: tuple[str, ...]) -> TrainedModel:
     chosen = []
     for _, evaluation in group:
         by_key = {m.key: m for m in evaluation.materials}
@@ -177,7 +177,7 @@ def _weights(run: Run) -> str:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """One for each run; trainings that differ in the seed only share it, other runs never do."""
+    """A label for each run; only trainings that differ in nothing but the seed share one."""
     names = [label(run.card.architecture, run.card.hyperparameters) for run in runs]
     settings = [_settings(run) for run in runs]
     labels = []
@@ -190,7 +190,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _settings(run: Run) -> str:
-    """What a run was trained with, but for the seed."""
+    """The training settings of a run without the seed."""
     training = {k: v for k, v in run.card.training.items() if k not in ("seed", "step", "name")}
     train_size = run.card.data.get("train_size")
     return str((sorted(run.card.hyperparameters.items()), sorted(training.items(), key=str), train_size))
@@ -215,7 +215,7 @@ def _common_keys(evaluations: Sequence[Evaluation], keys: Sequence[str]) -> tupl
 
 
 def data_summary(store: Store, test: TestSet) -> dict[str, Any]:
-    """What the densities are: counts, elements, grids, and what every entry's notes agree on."""
+    """Counts, elements and grids of the densities, and the notes on which all entries agree."""
     elements: set[int] = set()
     formulas: set[str] = set()
     spacing, atoms, notes = [], [], dict[str, set[str]]()

@@ -1,4 +1,4 @@
-"""The page itself."""
+"""The HTML page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from charge3net.io.files import write_whole
 from charge3net.provenance import commit, machine
 from charge3net.report import figures
 from charge3net.report.circumstances import evaluation_command, training_commands
-from charge3net.report.findings import Findings, compare, findings, signed
+from charge3net.report.findings import Findings, compare, findings
+from charge3net.report.formatting import averaged, duration, estimate, fixed, interval, plus_minus, rounded, thousands
 from charge3net.report.gather import Comparison, TrainedModel, data_summary, gather
 from charge3net.report.style import STYLE
 
@@ -34,7 +35,7 @@ def write_report(
 ) -> Path:
     """Write the page, whole or not at all.
 
-    The best model predicts one structure of the test set: that with the median error.
+    The best model predicts one structure of the test set, that with its median error.
 
     Args:
         runs: folder of finished runs.
@@ -43,27 +44,27 @@ def write_report(
         evaluations: folder of what ``charge3net evaluate`` wrote.
         output: the HTML file.
         title: head of the page.
-        commands: further commands that led here, shown first.
+        commands: earlier commands, shown first.
 
     Raises:
         InputError: if runs, evaluations and data do not belong together.
     """
-    subject = gather(runs, evaluations, test)
-    true, predicted = _example(subject)
+    comparison = gather(runs, evaluations, test)
+    true, predicted = _example(comparison)
     own = ["charge3net", "report", "--runs", str(runs), "--data", str(test.store.path), "--split", str(split)]
     own += ["--evaluation", str(evaluations), "-o", str(output)]
-    repeat = [*training_commands(runs, subject), evaluation_command(subject, evaluations, split), shlex.join(own)]
+    repeat = [*training_commands(runs, comparison), evaluation_command(comparison, evaluations, split), shlex.join(own)]
     body = "\n".join(
         [
-            _head(title, subject),
-            _findings(findings(subject)),
-            _error_section(subject),
-            _training_section(subject),
-            _example_section(subject, true, predicted),
-            _angular_section(subject),
-            _detail_section(subject),
+            _head(title, comparison),
+            _findings(findings(comparison)),
+            _error_section(comparison),
+            _training_section(comparison),
+            _example_section(comparison, true, predicted),
+            _angular_section(comparison),
+            _detail_section(comparison),
             _data_section(data_summary(test.store, test), test),
-            _repeat_section([*commands, *repeat], subject),
+            _repeat_section([*commands, *repeat], comparison),
         ]
     )
     page = (
@@ -77,30 +78,30 @@ def write_report(
     return output
 
 
-def _example(subject: Comparison) -> tuple[Density, Density]:
+def _example(comparison: Comparison) -> tuple[Density, Density]:
     """The typical structure: true, and predicted by the best model."""
     from charge3net.predict.predictor import Predictor
 
-    entry = subject.test.store[subject.typical()]
-    predictor = Predictor.from_checkpoint(subject.best.best_run.path)
+    entry = comparison.test.store[comparison.typical()]
+    predictor = Predictor.from_checkpoint(comparison.best.best_run.path)
     return entry.density(), predictor.predict(entry.geometry, grid=entry.grid)
 
 
-def _head(title: str, subject: Comparison) -> str:
-    best, known = subject.best, subject.baseline[np.isfinite(subject.baseline)]
+def _head(title: str, comparison: Comparison) -> str:
+    best, known = comparison.best, comparison.baseline[np.isfinite(comparison.baseline)]
     tiles = [
         (
             f"{best.average.mean:.2f} %",
-            f"ε<sub>mae</sub> of {_text(best.label)} on {len(subject.keys)} held-out structures",
+            f"ε<sub>mae</sub> of {_text(best.label)} on {len(comparison.keys)} held-out structures",
         )
     ]
     if len(known):
-        tiles.append((f"{known.mean():.1f} %", "ε<sub>mae</sub> of the superposition of atoms"))
+        tiles.append((f"{known.mean():.1f} %", "ε<sub>mae</sub> of SAD (superposition of atomic densities)"))
         ratio, kind = known.mean() / best.average.mean, "smaller"
         if ratio < 1.0:
             ratio, kind = 1.0 / ratio, "larger"
-        tiles.append((f"{ratio:.1f}×", f"{kind} error than the superposition of atoms"))
-    tiles.append((str(sum(len(c.runs) for c in subject.models)), "trained networks compared"))
+        tiles.append((f"{ratio:.1f}×", f"{kind} error than SAD"))
+    tiles.append((str(sum(len(c.runs) for c in comparison.models)), "trained networks compared"))
     cards = "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in tiles)
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     head = f'<header><h1>{_text(title)}</h1><p class="quiet">charge3net report, {date}</p></header>'
@@ -109,20 +110,20 @@ def _head(title: str, subject: Comparison) -> str:
 
 def _findings(found: Findings) -> str:
     return _section(
-        "What this shows, and what it does not settle",
-        f"<h3>Shown</h3>{_list(found.shown)}<h3>Not settled</h3>{_list(found.open)}",
+        "Findings",
+        f"<h3>Significant</h3>{_list(found.shown)}<h3>Not significant, and limits</h3>{_list(found.open)}",
     )
 
 
-def _error_section(subject: Comparison) -> str:
-    rows = [_error_row(contender, subject) for contender in subject.models]
-    known = subject.baseline[np.isfinite(subject.baseline)]
+def _error_section(comparison: Comparison) -> str:
+    rows = [_error_row(model, comparison) for model in comparison.models]
+    known = comparison.baseline[np.isfinite(comparison.baseline)]
     if len(known):
         row = [
-            "superposition of atoms",
-            _spread(known),
-            f"{np.median(known):.2f}",
-            f"{known.min():.2f} … {known.max():.2f}",
+            "SAD",
+            plus_minus(averaged(known, 9)),
+            fixed(np.median(known)),
+            interval(known.min(), known.max()),
         ]
         rows.append([*row, "1", "", ""])
     head = [
@@ -130,36 +131,37 @@ def _error_section(subject: Comparison) -> str:
         "ε_mae (%), mean ± s.e.",
         "median",
         "range",
-        "atoms / model",
+        "SAD / model",
         "|Δ electrons|",
-        "minus the best, 95 % interval",
+        "difference from the best, 95 % interval",
     ]
     note = (
         "ε_mae = Σ|ρ − ρ̂| / Σ|ρ| over every voxel of each structure's own grid. Differences are paired over the "
-        f"{len(subject.keys)} structures (Student's t). Dots are structures, diamonds means with their standard errors."
+        f"{len(comparison.keys)} structures (Student's t). Dots are structures, diamonds means with standard errors. "
+        "SAD: superposition of atomic densities."
     )
-    return _section("Errors on held-out structures", _table(head, rows) + _figure(figures.strip(subject), note))
+    return _section("Errors on held-out structures", _table(head, rows) + _figure(figures.strip(comparison), note))
 
 
-def _error_row(contender: TrainedModel, subject: Comparison) -> list[str]:
-    errors, ratio = contender.errors, np.nanmean(subject.baseline) / contender.average.mean
-    electrons = np.mean([e.summary()["absolute_electron_error"]["mean"] for e in contender.evaluations])
-    difference = "the best"
-    if contender is not subject.best:
-        pair = compare(contender, subject.best)
-        difference = "" if pair is None else f"{signed(pair.mean)} ({signed(pair.low)} … {signed(pair.high)})"
+def _error_row(model: TrainedModel, comparison: Comparison) -> list[str]:
+    errors, ratio = model.errors, np.nanmean(comparison.baseline) / model.average.mean
+    electrons = np.mean([e.summary()["absolute_electron_error"]["mean"] for e in model.evaluations])
+    difference = "best"
+    if model is not comparison.best:
+        pair = compare(model, comparison.best)
+        difference = "" if pair is None else estimate(pair.mean, pair.low, pair.high, sign=True)
     return [
-        contender.label,
-        _spread(errors),
-        f"{np.median(errors):.2f}",
-        f"{errors.min():.2f} … {errors.max():.2f}",
-        "" if np.isnan(ratio) else f"{ratio:.1f}",
-        f"{electrons:.3g}",
+        model.label,
+        plus_minus(averaged(errors, 9)),
+        fixed(np.median(errors)),
+        interval(errors.min(), errors.max()),
+        "" if np.isnan(ratio) else fixed(ratio, 1),
+        rounded(electrons),
         difference,
     ]
 
 
-def _training_section(subject: Comparison) -> str:
+def _training_section(comparison: Comparison) -> str:
     head = [
         "model",
         "parameters",
@@ -173,19 +175,19 @@ def _training_section(subject: Comparison) -> str:
         "at step",
     ]
     rows = []
-    for contender in subject.models:
-        run = contender.best_run
+    for model in comparison.models:
+        run = model.best_run
         batch, optim = run.card.training.get("batch"), run.card.training.get("optim", {})
         rows.append(
             [
-                contender.label,
-                f"{contender.evaluations[0].facts['model']['parameters']:,}".replace(",", "\u202f"),
-                "" if contender.size is None else str(contender.size),
-                str(contender.steps),
+                model.label,
+                thousands(model.evaluations[0].facts["model"]["parameters"]),
+                "" if model.size is None else str(model.size),
+                str(model.steps),
                 "" if batch is None else f"{batch[0]} × {batch[1]}",
                 f"{optim['lr']:g}" if "lr" in optim else "",
-                str(len(contender.runs)),
-                "" if contender.seconds is None else _duration(contender.seconds),
+                str(len(model.runs)),
+                "" if model.seconds is None else duration(model.seconds),
                 f"{run.card.metrics.get('val/emae', float('nan')):.2f}",
                 str(run.card.training.get("step", "")),
             ]
@@ -193,25 +195,23 @@ def _training_section(subject: Comparison) -> str:
     note = (
         "Size: total multiplicity of ChargE3Net's features, shared among its rotation orders; number of features of "
         "SchNet and PaiNN. Batch: structures × probe points per step. lr: learning rate before its schedule. "
-        "Validation: fixed random voxels of structures that are neither trained on nor tested. Time: mean over seeds, "
-        "validations included."
+        "Validation: fixed random voxels of structures of the validation part. Time: mean over seeds, with "
+        "validations."
     )
-    return _section("What was trained", _table(head, rows) + _figure(figures.curves(subject), note))
+    return _section("Trainings", _table(head, rows) + _figure(figures.curves(comparison), note))
 
 
-def _example_section(subject: Comparison, true: Density, predicted: Density) -> str:
-    key = subject.typical()
-    error = subject.best.errors[subject.keys.index(key)]
+def _example_section(comparison: Comparison, true: Density, predicted: Density) -> str:
+    key = comparison.typical()
+    error = comparison.best.errors[comparison.keys.index(key)]
     intro = (
         f"<p>Held-out structure <code>{_text(key)}</code> ({_text(true.geometry.formula)}, {len(true.geometry)} atoms, "
-        f"grid {' × '.join(map(str, true.grid.shape))}), the one with the median error of {_text(subject.best.label)}: "
-        f"ε<sub>mae</sub> = {error:.2f} %. The file holds {true.electrons():.3f} electrons, the prediction "
-        f"{predicted.electrons():.3f} (nothing was scaled).</p>"
+        f"grid {' × '.join(map(str, true.grid.shape))}), with the median error of {_text(comparison.best.label)}: "
+        f"ε<sub>mae</sub> = {error:.2f} %. Electrons: {true.electrons():.3f} in DFT, "
+        f"{predicted.electrons():.3f} predicted (not rescaled).</p>"
     )
-    plane = "The plane of three neighbouring atoms in which most atoms lie; logarithmic colours, difference linear."
-    surface = (
-        "Isosurfaces; the predicted one is coloured by predicted − DFT. Grey: cut by the wall of the periodic cell."
-    )
+    plane = "Plane through most atoms; logarithmic colours, linear for the difference."
+    surface = "Isosurfaces; the predicted one is coloured by predicted − DFT. Grey: cut by the periodic cell."
     return _section(
         "One held-out structure",
         intro
@@ -220,8 +220,8 @@ def _example_section(subject: Comparison, true: Density, predicted: Density) -> 
     )
 
 
-def _angular_section(subject: Comparison) -> str:
-    drawn = figures.gain(subject)
+def _angular_section(comparison: Comparison) -> str:
+    drawn = figures.gain(comparison)
     if drawn is None:
         return ""
     note = (
@@ -232,11 +232,9 @@ def _angular_section(subject: Comparison) -> str:
     return _section("Angular variation and the gain from higher rotation orders", _figure(drawn, note))
 
 
-def _detail_section(subject: Comparison) -> str:
-    note = (
-        f"{subject.best.label}: left, every voxel of the test set; right, voxels by the element of their nearest atom."
-    )
-    sources = (("parity", figures.voxels(subject)), ("elements", figures.elements(subject)))
+def _detail_section(comparison: Comparison) -> str:
+    note = f"{comparison.best.label}. Left: every voxel of the test set; right: voxels by element of the nearest atom."
+    sources = (("parity", figures.voxels(comparison)), ("elements", figures.elements(comparison)))
     images = "".join(f'<img alt="{name}" src="{source}">' for name, source in sources)
     content = f'<figure><div class="pair">{images}</div><figcaption>{_text(note)}</figcaption></figure>'
     return _section("The best model in detail", content)
@@ -260,14 +258,12 @@ def _data_section(summary: Mapping[str, Any], test: TestSet) -> str:
     return _section("The data", _definitions(facts))
 
 
-def _repeat_section(commands: Sequence[str], subject: Comparison) -> str:
-    facts = subject.best.evaluations[0].facts
+def _repeat_section(commands: Sequence[str], comparison: Comparison) -> str:
+    facts = comparison.best.evaluations[0].facts
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     known = {"commit": commit(), "versions": versions, **machine(), "evaluated on": facts["machine"]}
     text = _text("\n\n".join(commands))
-    return _section(
-        "To repeat it", f"<pre>{text}</pre>" + _definitions({k: v for k, v in known.items() if v is not None})
-    )
+    return _section("Commands", f"<pre>{text}</pre>" + _definitions({k: v for k, v in known.items() if v is not None}))
 
 
 def _section(title: str, content: str) -> str:
@@ -290,21 +286,6 @@ def _definitions(facts: Mapping[str, str]) -> str:
 
 def _list(sentences: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences) + "</ul>"
-
-
-def _spread(values: np.ndarray) -> str:
-    error = f" ± {values.std(ddof=1) / np.sqrt(len(values)):.2f}" if len(values) > 1 else ""
-    return f"{values.mean():.2f}{error}"
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 600
-        else f"{seconds / 60:.0f} min"
-        if seconds < 36000
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 def _text(text: str) -> str:

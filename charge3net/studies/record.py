@@ -26,19 +26,19 @@ _PACKAGES = ("torch", "e3nn", "numpy", "pymatgen-core", "ase", "lightning")
 
 @dataclass(frozen=True)
 class Record:
-    """What a study found, and how.
+    """The result of a study and its circumstances.
 
     Attributes:
         study: its name.
-        command: what was typed.
+        command: the command line.
         config: its settings.
         result: plain JSON values, different for every study.
         started: time (UTC).
-        seconds: how long the command took; of an interrupted study, its last command.
+        seconds: duration of the command; of an interrupted study, that of its last command.
         commit: of the code; None outside a clone.
         machine: processor, cores, memory, system, GPU.
-        versions: of the packages that matter.
-        label: tells several results of one study apart.
+        versions: of the main packages.
+        label: distinguishes several results of one study.
     """
 
     study: str
@@ -68,7 +68,7 @@ class Record:
         started: datetime,
         label: str | None = None,
     ) -> Record:
-        """A record of what has just been run."""
+        """The record of a run that has just finished."""
         seconds = (datetime.now(UTC) - started).total_seconds()
         start = started.isoformat(timespec="seconds")
         versions = installed_versions(_PACKAGES)
@@ -76,7 +76,7 @@ class Record:
 
 
 def folder_name(study: str, label: str | None) -> str:
-    """Of the results of a study: ``STUDY``, or ``STUDY-LABEL`` with underscores for blanks.
+    """Folder of the results of a study: ``STUDY``, or ``STUDY-LABEL`` with underscores for blanks.
 
     Raises:
         InputError: for a label with other characters than letters, digits and single blanks.
@@ -84,7 +84,7 @@ def folder_name(study: str, label: str | None) -> str:
     if label is None:
         return study
     if not re.fullmatch("[A-Za-z0-9]+( [A-Za-z0-9]+)*", label):
-        raise InputError(f"the label {label!r} names a folder and a heading: letters, digits and single blanks only")
+        raise InputError(f"the label {label!r} may contain letters, digits and single blanks only")
     return f"{study}-{label.replace(' ', '_')}"
 
 
@@ -103,7 +103,7 @@ def results_in(folder: str | Path) -> list[Path]:
 
 
 def write_record(record: Record, results: str | Path) -> Path:
-    """Write ``RESULTS/STUDY[-LABEL]/result.json`` and the figures beside it, each whole or not; returns the folder."""
+    """Write ``RESULTS/STUDY[-LABEL]/result.json`` and its figures, each whole or not at all; returns the folder."""
     folder = Path(results) / folder_name(record.study, record.label)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RESULT, json.dumps({"format_version": FORMAT_VERSION, **asdict(record)}, indent=1) + "\n")
@@ -128,7 +128,7 @@ def read_record(path: str | Path) -> Record:
 
 @contextmanager
 def _of_this_version(record: Record, path: Path) -> Iterator[None]:
-    """Names the result, and its command, in which a study does not find what it now writes."""
+    """Name the result, and its command, if it lacks an entry that this version needs."""
     try:
         yield
     except KeyError as error:
@@ -141,7 +141,7 @@ def draw(record: Record, folder: Path) -> None:
     """Draw the figures of a record into its folder; figures that it no longer has are removed.
 
     Raises:
-        InputError: for a record that an earlier version wrote and this one cannot draw.
+        InputError: for a record of an earlier version that this one cannot draw.
     """
     from charge3net.plot import save_figure
 
@@ -155,16 +155,20 @@ def draw(record: Record, folder: Path) -> None:
 
 
 def write_page(results: str | Path) -> Path:
-    """Write the page of all results, ``RESULTS.md`` beside the folder; returns its path.
+    """Write the page of all results, ``RESULTS.md`` next to the folder; returns its path.
 
     Raises:
-        InputError: if the folder holds no result, or one that an earlier version wrote and this one cannot describe.
+        InputError: if the folder has no result, or one of an earlier version that this one cannot describe.
     """
     results = Path(results)
     found = results_in(results)
     if not found:
-        raise InputError(f"{results} holds no result of a study; run one: charge3net study --help")
-    lines = ["# Results", "", f"Made by `charge3net study`, which says how to run them again; {len(found)} of them."]
+        raise InputError(f"{results} has no result of a study; run one: charge3net study --help")
+    head = (
+        f"{len(found)} results of `charge3net study`. The command of each is at the end of its section; "
+        "docs/studies.md describes the studies."
+    )
+    lines = ["# Results", "", head]
     for path in found:
         record = read_record(path)
         with _of_this_version(record, path):
@@ -175,7 +179,7 @@ def write_page(results: str | Path) -> Path:
 
 
 def _section(record: Record, folder: Path) -> Sequence[str]:
-    """Heading, the study's own text, and the circumstances."""
+    """Heading, the section of the study, and the circumstances."""
     names = sorted(path.stem for path in folder.glob("*.png"))
     pictures = {name: f"{folder.parent.name}/{folder.name}/{name}.png" for name in names}
     facts = record.machine

@@ -1,4 +1,4 @@
-"""Other commands of this package, as a study's first steps: each in a process of its own."""
+"""Trainings of a study: commands of this package in processes of their own, and the runs that they leave."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def commands_started_by(start: Callable[[Sequence[str]], int]) -> Iterator[None]
 
 
 def charge3net_command(arguments: Sequence[str]) -> None:
-    """Run ``charge3net ARGUMENTS``; its output goes where this one's goes.
+    """Run ``charge3net ARGUMENTS`` in a process of its own with the same output.
 
     Raises:
-        InputError: if it fails (its own message stands above), or outside of :func:`commands_started_by`.
+        InputError: if it fails (its own message is printed before), or outside of :func:`commands_started_by`.
         KeyboardInterrupt: if it was interrupted.
     """
     start = _start.get(None)
@@ -45,16 +45,16 @@ def charge3net_command(arguments: Sequence[str]) -> None:
     print(f"charge3net {shlex.join(arguments)}", flush=True)
     status = start(arguments)
     if status == 130:
-        raise KeyboardInterrupt("; the same command goes on")
+        raise KeyboardInterrupt("; the same command continues")
     if status:
-        raise InputError(f"charge3net {arguments[0]} ended with status {status}; what is wrong stands above")
+        raise InputError(f"charge3net {arguments[0]} ended with status {status}; its message is above")
 
 
 def sweep(overrides: Sequence[str], output: str, *, store: str, split: str, launcher: Sequence[str]) -> None:
-    """Train the members of a sweep (``charge3net train --multirun``) into folders in ``output``; finished ones stay.
+    """Train the members of a sweep (``charge3net train --multirun``) that are not finished, into folders in ``output``.
 
     Args:
-        overrides: what is trained: ``experiment=…``, ``model.lmax=0,1,2``, ….
+        overrides: of the trainings: ``experiment=…``, ``model.lmax=0,1,2``, ….
         output: folder of the runs.
         store, split: the densities.
         launcher: ``["launcher=joblib", "hydra.launcher.n_jobs=2"]``, ….
@@ -64,7 +64,7 @@ def sweep(overrides: Sequence[str], output: str, *, store: str, split: str, laun
 
 
 def choice(setting: str, values: Sequence[object]) -> str:
-    """A Hydra override that tries every value; the setting stands in the members' folders also if it has only one."""
+    """A Hydra override that sweeps over values; the setting is part of the folder names even with a single value."""
     return f"{setting}=choice({','.join(map(str, values))})"
 
 
@@ -82,8 +82,8 @@ def sweep_orders(
     """:func:`sweep` over seeds for one rotation order after the other, each with a learning rate of its own.
 
     Args:
-        settings: of all; they outweigh the rates.
-        orders: L of those that are trained.
+        settings: of all trainings; they take precedence over the rates.
+        orders: the rotation orders L.
         rates: L → ``optim.lr``.
 
     Raises:
@@ -98,7 +98,7 @@ def sweep_orders(
 
 
 def finished_runs(folder: Path, orders: Sequence[int], seeds: Sequence[int]) -> dict[tuple[int, int], Run]:
-    """(L, seed) → finished run in a folder, in the order asked for, whatever else is there.
+    """(L, seed) → finished run in a folder, in the given order, whatever else is there.
 
     Raises:
         InputError: if one is missing.
@@ -108,18 +108,18 @@ def finished_runs(folder: Path, orders: Sequence[int], seeds: Sequence[int]) -> 
         for member in find_runs(folder)
         if member.summary
     }
-    wanted = [(order, seed) for order in orders for seed in seeds]
-    missing = [place for place in wanted if place not in found]
+    asked = [(order, seed) for order in orders for seed in seeds]
+    missing = [place for place in asked if place not in found]
     if missing:
-        raise InputError(f"{folder} holds no finished run with L = {missing[0][0]}, seed {missing[0][1]}; run it again")
-    return {place: found[place] for place in wanted}
+        raise InputError(f"{folder} has no finished run with L = {missing[0][0]}, seed {missing[0][1]}; run it again")
+    return {place: found[place] for place in asked}
 
 
 def run_record(member: Run) -> dict[str, Any]:
-    """What a result says of every run: how it was trained, and how far it came.
+    """Training settings, duration and validation error of a run, as a result stores them.
 
     ``batch``: structures × probes a step; ``lr``: the learning rate before its schedule. Times in s, the error on the
-    validation probes in %; None for what a run that is not finished does not know.
+    validation probes in %; None for values that an unfinished run lacks.
     """
     summary, data = member.summary, member.config["data"]
     best = summary.get("best", {})

@@ -48,7 +48,7 @@ def _evaluation(errors: list[float]) -> Evaluation:
     return Evaluation(tuple(made), {}, {"name": "x"})
 
 
-def _contender(label: str, runs: list[Run], errors: list[list[float]]) -> TrainedModel:
+def _trained_model(label: str, runs: list[Run], errors: list[list[float]]) -> TrainedModel:
     keys = tuple(f"m{i}" for i in range(len(errors[0])))
     return TrainedModel(label, tuple(runs), tuple(_evaluation(e) for e in errors), keys)
 
@@ -69,9 +69,9 @@ def test_a_clear_difference_is_shown_and_a_small_one_is_not(tmp_path: Path) -> N
     subject = _subject(
         tmp_path,
         [
-            _contender("L0", [_run(0, 10.0, [9.0, 5.0])], [LOW]),
-            _contender("L1", [_run(1, 20.0, [9.0, 5.0])], [unclear]),
-            _contender("L2", [_run(2, 30.0, [9.0, 3.0])], [clear]),
+            _trained_model("L0", [_run(0, 10.0, [9.0, 5.0])], [LOW]),
+            _trained_model("L1", [_run(1, 20.0, [9.0, 5.0])], [unclear]),
+            _trained_model("L2", [_run(2, 30.0, [9.0, 3.0])], [clear]),
         ],
     )
     found = findings(subject)
@@ -79,7 +79,7 @@ def test_a_clear_difference_is_shown_and_a_small_one_is_not(tmp_path: Path) -> N
     assert "L2 predicts the 6 held-out structures" in found.shown[0]
     assert "The network with L = 2 has a lower error than that with L = 0 by 1.95 percentage points" in shown
     assert "The network with L = 1" in left
-    assert "includes zero" in left
+    assert "includes zero, so this is not significant" in left
     assert "one seed" in left
     assert "not at equal time (L = 0: 10 s, L = 1: 20 s, L = 2: 30 s)" in left
     assert "lowest at the last step" in left
@@ -90,7 +90,7 @@ def test_the_spread_between_seeds_counts(tmp_path: Path) -> None:
     scattered = [[e + shift for e in lower] for shift in (-0.8, 0.8)]
     runs = [_run(2, 30.0, [9.0, 3.0, 3.5], seed=s) for s in (0, 1)]
     base = [_run(0, 30.0, [9.0, 3.0, 3.5], seed=s) for s in (0, 1)]
-    subject = _subject(tmp_path, [_contender("L0", base, [LOW, LOW]), _contender("L2", runs, scattered)])
+    subject = _subject(tmp_path, [_trained_model("L0", base, [LOW, LOW]), _trained_model("L2", runs, scattered)])
     found = findings(subject)
     assert any("other seeds differ as much" in s for s in found.open)
     assert not any("percentage points (95" in s for s in found.shown)
@@ -98,17 +98,17 @@ def test_the_spread_between_seeds_counts(tmp_path: Path) -> None:
 
 
 def test_a_worse_network_is_called_worse_and_unequal_steps_unfair(tmp_path: Path) -> None:
-    worse = _contender("L0", [_run(0, 1.0, [9.0, 5.0], steps=50)], [[20.0, 30.0, 25.0]])
-    other = _contender("L2", [_run(2, 1.0, [9.0, 5.0], steps=80)], [[21.0, 33.0, 24.0]])
+    worse = _trained_model("L0", [_run(0, 1.0, [9.0, 5.0], steps=50)], [[20.0, 30.0, 25.0]])
+    other = _trained_model("L2", [_run(2, 1.0, [9.0, 5.0], steps=80)], [[21.0, 33.0, 24.0]])
     found = findings(_subject(tmp_path, [worse, other]))
     assert "0.4 times as much" in found.shown[0]
-    assert "better one on 0 of 3" in found.shown[0]
-    assert any("numbers of steps; the comparison is not a fair one" in s for s in found.open)
-    assert any("does not fall steadily" in s for s in found.open)
+    assert "lower error for 0 of 3" in found.shown[0]
+    assert any("numbers of steps, so they cannot be compared directly" in s for s in found.open)
+    assert any("does not decrease steadily" in s for s in found.open)
 
 
 def test_typical_structure_is_the_median(tmp_path: Path) -> None:
-    subject = _subject(tmp_path, [_contender("a", [_run(None, 1.0, [1.0])], [[9.0, 1.0, 3.0, 2.0, 30.0]])])
+    subject = _subject(tmp_path, [_trained_model("a", [_run(None, 1.0, [1.0])], [[9.0, 1.0, 3.0, 2.0, 30.0]])])
     assert subject.typical() == "m2"
 
 
@@ -180,8 +180,8 @@ def test_page_is_whole_and_stands_alone(runs: tuple[Path, Store, Split], capsys:
     for expected in (
         "ChargE3Net L=1",
         "SchNet",
-        "superposition of atoms",
-        "Not settled",
+        "superposition of atomic densities",
+        "Not significant",
         "charge3net evaluate --model",
         "0.0375",
     ):
@@ -205,7 +205,7 @@ def test_runs_and_evaluations_must_belong_together(
         str(tmp_path / "r.html"),
     ]
     assert main([*command, "--runs", str(folder / "runs"), "--evaluation", str(tmp_path)]) == 2
-    assert "holds no evaluation of" in capsys.readouterr().err
+    assert "has no evaluation of" in capsys.readouterr().err
     assert main([*command, "--runs", str(tmp_path)]) == 2
     assert "holds no run" in capsys.readouterr().err
     other, _ = make_store(tmp_path / "other", materials=7)

@@ -76,8 +76,8 @@ def test_figures_and_text_follow_from_the_result(result: dict) -> None:
     text = anatomy.section(result, {name: f"{name}.png" for name in drawn})
     for name in drawn:
         assert f"({name}.png)" in text
-    assert "seeds 0, 1" in text
-    assert "are 30.0 % in the mean" in text  # the last losses of the run folders, 0.2 and 0.4
+    assert "seeds 0 and 1" in text
+    assert "are 30.0 % on average" in text  # the last losses of the run folders, 0.2 and 0.4
     assert "0 of 2" in text  # random weights are no closer than functionals are
 
 
@@ -89,7 +89,7 @@ def test_a_finished_study_computes_nothing_again(
     # each of two models loaded once, on three structures, and the first model again for three pictures
     assert counts == {"loaded": 2, "predicted": 9}
     counts.clear()
-    monkeypatch.setattr("charge3net.studies.anatomy.measure.dissect", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("charge3net.studies.anatomy.measure.analyse_error", lambda *_: pytest.fail("computed again"))
     assert anatomy.run(config, tmp_path) == first
     assert not counts
 

@@ -106,7 +106,7 @@ def test_figures_and_text_follow_from_the_result(result: dict) -> None:
     text = charge_transfer.section(result, {name: f"{name}.png" for name in drawn})
     for name in drawn:
         assert f"({name}.png)" in text
-    assert "on 1 other cathode cells and 2 crystals" in text
+    assert "on 1 other cells and 2 further crystals" in text
 
 
 def test_models_are_loaded_only_for_pairs_that_are_not_finished(

@@ -191,9 +191,9 @@ def test_text_says_what_the_numbers_say() -> None:
     result = json.loads(json.dumps({"data": data, "runs": runs, **compare_runs(runs, config)}))
     assert [step["to"] for step in result["steps"]] == ["ChargE3Net L=1"]
     text = section(result, {"curves": "curves.png", "orders": "orders.png"})
-    assert "18 trainings: 3 models" in text
-    assert "in 3 of 3 comparisons" in text
-    assert "4 test materials of 2 formulas" in text
+    assert "3 models were trained on 10, 20 and 40 materials with 2 seeds, 18 trainings in total" in text
+    assert "significantly lower in 3 of 3 comparisons" in text
+    assert "4 test materials with 2 formulas" in text
     assert "| 10 | 0.0125 |" in text
     assert "| 0.400 (0.400 … 0.400) | 0.400, 0.400 |" in text
     # 10·40^−0.4·1.005 (mean of the factors is 1, of the seeds 1.005) = 2.298; 20 / 2.298 = 8.7

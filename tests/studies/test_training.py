@@ -21,7 +21,7 @@ def test_commands_are_started_by_what_is_given_and_only_then(capsys):
         charge3net_command(["train", "name=a b"])
         with pytest.raises(InputError, match="charge3net train ended with status 3"):
             charge3net_command(["train"])
-        with pytest.raises(KeyboardInterrupt, match="goes on"):
+        with pytest.raises(KeyboardInterrupt, match="continues"):
             charge3net_command(["train"])
     assert asked == [["train", "name=a b"], ["train"], ["train"]]
     assert capsys.readouterr().out.splitlines()[0] == "charge3net train 'name=a b'"

@@ -1,4 +1,4 @@
-"""Anatomy of the error: how large it is for each structure beside the spread between functionals, and where it sits."""
+"""Anatomy of the error: its size for each structure, compared with the spread of functionals, and its distribution."""
 
 from charge3net.studies.anatomy.config import Config
 from charge3net.studies.anatomy.figures import figures

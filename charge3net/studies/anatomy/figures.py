@@ -1,4 +1,4 @@
-"""Figures of where an error sits: over structures, elements, shells about the atoms, values of the density."""
+"""Figures: the error by structure, by element, by distance to the nearest atom and by density."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 _GRID = "#e5e7eb"
 
-#: Groups with more elements than this have a row of their own.
+#: Groups with more elements than this get a row of their own.
 _FEW = 10
 
-#: Ratio of the largest to the smallest bar beyond which bars stand on a logarithmic axis.
+#: Ratio of the largest to the smallest bar beyond which the axis is logarithmic.
 _LOGARITHMIC = 10.0
 
 
 @styled
 def error_histograms(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """How many structures have which ε_mae, a row a group; beside it the superposition of atoms and ε_mad.
+    """Histograms of ε_mae, one row per group, with those of SAD and of ε_mad.
 
     Args:
         groups: name → structures with ``nmae``, ``baseline`` and ``mad`` (ε_mad of functionals) in %, None if unknown.
@@ -44,7 +44,7 @@ def error_histograms(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
     figure = Figure(figsize=(6.6, 1.5 * len(groups) + 0.9), layout="constrained")
     axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
     styles = {
-        "baseline": (GREY, 0.4, "superposition of atoms"),
+        "baseline": (GREY, 0.4, "SAD"),
         "mad": (colour(5), 0.85, "ε$_{mad}$ between functionals"),
         "nmae": (colour(0), 0.75, "ε$_{mae}$ of the model"),
     }
@@ -99,7 +99,7 @@ def _elements(ax: Axes, elements: Mapping[str, Mapping[str, Any]]) -> None:
     place = np.arange(len(order))
     baseline = _numbers([elements[z]["baseline"] for z in order])
     if np.isfinite(baseline).any():
-        ax.bar(place, baseline, width=0.82, color="#d1d5db", label="superposition of atoms")
+        ax.bar(place, baseline, width=0.82, color="#d1d5db", label="SAD")
     errors = _numbers([elements[z]["standard_error"] for z in order])
     means = _numbers([elements[z]["mean"] for z in order])
     ax.bar(place, means, width=0.5, color=colour(0), label="model")
@@ -115,7 +115,7 @@ def _elements(ax: Axes, elements: Mapping[str, Mapping[str, Any]]) -> None:
 
 @styled
 def distance_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Error against the distance to the nearest atom: relative to the electrons there, and as a share of the whole.
+    """Error against the distance to the nearest atom: relative to the electrons there, and as a share of the total.
 
     Args:
         groups: name → ``edges`` (Å) and lists over shells: ``relative``, ``relative_error`` (%), ``share``,
@@ -129,7 +129,7 @@ def distance_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
         _shares(top, edges, profile, colour(column))
         _band(bottom, middle, profile["relative"], profile["relative_error"], colour(column), "model")
         if profile.get("baseline") is not None:
-            bottom.plot(middle, _numbers(profile["baseline"]), color=GREY, linewidth=1.3, label="superposition")
+            bottom.plot(middle, _numbers(profile["baseline"]), color=GREY, linewidth=1.3, label="SAD")
         bottom.set(yscale="log", xlabel="distance to the nearest atom (Å)")
         top.set_title(name)
         last = np.flatnonzero(np.isfinite(_numbers(profile["relative"])))
@@ -139,7 +139,7 @@ def distance_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 @styled
 def density_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Error against the value of the true density, and how much of the cell has which density, true and predicted.
+    """Error against the DFT density, and the distribution of the true and the predicted density over the cell.
 
     Args:
         groups: name → ``edges`` (e/Å³) and lists over bins: ``volume``, ``predicted`` (fractions of the cell) and those
@@ -205,7 +205,7 @@ def _numbers(values: Sequence[float | None]) -> Float[ndarray, "parts"]:
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
-    """Errors, elements, distances, densities; and the errors of three structures of each group in space."""
+    """``errors``, ``elements``, ``distances``, ``densities``; ``surfaces_GROUP``: three errors in space."""
     from charge3net.plot.isosurface import error_isosurfaces
 
     groups = {name.replace("_", " "): group for name, group in result["groups"].items()}

@@ -1,4 +1,4 @@
-"""One structure's error taken apart: by element, by distance, by density. Plain JSON values, kept on disk."""
+"""The error of one structure by element, by distance to the nearest atom and by density, as plain JSON values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from charge3net.errors import InputError
 from charge3net.report.formatting import significant
 
 
-def dissect(entry: StoreEntry, prediction: Density, valence: Mapping[int, int]) -> dict[str, Any]:
-    """The error of one structure and where it sits.
+def analyse_error(entry: StoreEntry, prediction: Density, valence: Mapping[int, int]) -> dict[str, Any]:
+    """Total error of one structure, and its distribution.
 
     Args:
-        entry: the structure with its DFT density and, where there is one, the superposition of atoms.
+        entry: the structure with its DFT density and, if the store has it, SAD (superposition of atomic densities).
         prediction: of the same structure on the same grid.
-        valence: atomic number → electrons that the densities hold.
+        valence: atomic number → number of valence electrons.
 
     Raises:
         InputError: for a prediction on another grid.
@@ -51,7 +51,7 @@ def dissect(entry: StoreEntry, prediction: Density, valence: Mapping[int, int]) 
 
 
 def average_seeds(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One structure predicted by several models: errors are means, ``nmae`` becomes a list, one a model."""
+    """Average over models that predicted one structure; ``nmae`` becomes a list with one value per model."""
     elements = {
         z: {**row, "error": float(np.mean([part["elements"][z]["error"] for part in parts]))}
         for z, row in parts[0]["elements"].items()
@@ -66,7 +66,7 @@ def average_seeds(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _by_element(
     volumes: BaderVolumes, reference: Density, total: ndarray, baseline: ndarray | None
 ) -> dict[str, dict[str, Any]]:
-    """Atomic number → electrons in the Bader volumes of the element, error there, atoms, atoms without a maximum."""
+    """Atomic number → electrons and error in the Bader volumes of the element, atoms, atoms without a maximum."""
     true = np.asarray(reference.total, dtype=np.float64)
     held = volumes.integrate(np.abs(true))
     wrong = volumes.integrate(np.abs(total - true))

@@ -96,11 +96,11 @@ def _analysed(
     """The errors of the structures, each stored in a file as soon as it is finished."""
     from tqdm import tqdm
 
-    from charge3net.studies.anatomy.measure import dissect
+    from charge3net.studies.anatomy.measure import analyse_error
 
     def analysed(key: str) -> dict[str, Any]:
         entry = store[key]
-        return dissect(entry, model.predict(entry.geometry, entry.grid), valence)
+        return analyse_error(entry, model.predict(entry.geometry, entry.grid), valence)
 
     return [
         cached(folder / f"{key}.json", partial(analysed, key))

@@ -1,4 +1,4 @@
-"""Structures taken apart, summed over a group; every number with its standard error over the structures."""
+"""Errors of a group of structures; every number with its standard error over structures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from charge3net.analysis.shells import DENSITY_EDGES, SHELL
 from charge3net.analysis.statistics import paired_difference, ratio_of_means
 from charge3net.report.formatting import averaged, significant
 
-#: Shells and bins that hold less than this fraction of the electrons of a group are left out of ratios.
+#: Shells and bins with less than this fraction of the electrons of a group have no relative error.
 LEAST = 1e-6
 
 
 def sum_up(found: Sequence[Mapping[str, Any]], spread: Mapping[str, float]) -> dict[str, Any]:
-    """A group of the structures of :func:`charge3net.studies.anatomy.measure.average_seeds`.
+    """Average over the structures of :func:`charge3net.studies.anatomy.measure.average_seeds`.
 
     Args:
-        found: the structures; all have the superposition of atoms, or none.
+        found: the structures; all of them have SAD, or none.
         spread: ε_mad in % of some of them, by key.
 
     Returns:
@@ -50,7 +50,7 @@ def sum_up(found: Sequence[Mapping[str, Any]], spread: Mapping[str, float]) -> d
 
 
 def _summary(structures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean, median, ratio to the superposition of atoms, and the comparison with ε_mad where it is known."""
+    """Mean, median, ratio of SAD to the model, and the comparison with ε_mad where it is known."""
     errors = np.array([one["nmae"] for one in structures])
     seeds = np.mean([one["nmae_of_seeds"] for one in structures], axis=0)
     summary: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Angular dependence: whether a density that varies around its atoms gains more from a high rotation order."""
+"""Angular dependence: do densities that vary strongly with direction gain more from a high rotation order?"""
 
 from charge3net.studies.angular_dependence.config import Config
 from charge3net.studies.angular_dependence.figures import figures

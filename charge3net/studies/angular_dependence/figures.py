@@ -1,4 +1,4 @@
-"""Figures of angular dependence: ζ against gains, ζ taken in two ways, densities against the distance to an atom."""
+"""Figures: gain against ζ, the two definitions of ζ, densities against the distance to the nearest atom."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def gain_by_kind(
     kinds: Sequence[str],
     orders: tuple[int, int],
 ) -> Figure:
-    """What the higher of two rotation orders saves against ζ: left in percentage points, right relative to the lower.
+    """Gain of the higher of two rotation orders against ζ: left in percentage points, right relative to the lower.
 
     Args:
         zeta: ζ of the true densities.
@@ -46,7 +46,7 @@ def gain_by_kind(
 
     figure = Figure(figsize=(9.2, 4.3), layout="constrained")
     low, high = orders
-    labels = (f"ε(L={low}) − ε(L={high}), percentage points", f"saved by L={high}, % of ε(L={low})")
+    labels = (f"ε(L={low}) − ε(L={high}), percentage points", f"gain of L={high}, % of ε(L={low})")
     for ax, values, label in zip(figure.subplots(1, 2), (gains, relative_gains), labels, strict=True):
         ax.axhline(0.0, color="#9ca3af", linewidth=0.9)
         for i, kind in enumerate(dict.fromkeys(kinds)):
@@ -89,7 +89,7 @@ def _spearman_text(x: Float[ndarray, "points"], y: Float[ndarray, "points"]) -> 
 def two_methods(
     zeta: Float[ndarray, "materials"], zeta_published: Float[ndarray, "materials"], kinds: Sequence[str]
 ) -> Figure:
-    """ζ with the published finite differences against ζ with spectral gradients, and their difference.
+    """ζ from the published finite differences against ζ from spectral gradients, and their difference.
 
     Args:
         zeta, zeta_published: of the same densities.
@@ -117,9 +117,9 @@ def two_methods(
 
 @styled
 def radial_profiles(structures: Sequence[tuple[str, Sequence[Density]]], labels: Sequence[str]) -> Figure:
-    """Densities and errors against the distance to the nearest atom, a row a structure.
+    """Densities and errors against the distance to the nearest atom, one row per structure.
 
-    Left: ρ of a part of the voxels; a density that varied with the distance only would be a line for each element.
+    Left: ρ of some voxels; a density that depended on the distance alone would be one line per element.
     Right: mean |ρ̂ − ρ| in shells of 0.1 Å.
 
     Args:
@@ -171,13 +171,13 @@ def _dots(ax: Axes, distances: Float[ndarray, "voxels"], density: Density, atoms
     ax.legend(markerscale=3.0)
 
 
-#: Isosurfaces are drawn this much smaller: their shades make large files.
+#: Scale of the isosurface figures, whose shading makes large files.
 SHRINK = 0.68
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
-    """``gain`` (``gain_fitted``): ζ against what the higher order saves on test (training) materials; ``methods``: both
-    ζ; ``highest_zeta``, ``lowest_zeta``, ``profiles``: the two extreme densities."""
+    """``gain`` (``gain_fitted``): gain against ζ for test (training) materials; ``methods``: both ζ; ``highest_zeta``,
+    ``lowest_zeta``, ``profiles``: densities of the materials with the highest and lowest ζ."""
     from charge3net.plot.isosurface import isosurfaces, level_enclosing
 
     low, high = result["orders"]

@@ -1,4 +1,4 @@
-"""Numbers of the study of angular dependence: correlations of ζ with gains, their noise, and both ways to take ζ."""
+"""Correlations of ζ with the gain, the noise of the gain, and the two definitions of ζ compared."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def columns(materials: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def groups(materials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each kind, and all of them together where there are several, as plain JSON values."""
+    """Numbers of each kind, and of all together where there are several, as plain JSON values."""
     kinds = list(dict.fromkeys(material["kind"] for material in materials))
     names = [*kinds, POOLED] if len(kinds) > 1 else kinds
     return [_group(name, [m for m in materials if name in (m["kind"], POOLED)]) for name in names]
@@ -82,7 +82,7 @@ def _group(name: str, materials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def noise(gains: Float[ndarray, "seeds materials"]) -> dict[str, float] | None:
-    """How much of a gain is chance: training again with another seed.
+    """Variation of the gain between trainings with different seeds.
 
     Returns:
         ``median_deviation``: the median over materials of the standard deviation between seeds, in the unit of the

@@ -1,4 +1,4 @@
-"""Charge transfer: Bader charges before and after one lithium atom is taken out of a cathode, predicted against DFT."""
+"""Charge transfer: changes of Bader charges when one atom is removed from a cell, predicted against DFT."""
 
 from charge3net.studies.charge_transfer.config import Config
 from charge3net.studies.charge_transfer.figures import figures

@@ -1,4 +1,4 @@
-"""Figures of charges that move when an atom is taken out."""
+"""Figures: charge changes when an atom is removed, and their errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charge3net.plot.style import GREY, colour, marker, styled
+from charge3net.studies.charge_transfer.measure import ATOMS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +24,12 @@ _COLOURS = {3: 4, 8: 1, 25: 3, 27: 0, 28: 2}
 def change_scatter(
     pairs: Sequence[Mapping[str, Any]], models: Mapping[str, Mapping[str, Any]], radius: float
 ) -> Figure:
-    """Δq of every atom that stays, predicted against DFT; a panel a model, full marks near the vacancy.
+    """Δq of every remaining atom, predicted against DFT; one panel per model, filled markers near the vacancy.
 
     Args:
         pairs: with ``numbers``, ``distances``, ``target`` and ``methods`` (``changes`` in electrons).
         models: name → ``runs``, which are averaged, and ``error``.
-        radius: what is near, Å.
+        radius: atoms within this distance (Å) of the vacancy count as near.
     """
     from matplotlib.figure import Figure
 
@@ -36,7 +37,7 @@ def change_scatter(
     axes = figure.subplots(1, len(models), squeeze=False, sharex=True, sharey=True)[0]
     for ax, (name, model) in zip(axes, models.items(), strict=True):
         _scatter(ax, pairs, model["runs"], radius)
-        ax.set_title(name)
+        ax.set_title("SAD" if name == ATOMS else name)
         ax.set_xlabel("Δq of DFT (electrons)")
         ax.grid(True, color=_GRID, linewidth=0.8)
     axes[0].set_ylabel("Δq predicted (electrons)")
@@ -77,7 +78,7 @@ def _scatter(ax: Axes, pairs: Sequence[Mapping[str, Any]], runs: Sequence[str], 
 
 @styled
 def total_changes(models: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """ΣΔq over the transition metals, oxygen and lithium in each pair: DFT, and every model.
+    """ΣΔq over the atoms of each kind in each pair: DFT, and every model.
 
     Args:
         models: name → ``pairs`` and ``totals``: kind → ``dft`` and ``predicted``, electrons, one a pair.
@@ -94,8 +95,8 @@ def total_changes(models: Mapping[str, Mapping[str, Any]]) -> Figure:
         for i, (name, model) in enumerate(models.items()):
             shift = (i - (len(models) - 1) / 2.0) * 0.2
             values = model["totals"][kind]["predicted"]
-            shade = GREY if "atoms" in name else colour(i)
-            ax.plot(place + shift, values, marker(i), color=shade, markersize=5, label=name)
+            shade = GREY if name == ATOMS else colour(i)
+            ax.plot(place + shift, values, marker(i), color=shade, markersize=5, label="SAD" if name == ATOMS else name)
         ax.axhline(0.0, color="#374151", linewidth=0.9)
         ax.set_xticks(place, [name.rsplit("-", 1)[-1] for name in names], rotation=60, ha="right", fontsize=8)
         ax.set_title(kind)
@@ -125,11 +126,11 @@ def error_pairs(models: Mapping[str, Mapping[str, Any]]) -> Figure:
     ax = figure.add_subplot()
     width = 0.8 / len(models)
     for i, (name, model) in enumerate(models.items()):
-        shade = GREY if "atoms" in name else colour(i)
+        shade = GREY if name == ATOMS else colour(i)
         place = np.arange(len(columns)) + (i - (len(models) - 1) / 2.0) * width
         means = [model[key]["mean"] for key in columns]
         errors = [model[key]["standard_error"] or 0.0 for key in columns]
-        ax.bar(place, means, width=0.9 * width, color=shade, alpha=0.8, label=name)
+        ax.bar(place, means, width=0.9 * width, color=shade, alpha=0.8, label="SAD" if name == ATOMS else name)
         ax.errorbar(place, means, yerr=errors, fmt="none", ecolor="black", elinewidth=1.1, capsize=2)
         for x, key in zip(place, columns, strict=True):
             values = model["of_pairs"][key]
@@ -145,7 +146,7 @@ def error_pairs(models: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
-    """Δq of every atom, of the metals and of oxygen together, and the errors of every pair."""
+    """``changes``: Δq of every atom; ``totals``: by kind of atom; ``errors``: of every pair."""
 
     return {
         "changes": change_scatter(result["pairs"], result["models"], result["radius"]),

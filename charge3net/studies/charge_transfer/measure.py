@@ -1,4 +1,4 @@
-"""One pair of cells, before and after an atom is taken out: charges of DFT, of predictions, of superposed atoms."""
+"""One pair of cells, before and after an atom is removed: charges of DFT, of predictions and of SAD."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.report.formatting import significant
 
-#: Name of the superposition of atoms among the methods.
+#: Key of SAD, the superposition of atomic densities, among the methods of a result.
 ATOMS = "superposition of atoms"
 
 
@@ -34,13 +34,13 @@ def compare(
     valence: Mapping[int, int],
     radius: float,
 ) -> dict[str, Any]:
-    """What every method says of the transfer, beside DFT.
+    """Charge changes of every method, compared with DFT.
 
     Args:
         halves: the cell before and after, on one grid.
         predictions: name of a run → densities before and after.
-        valence: atomic number → electrons that the densities hold.
-        radius: what is nearer to the vacancy is near it, Å.
+        valence: atomic number → number of valence electrons.
+        radius: atoms and voxels within this distance (Å) of the vacancy count as near.
 
     Raises:
         InputError: if the cells differ by more than one atom, the grids differ, or no atom is near the vacancy.
@@ -98,7 +98,7 @@ def compare(
 def _changes(
     removal: Removal, volumes: list[BaderVolumes], densities: tuple[Density, ...]
 ) -> tuple[Float[ndarray, "atoms"], float]:
-    """Δq of the atoms that stay, and the electrons of the removed one before."""
+    """Δq of the remaining atoms, and the electrons of the removed atom before."""
     charges = [volume.integrate(density.total) for volume, density in zip(volumes, densities, strict=True)]
     return removal.changes(charges[0], charges[1]), float(charges[0][removal.removed])
 

@@ -89,9 +89,9 @@ def gather(config: Config, folder: Path) -> Path:
         for key, entry in entries.items()
         if elements.issuperset(entry.geometry.numbers.tolist()) and entry.formula not in tested
     ]
-    wanted = {config.store: [*split.train, *split.validation, *split.test], config.with_store: alike}
+    sources = {config.store: [*split.train, *split.validation, *split.test], config.with_store: alike}
     with StoreWriter(folder / "store") as writer:
-        for path, keys in wanted.items():
+        for path, keys in sources.items():
             source = Store(path)
             for key in keys:
                 if not writer.done(key):
@@ -117,7 +117,7 @@ def _pairs(config: Config, keys: Sequence[str]) -> list[str]:
     whole = sorted(name for name in names if name + config.after in keys)
     if not whole:
         raise InputError(
-            f"the test part of {config.split} holds no two keys that end in {config.before} and {config.after}"
+            f"the test part of {config.split} has no two keys that end in {config.before} and {config.after}"
         )
     return whole
 

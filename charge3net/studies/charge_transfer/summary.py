@@ -1,4 +1,4 @@
-"""Pairs summed up for every model: errors with standard errors over pairs, and the charge that goes where."""
+"""Averages over pairs for every model: errors with standard errors, and total charge changes by kind of atom."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from ase.data import atomic_names
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from charge3net.report.formatting import averaged
@@ -15,12 +16,12 @@ from charge3net.studies.charge_transfer.measure import ATOMS
 #: Columns of errors of a method, each a percentage.
 ERRORS = ("error", "near_error", "density_error", "near_density_error")
 
-#: Where charge comes from: name → whether an atomic number belongs to it.
-KINDS = ("transition metals", "oxygen", "lithium")
+#: Kind of the 3d metals; every other element is a kind of its own.
+METALS = "transition metals"
 
 
 def sum_up(pairs: Sequence[Mapping[str, Any]], models: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
-    """Model → its errors and totals over the pairs; a model's runs (seeds) are averaged within a pair.
+    """Model → its errors and total charge changes; runs of a model (seeds) are averaged within a pair.
 
     Args:
         pairs: of :func:`charge3net.studies.charge_transfer.measure.compare`.
@@ -47,7 +48,7 @@ def _model(pairs: Sequence[Mapping[str, Any]], runs: Sequence[str]) -> dict[str,
         "seed_spread": {name: _seed_spread(columns) for name, columns in errors.items()},
         "nmae": averaged(np.mean(nmae, axis=1)),
         "electrons_off": round(float(np.abs(off).mean()), 5),
-        "totals": {kind: _totals(pairs, target, found, kind) for kind in KINDS},
+        "totals": {kind: _totals(pairs, target, found, kind) for kind in _kinds(pairs)},
     }
 
 
@@ -65,11 +66,18 @@ def _totals(
     }
 
 
-def _of_kind(numbers: ndarray, kind: str) -> Bool[ndarray, "atoms"]:
-    """Which atoms are 3d metals, oxygen, lithium."""
-    if kind == "transition metals":
-        return (numbers >= 21) & (numbers <= 30)
-    return numbers == {"oxygen": 8, "lithium": 3}[kind]
+def _kinds(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Kinds of the atoms of all pairs, heaviest element first."""
+    numbers = sorted({z for pair in pairs for z in pair["numbers"]}, reverse=True)
+    return list(dict.fromkeys(map(_kind, numbers)))
+
+
+def _kind(z: int) -> str:
+    return METALS if 21 <= z <= 30 else atomic_names[z].lower()
+
+
+def _of_kind(numbers: Int[ndarray, "atoms"], kind: str) -> Bool[ndarray, "atoms"]:
+    return np.array([_kind(int(z)) == kind for z in numbers])
 
 
 def _seed_spread(values: Sequence[Sequence[float]]) -> float | None:

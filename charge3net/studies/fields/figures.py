@@ -1,4 +1,4 @@
-"""Figures of fields made of the density's derivatives: slices of two densities, and errors of derivatives."""
+"""Figures: fields of two densities on a plane, and errors of derivatives."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.contour import QuadContourSet
     from matplotlib.figure import Figure
 
-#: Levels of colour; few, so that isolines show in them and files stay small.
+#: Levels of colour: few, so that they show as isolines and files stay small.
 _LEVELS = 24
 
-#: Where there is no density to speak of.
+#: Colour where the density is below the floor.
 _NOTHING = "#e5e7eb"
 
 #: Field → (title, highest value drawn, ticks, colour map, isovalue drawn as a line); ρ is drawn from the floor on.
@@ -36,7 +36,7 @@ _FIELDS: dict[str, tuple[str, float | None, list[float], str, float | None]] = {
 
 @styled
 def field_maps(one: FieldSlice, titles: Mapping[str, str]) -> Figure:
-    """ρ, IRI and DORI (rows) of the densities (columns); white lines: the isovalues of the fields' authors.
+    """ρ, IRI and DORI (rows) of the densities (columns); white lines: IRI = 1, DORI = 0.9.
 
     Args:
         one: the slice.
@@ -49,13 +49,13 @@ def field_maps(one: FieldSlice, titles: Mapping[str, str]) -> Figure:
     for row, name in zip(axes, _FIELDS, strict=True):
         title, _, ticks, *_ = _FIELDS[name]
         levels = _levels(one, name)
-        shown = [_map(ax, one, who, name, levels) for ax, who in zip(row, titles, strict=True)]
+        shown = [_map(ax, one, method, name, levels) for ax, method in zip(row, titles, strict=True)]
         bar = figure.colorbar(shown[0], ax=list(row), label=title, shrink=0.85, pad=0.02)
         marked = [tick for tick in ticks if levels[0] <= tick <= levels[-1]]
         bar.set_ticks(marked, labels=[f"{tick:g}" for tick in marked])
         row[0].set_ylabel("Å")
-    for ax, who in zip(axes[0], titles, strict=True):
-        ax.set_title(titles[who])
+    for ax, method in zip(axes[0], titles, strict=True):
+        ax.set_title(titles[method])
     for ax in axes[-1]:
         ax.set_xlabel("Å")
     return figure
@@ -68,11 +68,11 @@ def _levels(one: FieldSlice, name: str) -> Float[ndarray, "levels"]:
     return np.geomspace(one.floor, float(np.nanmax(one.maps["dft"][name])), _LEVELS + 1)
 
 
-def _map(ax: Axes, one: FieldSlice, who: str, name: str, levels: Float[ndarray, "levels"]) -> QuadContourSet:
-    """One panel; returns what a colour bar needs."""
+def _map(ax: Axes, one: FieldSlice, method: str, name: str, levels: Float[ndarray, "levels"]) -> QuadContourSet:
+    """One panel; returns its contours for the colour bar."""
     _, _, _, colours, line = _FIELDS[name]
     places = np.linspace(-one.size / 2, one.size / 2, len(one.maps["dft"][name]))
-    field = np.ma.masked_invalid(one.maps[who][name].clip(levels[0], levels[-1] * (1.0 - 1e-6)))
+    field = np.ma.masked_invalid(one.maps[method][name].clip(levels[0], levels[-1] * (1.0 - 1e-6)))
     shown = ax.contourf(places, places, field, levels=levels, cmap=colours, norm=_norm(name, levels))
     if line is not None:
         ax.contour(places, places, field, [line], colors="white", linewidths=0.9)
@@ -96,7 +96,7 @@ def _norm(name: str, levels: Float[ndarray, "levels"]) -> Normalize:
 
 @styled
 def derivative_errors(by_distance: Sequence[ErrorCurve], signs: Sequence[ErrorCurve]) -> Figure:
-    """Errors of ρ and its derivatives against the distance to the nearest atom; how often λ₂ has the right sign.
+    """Errors of ρ and its derivatives against the distance to the nearest atom; how often the sign of λ₂ is correct.
 
     Args:
         by_distance: relative errors in %, x in Å.
@@ -137,7 +137,7 @@ def _curve(ax: Axes, curve: ErrorCurve) -> None:
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
-    """Errors against distance and curvature, and a figure of slices per drawn structure."""
+    """``errors``: against distance and curvature; ``slice_1``, …: one figure for each structure with slices."""
 
     titles = {"dft": "DFT", "model": result["model"]["name"]}
     drawn = {f"slice_{i + 1}": field_maps(unpack_slice(packed), titles) for i, packed in enumerate(result["slices"])}

@@ -1,4 +1,4 @@
-"""One structure of the study of derivatives: its DFT density's, the model's, and what differs."""
+"""Derivatives of the DFT density and of the model for one structure, and their differences."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from charge3net.units import E_PER_BOHR3
 DISTANCES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0)
 CURVATURES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
-#: Waves beyond this share of the grid's limit are removed to see how much the reference depends on the grid.
+#: Plane waves beyond this fraction of the grid's limit are removed to test how much the reference depends on the grid.
 RESOLVED = 0.8
 
-#: Both densities are compared without their waves beyond this share, too.
+#: Both densities are also compared without their plane waves beyond this fraction.
 LONG_WAVES = 0.6
 
-#: Finite differences are not taken closer to an atom than this (Å): directions to it turn within a step.
+#: No finite differences within this distance of an atom (Å), where directions to it change within a step.
 NEAR_ATOM = 0.1
 
 
@@ -51,10 +51,10 @@ class Protocol:
 
     Attributes:
         floor: points with a lower DFT density (e/Å³) are left out.
-        points: compared at most, drawn at random.
-        differences: points where the model is differentiated by finite differences too.
+        points: largest number of random points.
+        differences: points with finite differences of the model.
         step: of those, Å.
-        seed: of what is drawn.
+        seed: of the random points.
     """
 
     floor: float
@@ -65,14 +65,14 @@ class Protocol:
 
 
 def spectral_derivatives(values: Float[ndarray, "nx ny nz"], grid: Grid, voxels: Int[ndarray, "n"]) -> LocalDensity:
-    """A periodic density at some voxels (flat indices)."""
+    """Value, gradient and Hessian of a periodic density at some voxels (flat indices)."""
     gradient = gradient_spectral(values, grid).reshape(3, -1)[:, voxels].T
     hessian = np.moveaxis(hessian_spectral(values, grid).reshape(3, 3, -1)[:, :, voxels], -1, 0)
     return LocalDensity(np.asarray(values, dtype=np.float64).reshape(-1)[voxels], gradient, hessian)
 
 
 def model_derivatives(model: DensityModel, geometry: Geometry, points: Float[ndarray, "n 3"]) -> LocalDensity:
-    """The model's total density at any points, by automatic differentiation; steps at the cutoff are left out."""
+    """The model's total density at any points, by automatic differentiation; jumps at the cutoff are ignored."""
     geometry = as_trained(model, geometry)
     with torch.no_grad():
         state = model.encode_atoms(build_atom_graph(geometry, model.cutoff))
@@ -82,14 +82,14 @@ def model_derivatives(model: DensityModel, geometry: Geometry, points: Float[nda
 
 
 def as_trained(model: DensityModel, geometry: Geometry) -> Geometry:
-    """Without periodic images for a model that was trained without them."""
+    """The structure without periodic images for a model that was trained without them."""
     if not model.ignore_pbc:
         return geometry
     return Geometry(geometry.numbers, geometry.positions, geometry.cell, np.zeros(3, dtype=bool))
 
 
 def measure_structure(model: DensityModel, entry: StoreEntry, protocol: Protocol) -> dict[str, Any]:
-    """Errors of the model (float32) and of the superposition of atoms, and the check by finite differences (float64).
+    """Errors of the model (float32) and of SAD, and the check by finite differences (float64).
 
     Returns:
         plain JSON values.
@@ -150,24 +150,24 @@ def check_by_differences(
 ) -> dict[str, Any]:
     """Automatic against finite differences of the model in float64, on the plain torch path.
 
-    Points from which a finite difference would reach across the cutoff of an atom, where the density jumps, or come
-    near an atom, are left out and counted.
+    Points whose finite differences would cross the cutoff sphere of an atom, where the density is discontinuous, or
+    come close to an atom, are left out and counted.
     """
     geometry, reach = as_trained(model, geometry), REACH * step
     edges = find_neighbors(points, geometry, model.cutoff + reach)
     lengths = np.linalg.norm(points[edges.receivers] - geometry.positions[edges.senders] - edges.shifts, axis=1)
     across = np.unique(edges.receivers[lengths > model.cutoff - reach])
     near = np.unique(edges.receivers[lengths < NEAR_ATOM])
-    kept = np.setdiff1d(np.arange(len(points)), np.concatenate([across, near]))
-    counts = {"points": len(kept), "across_cutoff": len(across), "near_atom": len(near), "step": step}
-    if len(kept) == 0:
+    used = np.setdiff1d(np.arange(len(points)), np.concatenate([across, near]))
+    counts = {"points": len(used), "across_cutoff": len(across), "near_atom": len(near), "step": step}
+    if len(used) == 0:
         return counts
     precise, dtype = model.double(), model.dtype
     try:
-        read = reader(precise, geometry)
+        density = density_function(precise, geometry)
         with torch_only():
-            gradient, hessian = central_differences(read, points[kept], step)
-            found = model_derivatives(precise, geometry, points[kept])
+            gradient, hessian = central_differences(density, points[used], step)
+            found = model_derivatives(precise, geometry, points[used])
     finally:
         model.to(dtype)
     differ = magnitudes(LocalDensity(found.values, gradient, hessian), found)
@@ -178,33 +178,33 @@ def check_by_differences(
     }
 
 
-def reader(model: DensityModel, geometry: Geometry) -> Function:
+def density_function(model: DensityModel, geometry: Geometry) -> Function:
     """[points, 3] Å → [points] e/Å³, the model's total density by the plain torch path."""
     predictor = Predictor(model, device=model.device, kernels=False)
 
-    def read(points: Float[ndarray, "n 3"]) -> Float[ndarray, "n"]:
+    def density(points: Float[ndarray, "n 3"]) -> Float[ndarray, "n"]:
         values = np.asarray(predictor.at(geometry, points), dtype=np.float64)
         return values if values.ndim == 1 else values[:, 0]
 
-    return read
+    return density
 
 
 def jumps_at_cutoff(
     model: DensityModel, geometry: Geometry, floor: float, seed: int, count: int = 2000
 ) -> dict[str, Any]:
-    """|jump| / ρ of the model's density where a point crosses the cutoff sphere of an atom, at random places.
+    """|jump| / ρ of the model's density at random points of the cutoff spheres of atoms.
 
-    Places where the density is below ``floor`` (e/Å³) are left out.
+    Points where the density is below ``floor`` (e/Å³) are left out.
 
     Returns:
-        ``places``: how many are left; if any, ``median`` and ``largest``.
+        ``places``: number of points; with any, ``median`` and ``largest``.
     """
     rng, geometry = np.random.default_rng(seed), as_trained(model, geometry)
     directions = rng.normal(size=(count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     centres = geometry.positions[rng.integers(len(geometry), size=count)]
-    read = reader(model, geometry)
-    inner, outer = (read(centres + directions * (model.cutoff + aside)) for aside in (-1e-5, 1e-5))
+    density = density_function(model, geometry)
+    inner, outer = (density(centres + directions * (model.cutoff + aside)) for aside in (-1e-5, 1e-5))
     keep = np.minimum(inner, outer) > floor
     jumps = (np.abs(outer - inner) / (0.5 * (inner + outer)))[keep]
     spread = {"median": float(np.median(jumps)), "largest": float(jumps.max())} if len(jumps) else {}
@@ -234,12 +234,12 @@ def write_cubes(model: DensityModel, entry: StoreEntry, floor: float, folder: Pa
         "dft": spectral_derivatives(values, entry.grid, voxels),
         "model": model_derivatives(model, entry.geometry, entry.grid.points(voxels)),
     }
-    for who, one in local.items():
+    for method, one in local.items():
         for name, field in _fields(one).items():
             whole = np.full(len(entry.grid), 5.0 if name in ("iri", "reduced_gradient") else 0.0)
             whole[voxels] = field
             shaped = whole.reshape(entry.grid.shape)
-            write_field(shaped, entry.geometry, entry.grid, folder / f"{who}_{name}.cube", CUBES[name])
+            write_field(shaped, entry.geometry, entry.grid, folder / f"{method}_{name}.cube", CUBES[name])
 
 
 def _fields(one: LocalDensity) -> Mapping[str, Float[ndarray, "points"]]:

@@ -1,8 +1,8 @@
-"""The study of derivatives on the page of results: curves for its figure, tables and sentences from its numbers."""
+"""Section of the page of results on derivatives of the density, written from the result alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from charge3net.analysis.metrics import Average
 from charge3net.analysis.statistics import paired_difference
-from charge3net.report.formatting import plus_minus, table
-from charge3net.studies.fields.measure import LONG_WAVES
+from charge3net.report.formatting import NO_VALUE, fixed, listed, percent, plus_minus, table
+from charge3net.studies.fields.measure import LONG_WAVES, NEAR_ATOM, RESOLVED
 from charge3net.studies.fields.summary import ORDERS
 
 #: Heading of the section.
@@ -25,7 +25,7 @@ _ROWS = {
     "λ₁, relative L1 (%)": ("lambda1", 100.0, 1),
     "λ₂, relative L1 (%)": ("lambda2", 100.0, 1),
     "λ₃, relative L1 (%)": ("lambda3", 100.0, 1),
-    "sign of λ₂ as of DFT (% of points)": ("sign", 100.0, 1),
+    "sign of λ₂ correct (% of points)": ("sign", 100.0, 1),
     "IRI, relative L1 (%)": ("iri", 100.0, 1),
     "DORI, mean absolute difference": ("dori", 1.0, 3),
     "overlap of the regions IRI < 1 (%)": ("iri_region", 100.0, 1),
@@ -33,18 +33,18 @@ _ROWS = {
     "ρ not positive (% of points)": ("not_positive", 100.0, 2),
 }
 
-#: Keys of what is no error.
+#: Keys of quantities that are no errors.
 _HIGHER_IS_BETTER = ("sign", "iri_region", "dori_region")
 
 
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
-    """The page section in Markdown; ``pictures``: name of a figure → its file."""
-    text = [*_what(result), "", *_table(result), "", *_reference(result), "", *_differences(result), ""]
+    """Markdown: what was compared, the errors, the reference, finite differences, slices."""
+    text = [*_setting(result), "", *_table(result), "", *_reference(result), "", *_differences(result), ""]
     text += [f"![errors of derivatives]({pictures['errors']})", ""]
     for i, packed in enumerate(result["slices"]):
         text += [
-            f"{packed['key']} ({packed['formula']}), the plane in which most atoms lie; white lines: IRI = 1, "
-            "DORI = 0.9; grey: ρ below the floor, or not positive:",
+            f"{packed['key']} ({packed['formula']}), plane through most atoms. White lines: IRI = 1, DORI = 0.9; "
+            f"grey: ρ below {packed['floor']:g} e/Å³ or not positive.",
             "",
             f"![slices of {packed['key']}]({pictures[f'slice_{i + 1}']})",
             "",
@@ -52,117 +52,115 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     return "\n".join([*text, *_each(result)])
 
 
-def _what(result: Mapping[str, Any]) -> list[str]:
+def _setting(result: Mapping[str, Any]) -> list[str]:
     model, data, protocol = result["model"], result["data"], result["protocol"]
     training, sizes = model["training"], model["hyperparameters"]
-    size = f", mul = {sizes['mul']}" if "mul" in sizes else ""
-    trained = ""
+    facts = [model["name"]] + ([f"mul = {sizes['mul']}"] if "mul" in sizes else [])
     if {"step", "batch", "seed"} <= set(training):
         batch = " × ".join(map(str, training["batch"]))
-        trained = f", {training['step']} steps of {batch} probes, seed {training['seed']}"
+        facts += [f"{training['step']} steps of {batch} probe points", f"seed {training['seed']}"]
     if "train_size" in model["data"]:
-        trained += f", {model['data']['train_size']} training structures"
+        facts.append(f"{model['data']['train_size']} training structures")
     split = f", {data['part']} part of split {data['split_hash'][:10]}" if data["split_hash"] else ""
-    count = len(result["structures"])
-    lines = [
-        f"{model['name']}{size}{trained}. {count} structures of store {data['store']} ({data['store_hash'][:10]})"
-        f"{split}, up to {protocol['points']} random voxels each (seed {protocol['seed']}) where the DFT density is "
-        f"above {protocol['floor']:g} e/Å³. The model's derivatives by automatic differentiation, those of the DFT "
-        "density and of the superposition of atoms by Fourier transform of their grids. Means ± standard errors "
-        "over structures:"
-    ]
+    text = (
+        "How accurate are the derivatives of a predicted density, and the fields that are made of them? Model: "
+        f"{', '.join(facts)}. Data: {len(result['structures'])} structures of `{data['store']}` (hash "
+        f"{data['store_hash'][:10]}){split}; up to {protocol['points']} random voxels of each (seed "
+        f"{protocol['seed']}) with a DFT density above {protocol['floor']:g} e/Å³. Derivatives of the model are from "
+        f"automatic differentiation; those of DFT and of the superposition of atomic densities (SAD) from the "
+        "Fourier transform of their grids."
+    )
     if data["warnings"]:
-        lines = [lines[0].replace(" Means ±", f" Mind: {'; '.join(data['warnings'])}. Means ±")]
-    return lines
+        text += f" Note: {'; '.join(data['warnings'])}."
+    return [f"{text} Means ± standard errors over structures:"]
 
 
 def _table(result: Mapping[str, Any]) -> list[str]:
-    """Columns: every point by automatic differentiation; what the grid holds of it; its long waves alone."""
+    """All points by automatic differentiation; what the grid holds of the model; long wavelengths alone."""
     model = result["model"]["name"]
     columns = {
         model: ("errors", "model"),
-        f"{model}, from its values on the grid": ("errors_of_grid", "model"),
-        "superposition of atoms": ("errors", "superposition"),
+        f"{model}, from its grid": ("errors_of_grid", "model"),
+        "SAD": ("errors", "superposition"),
         f"long waves: {model}": ("errors_of_long_waves", "model"),
-        "long waves: superposition": ("errors_of_long_waves", "superposition"),
+        "long waves: SAD": ("errors_of_long_waves", "superposition"),
     }
     rows = []
     for name, (key, factor, decimals) in _ROWS.items():
         cells = [
-            _average([factor * one[how][who][key] for one in result["structures"] if who in one[how]], decimals)
-            for how, who in columns.values()
+            _average([factor * one[how][method][key] for one in result["structures"] if method in one[how]], decimals)
+            for how, method in columns.values()
         ]
         rows.append([name, *cells])
     return [
         *table(["", *columns], rows),
         "",
-        "*From its values on the grid*: derivatives of the waves that the grid holds of the model, as for DFT. "
-        f"*Long waves*: both densities without their waves beyond {100 * LONG_WAVES:.0f} % of the grid's limit. "
-        + _where_the_error_is(result),
+        "*From its grid*: spectral derivatives of the model's values on the DFT grid, as for DFT. *Long waves*: both "
+        f"densities without plane waves beyond {percent(LONG_WAVES)} of the grid's limit. "
+        f"{_where_the_error_is(result)}",
         "",
-        *_against_superposition(result),
+        *_against_sad(result),
     ]
 
 
-def _against_superposition(result: Mapping[str, Any]) -> list[str]:
-    """What the model does better and worse, in pairs over structures."""
+def _against_sad(result: Mapping[str, Any]) -> list[str]:
+    """Quantities that the model predicts better or worse than SAD, paired over structures."""
     having = [one["errors"] for one in result["structures"] if "superposition" in one["errors"]]
     if len(having) < 2:
         return []
-    sorted_in: dict[str, list[str]] = {"better": [], "worse": [], "no different": []}
+    sorted_in: dict[str, list[str]] = {"better": [], "worse": [], "not significantly different": []}
     for name, (key, _, _) in _ROWS.items():
         if key == "not_positive":
             continue
-        model, atoms = (np.array([one[who][key] for one in having]) for who in ("model", "superposition"))
+        model, atoms = (np.array([one[method][key] for one in having]) for method in ("model", "superposition"))
         difference = paired_difference(model, atoms)
         better = (difference.mean < 0) != (key in _HIGHER_IS_BETTER)
-        place = ("better" if better else "worse") if difference.settled else "no different"
+        place = ("better" if better else "worse") if difference.settled else "not significantly different"
         sorted_in[place].append(name.split(" (")[0].split(",")[0])
-    found = [f"{place} in {', '.join(names)}" for place, names in sorted_in.items() if names]
+    found = "; ".join(f"{place} in {listed(names)}" for place, names in sorted_in.items() if names)
     return [
-        f"By automatic differentiation the model is, against the superposition of atoms, {'; '.join(found)} (95 % "
-        f"intervals of the differences in pairs, {len(having)} structures)."
+        f"Compared with SAD, the model (automatic differentiation) is {found} (95 % intervals of paired differences "
+        f"over {len(having)} structures)."
     ]
 
 
 def _where_the_error_is(result: Mapping[str, Any]) -> str:
-    """How much of the Hessian's error is in short waves."""
+    """How much of the Hessian's error is at short wavelengths."""
     whole, grid, long = (
         Average.of(100.0 * one[how]["model"]["hessian"] for one in result["structures"]).mean
         for how in ("errors", "errors_of_grid", "errors_of_long_waves")
     )
     text = (
-        f"The error of the Hessian is {whole:.0f} %, {grid:.0f} % without what the grid cannot hold, and {long:.0f} % "
+        f"The error of the Hessian is {fixed(whole, 0)} %, {fixed(grid, 0)} % from the grid and {fixed(long, 0)} % for "
+        "long waves: "
     )
-    text += "in the long waves: "
     if long < 0.6 * whole:
-        return text + "most of it sits in short waves. They are a small part of ρ, and ρ is all that was trained on."
-    return text + "it sits in long and short waves alike."
+        return text + "most of it is at short wavelengths, which are a small part of ρ, the only training target."
+    return text + "it is at long and short wavelengths alike."
 
 
 def _average(values: Sequence[float], decimals: int) -> str:
     found = Average.of(values)
-    return plus_minus(asdict(found), decimals) if found.count else "—"
+    return plus_minus(asdict(found), decimals) if found.count else NO_VALUE
 
 
 def _reference(result: Mapping[str, Any]) -> list[str]:
-    """How sharp the reference is, and where the model jumps."""
+    """Uncertainty of the reference, and discontinuities of the model."""
     beyond = {
         what: _average([100.0 * one["beyond_resolved"][what] for one in result["structures"]], 1) for what in ORDERS
     }
     lines = [
-        "How far the reference itself can be trusted: without the waves beyond 80 % of its grid's limit the DFT "
-        f"density changes by {beyond['density']} %, its gradient by {beyond['gradient']} %, its Hessian by "
-        f"{beyond['hessian']} % (relative L1): that much "
-        "depends on the grid and the plane-wave cutoff of the DFT calculation."
+        f"The reference depends on its grid and plane-wave cutoff: without plane waves beyond {percent(RESOLVED)} of "
+        f"the grid's limit the DFT density changes by {beyond['density']} %, its gradient by {beyond['gradient']} %, "
+        f"its Hessian by {beyond['hessian']} % (relative L1)."
     ]
     places, medians, largest = _over(result, "jumps", "places", "median", "largest")
     if medians:
         lines.append(
-            "The network is not continuous: an atom that crosses the cutoff leaves with a jump. At "
-            f"{sum(places)} random places of cutoff spheres with a density above the floor the jump is "
-            f"{100 * np.median(medians):.1f} % of the density (median, of the median structure), "
-            f"{100 * max(largest):.0f} % at most. The derivatives above are those of the smooth pieces."
+            "The network is discontinuous where an atom crosses the cutoff. At "
+            f"{sum(places)} random points of cutoff spheres the density jumps by {percent(np.median(medians), 1)} "
+            f"(median of the medians of structures), at most by {percent(max(largest))}. The derivatives above exclude "
+            "these jumps."
         )
     return lines
 
@@ -171,25 +169,24 @@ def _differences(result: Mapping[str, Any]) -> list[str]:
     checks = [one["differences"] for one in result["structures"] if "gradient" in one["differences"]]
     if not checks:
         return ["No point was left for finite differences."]
-    kept, across, near = (sum(c[name] for c in checks) for name in ("points", "across_cutoff", "near_atom"))
-    worst: Callable[[str], float] = lambda what: max(c[what]["largest"] for c in checks)  # noqa: E731
+    used, across, near = (sum(c[name] for c in checks) for name in ("points", "across_cutoff", "near_atom"))
+    gradient, hessian = (max(c[what]["largest"] for c in checks) for what in ("gradient", "hessian"))
     return [
-        f"Automatic against finite differences of the same model (float64, central, fourth order, step "
-        f"{checks[0]['step']:g} Å) at {kept} points: the largest difference is {worst('gradient'):.0e} of the largest "
-        f"gradient of the structure, {worst('hessian'):.0e} of the largest Hessian. Left out were {across} points from "
-        f"which a difference would reach across a cutoff sphere and {near} within 0.1 Å of an atom."
+        "Check of automatic differentiation against finite differences of the same model (float64, central, fourth "
+        f"order, step {checks[0]['step']:g} Å) at {used} points: the largest deviation is {gradient:.0e} of the "
+        f"largest gradient of the structure and {hessian:.0e} of the largest Hessian. Excluded: {across} points whose "
+        f"differences cross a cutoff sphere, {near} points within {NEAR_ATOM:g} Å of an atom."
     ]
 
 
 def _each(result: Mapping[str, Any]) -> list[str]:
-    """A line per structure, folded."""
-    head = ("structure", "atoms", "points", "ρ %", "∇ρ %", "∇∇ρ %", "sign λ₂ %", "IRI %", "s")
+    """A row per structure, folded."""
+    head = ("structure", "atoms", "points", "ρ (%)", "∇ρ (%)", "∇∇ρ (%)", "sign of λ₂ (%)", "IRI (%)", "time (s)")
     rows = []
     for one in result["structures"]:
         errors = one["errors"]["model"]
-        numbers = [100 * errors[name] for name in ("density", "gradient", "hessian", "sign", "iri")]
-        cells = [f"{number:.1f}" for number in numbers]
-        rows.append([one["key"], str(one["atoms"]), str(one["points"]), *cells, f"{one['seconds']:.0f}"])
+        cells = [fixed(100 * errors[name], 1) for name in ("density", "gradient", "hessian", "sign", "iri")]
+        rows.append([one["key"], str(one["atoms"]), str(one["points"]), *cells, fixed(one["seconds"], 0)])
     return ["<details><summary>Every structure</summary>", "", *table(head, rows), "", "</details>"]
 
 

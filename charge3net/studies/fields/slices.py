@@ -1,4 +1,4 @@
-"""Maps of ρ, IRI and DORI on a plane inside a result, small enough for JSON."""
+"""Maps of ρ, IRI and DORI on a plane, as plain JSON values."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from charge3net.studies.fields.measure import model_derivatives
 #: Points along a side.
 RESOLUTION = 121
 
-#: Side of the window (Å) that chooses the plane: about a small molecule, without its images.
+#: Side of the window (Å) in which the plane is chosen: a small molecule without its images.
 SELECTING = 5.0
 
-#: The DFT density is read between its voxels from this many times finer a grid (the same waves), by cubic splines.
+#: The DFT density is interpolated (cubic splines) on a grid this many times finer, with the same plane waves.
 FINER = 2
 
 
@@ -38,8 +38,8 @@ class FieldSlice:
         key, formula: the structure.
         size: side of the window in Å.
         floor: e/Å³; below it nothing is drawn.
-        numbers: [atoms] atomic numbers of those in the plane.
-        places: [atoms, 2] where, Å from the middle.
+        numbers: [atoms] atomic numbers of the atoms in the plane.
+        places: [atoms, 2] their positions, Å from the middle.
         maps: {dft, model: {density, iri, dori: [n, n]}}; NaN where they are not defined.
     """
 
@@ -53,17 +53,17 @@ class FieldSlice:
 
 
 def cut(model: DensityModel, entry: StoreEntry, floor: float, size: float) -> FieldSlice:
-    """The plane in which most atoms of a smaller window lie, centred on them."""
+    """The plane through most atoms of a smaller window, centred on them."""
     plane = Plane.through_most_atoms(entry.geometry, SELECTING)
     seen = plane.atoms_in(entry.geometry)[1].mean(axis=0)
     plane = Plane(plane.centre + seen[0] * plane.right + seen[1] * plane.up, plane.right, plane.up, size)
     points = plane.points(RESOLUTION).reshape(-1, 3)
     true = _between_voxels(entry, points)
     numbers, places = plane.atoms_in(entry.geometry)
-    hidden = true.values <= 0.5 * floor  # the figure cuts at the floor, between the points
+    hidden = true.values <= 0.5 * floor  # the figure is cut at the floor, between the points
     maps = {
-        who: {name: _square(field, hidden) for name, field in _three(one).items()}
-        for who, one in (("dft", true), ("model", model_derivatives(model, entry.geometry, points)))
+        method: {name: _square(field, hidden) for name, field in _three(one).items()}
+        for method, one in (("dft", true), ("model", model_derivatives(model, entry.geometry, points)))
     }
     return FieldSlice(entry.key, entry.formula, size, floor, numbers, places, maps)
 
@@ -77,13 +77,13 @@ def pack_slice(one: FieldSlice) -> dict[str, Any]:
         "floor": one.floor,
         "numbers": one.numbers.tolist(),
         "places": np.round(one.places, 4).tolist(),
-        "maps": {who: {name: _pack(values) for name, values in maps.items()} for who, maps in one.maps.items()},
+        "maps": {method: {name: _pack(values) for name, values in maps.items()} for method, maps in one.maps.items()},
     }
 
 
 def unpack_slice(packed: Mapping[str, Any]) -> FieldSlice:
     """The slice of :func:`pack_slice`."""
-    maps = {who: {name: _unpack(text) for name, text in maps.items()} for who, maps in packed["maps"].items()}
+    maps = {method: {name: _unpack(text) for name, text in maps.items()} for method, maps in packed["maps"].items()}
     places = np.array(packed["places"], dtype=np.float64).reshape(-1, 2)
     return FieldSlice(
         packed["key"], packed["formula"], packed["size"], packed["floor"], np.array(packed["numbers"]), places, maps

@@ -39,14 +39,14 @@ def curves(result: Mapping[str, Any]) -> tuple[list[ErrorCurve], list[ErrorCurve
     sizes[0] = sizes[1] ** 2 / sizes[2]  # the first bin begins at 0: drawn one step to the left
     apart, steep = (edges[1:] + edges[:-1]) / 2, np.sqrt(sizes[1:] * sizes[:-1])
     by_distance, signs = [], []
-    for i, (who, name) in enumerate((("model", result["model"]["name"]), ("superposition", "superposition of atoms"))):
-        having = [one for one in result["structures"] if who in one["by_distance"]]
+    for i, (method, name) in enumerate((("model", result["model"]["name"]), ("superposition", "SAD"))):
+        having = [one for one in result["structures"] if method in one["by_distance"]]
         if not having:
             continue
         for j, (what, symbol) in enumerate(ORDERS.items()):
-            rows = [one["by_distance"][who][what] for one in having]
+            rows = [one["by_distance"][method][what] for one in having]
             by_distance.append(ErrorCurve(f"{symbol}, {name}", apart, *_in_percent(rows), j, i > 0))
-        signs.append(ErrorCurve(name, steep, *_in_percent([one["sign_by_size"][who] for one in having]), i, i > 0))
+        signs.append(ErrorCurve(name, steep, *_in_percent([one["sign_by_size"][method] for one in having]), i, i > 0))
     return by_distance, signs
 
 

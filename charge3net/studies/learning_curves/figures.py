@@ -15,7 +15,7 @@ from charge3net.studies.learning_curves.summary import combined_error
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
-    """``curves``: errors and fitted slopes; ``orders``: what each rotation order gains over the one before."""
+    """``curves``: errors and fitted exponents; ``orders``: gain of each rotation order over the one before."""
 
     curves = []
     for curve in result["curves"]:
@@ -79,14 +79,14 @@ class SizeCurve:
 
 @dataclass(frozen=True, eq=False)
 class GainCurve:
-    """What one model gains over another, against the number of training materials.
+    """Gain of one model over another, against the number of training materials.
 
     Attributes:
-        label: which two.
+        label: the two models.
         sizes: [sizes] training materials.
         gain: [sizes] mean ε(first) − ε(second) in percentage points.
         low, high: [sizes] 95 % interval of the mean.
-        settled: [sizes] whether it counts as different from zero.
+        settled: [sizes] whether it is significantly different from zero.
     """
 
     label: str
@@ -99,11 +99,11 @@ class GainCurve:
 
 @styled
 def size_curves(curves: Sequence[SizeCurve], baseline: float | None = None) -> Figure:
-    """Errors against the number of training materials with fitted lines, and beside them the exponents.
+    """Errors against the number of training materials with fitted lines, and the exponents.
 
     Args:
         curves: one per model.
-        baseline: ε_mae of the superposition of atoms in %, drawn as a dashed line.
+        baseline: ε_mae of SAD in %, drawn as a dashed line.
     """
     from matplotlib.figure import Figure
 
@@ -126,7 +126,7 @@ def size_curves(curves: Sequence[SizeCurve], baseline: float | None = None) -> F
             label=curve.label,
         )
     if baseline is not None:
-        ax.axhline(baseline, color=GREY, linestyle=(0, (5, 3)), linewidth=1.3, label="superposition of atoms")
+        ax.axhline(baseline, color=GREY, linestyle=(0, (5, 3)), linewidth=1.3, label="SAD")
     ax.set(xscale="log", yscale="log", xlabel="training materials n", ylabel="test ε$_{mae}$ (%)")
     plain_log_ticks(ax, "y")
     _ticks_at(ax, np.unique(np.concatenate([curve.sizes for curve in curves])))
@@ -137,7 +137,7 @@ def size_curves(curves: Sequence[SizeCurve], baseline: float | None = None) -> F
 
 
 def _exponents(ax: Axes, curves: Sequence[SizeCurve]) -> None:
-    """One row a model: the exponent with its interval, and every seed's as a small dot below."""
+    """One row per model: the exponent with its interval, and that of every seed as a small dot below."""
     for row, curve in enumerate(curves):
         low, high = curve.interval
         bars = [[max(curve.exponent - low, 0.0)], [max(high - curve.exponent, 0.0)]]
@@ -161,12 +161,12 @@ def _exponents(ax: Axes, curves: Sequence[SizeCurve]) -> None:
 
 
 @styled
-def order_gains(curves: Sequence[GainCurve], y_label: str = "ε$_{mae}$ saved (percentage points)") -> Figure:
-    """What every model gains over the one before at each training size; open markers are not settled.
+def order_gains(curves: Sequence[GainCurve], y_label: str = "reduction of ε$_{mae}$ (percentage points)") -> Figure:
+    """Gain of every model over the one before at each training size; open markers: not significant.
 
     Args:
         curves: one per pair of models.
-        y_label: what the gain is.
+        y_label: label of the y axis.
     """
     from matplotlib.figure import Figure
 
@@ -198,7 +198,7 @@ def order_gains(curves: Sequence[GainCurve], y_label: str = "ε$_{mae}$ saved (p
 
 
 def _ticks_at(ax: Axes, sizes: Float[ndarray, "sizes"]) -> None:
-    """The sizes themselves on a logarithmic axis."""
+    """Ticks at the sizes on a logarithmic axis."""
     from matplotlib.ticker import NullFormatter, NullLocator
 
     ax.set_xticks(sizes, [f"{size:g}" for size in sizes])

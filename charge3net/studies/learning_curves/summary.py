@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def compare_runs(runs: Sequence[Mapping[str, Any]], config: Config) -> dict[str, Any]:
-    """Curves with their exponents, and each network beside the one before."""
+    """Curves with their exponents, and each network compared with the one before."""
     from charge3net.analysis.learning import gains, learning_exponent
 
     errors = size_errors(runs)
@@ -54,7 +54,7 @@ def _plain(gain: Gain) -> dict[str, Any]:
 
 
 def size_errors(runs: Sequence[Mapping[str, Any]]) -> dict[str, SizeErrors]:
-    """Errors of each model as an array over seeds, sizes and materials; models in order of rotation order, then name.
+    """Errors of each model as an array over seeds, sizes and materials; models sorted by rotation order, then name.
 
     Raises:
         InputError: if a model lacks a seed at some size.
@@ -77,7 +77,7 @@ def size_errors(runs: Sequence[Mapping[str, Any]]) -> dict[str, SizeErrors]:
 
 
 def combined_error(curve: Mapping[str, Any]) -> np.ndarray:
-    """[sizes] standard errors of the mean from materials and from seeds, added in squares."""
+    """[sizes] standard error of the mean: variances over materials and between seeds added."""
     error = np.square(np.array(curve["material_error"], dtype=float))
     if curve["seed_spread"] is not None:
         error = error + np.square(np.array(curve["seed_spread"])) / curve["seeds"]

@@ -1,4 +1,4 @@
-"""Time and memory against the number of atoms: supercells of two crystals, atoms encoded and a grid read."""
+"""Time and memory of predictions for supercells of crystals against the number of atoms."""
 
 from charge3net.studies.scaling.config import Config
 from charge3net.studies.scaling.figures import figures

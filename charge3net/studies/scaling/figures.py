@@ -1,4 +1,4 @@
-"""How something grows with size, on logarithmic axes."""
+"""Figures: time and memory against the number of atoms on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def growth(panels: Mapping[str, Sequence[Growth]], x_label: str) -> Figure:
 
 
 def _ticks(ax: Axes) -> None:
-    """1, 3, 10, 30, … in plain numbers: 1, 2, 5 do not fit beside each other over three decades."""
+    """Ticks 1, 3, 10, 30, … as plain numbers: 1, 2, 5 would overlap over three decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}".replace(",", "\u2009")))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axis.set_minor_formatter(NullFormatter())
 
 
@@ -95,7 +95,7 @@ def _draw(ax: Axes, one: Growth) -> None:
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
-    """Time and memory against the number of atoms."""
+    """``size``: time and memory of all models; ``parts``: atoms and grid of ChargE3Net."""
 
     panels = {QUANTITIES[name]: _growths(result, name) for name in ("seconds", "megabytes")}
     parts = {QUANTITIES[name]: _growths(result, name, "charge3net") for name in ("encoding", "reading")}

@@ -1,4 +1,4 @@
-"""The structures of the study of size, and one measurement: atoms encoded, a grid read, in this process."""
+"""The structures of the scaling study, and the time and memory of one prediction."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from charge3net.grid import Grid
 if TYPE_CHECKING:
     from charge3net.models.base import DensityModel
 
-#: Atoms are displaced by this much (Å, standard deviation): no two of them have the same surroundings.
+#: Standard deviation of the displacement of atoms (Å), so that no two of them have the same environment.
 DISPLACED = 0.02
 
-#: What :func:`unit_cell` knows.
+#: Crystals of :func:`unit_cell`.
 CRYSTALS = ("BaVS3", "Li3Co2NiO6")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one structure took.
+    """Time and memory of one structure.
 
     Attributes:
         architecture: of the model.
         crystal: formula.
         repeat: number of the repetition.
-        atoms, points: how many.
-        neighbours, encoding, reading: seconds of processor time, one thread.
-        megabytes: largest resident memory above that before the structure was looked at; it holds state and grid.
-        state_megabytes: of the encoded atoms.
-        backend: who reads, in words.
+        atoms, points: their numbers.
+        neighbours, encoding, reading: processor time in s of neighbour search, atoms and grid, on one thread.
+        megabytes: largest resident memory minus that before the structure was built; it includes the encoded atoms.
+        state_megabytes: memory of the encoded atoms.
+        backend: description of the backend that evaluates the grid.
     """
 
     architecture: str
@@ -52,7 +52,7 @@ class Measurement:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Total time."""
         return self.neighbours + self.encoding + self.reading
 
 
@@ -68,7 +68,7 @@ def unit_cell(crystal: str) -> Geometry:
     from ase.spacegroup import crystal as from_space_group
 
     if crystal not in CRYSTALS:
-        raise InputError(f"the study of size knows the crystals {', '.join(CRYSTALS)}, not {crystal!r}")
+        raise InputError(f"the scaling study knows the crystals {', '.join(CRYSTALS)}, not {crystal!r}")
     if crystal == "BaVS3":
         places = [(1 / 3, 2 / 3, 0.75), (0, 0, 0), (0.1655, 0.331, 0.25)]
         atoms = from_space_group(["Ba", "V", "S"], places, spacegroup=194, cellpar=[6.75, 6.75, 5.63, 90, 90, 120])
@@ -82,14 +82,14 @@ def unit_cell(crystal: str) -> Geometry:
 
 
 def repeats_of(unit: Geometry, atoms: int) -> tuple[int, int, int]:
-    """How often a cell is repeated along its vectors for about so many atoms in about a cube."""
+    """Repeats of a cell along its vectors for a supercell of about this many atoms, close to a cube."""
     side = (atoms / len(unit) * unit.volume) ** (1 / 3)
     a, b, c = (max(1, round(side / length)) for length in np.linalg.norm(unit.cell, axis=1))
     return a, b, c
 
 
 def supercell(unit: Geometry, repeats: tuple[int, int, int]) -> Geometry:
-    """Repeated, atoms displaced by :data:`DISPLACED` and in random order, the same at every call."""
+    """The repeated cell with atoms displaced by :data:`DISPLACED` and in random order, the same at every call."""
     rng = np.random.default_rng(0)
     whole = Geometry.of(unit.to_structure() * repeats)
     order = rng.permutation(len(whole))
@@ -98,16 +98,16 @@ def supercell(unit: Geometry, repeats: tuple[int, int, int]) -> Geometry:
 
 
 def measure(architecture: str, crystal: str, atoms: int, spacing: float, repeat: int) -> Measurement:
-    """One measurement in this process, on one thread; a process of its own for each gives clean memory.
+    """One measurement in this process on one thread; start a new process for each, so that memory is comparable.
 
-    The unit cell is encoded and read first: what is done once per process (tables, first calls) is not measured.
+    The unit cell is predicted first, so that work done once per process (tables, first calls) is not measured.
 
     Args:
         architecture: a model of published size with random weights of seed 0.
         crystal: of :data:`CRYSTALS`.
-        atoms: about so many.
+        atoms: approximate number.
         spacing: of the grid in Å; all sizes of a crystal have the same points per atom.
-        repeat: its number.
+        repeat: number of the repetition.
     """
     import torch
 
@@ -120,9 +120,9 @@ def measure(architecture: str, crystal: str, atoms: int, spacing: float, repeat:
     counts, coarse = repeats_of(unit, atoms), Grid.from_spacing(unit.cell, spacing)
     geometry = supercell(unit, counts)
     grid = Grid(geometry.cell, (counts[0] * coarse.shape[0], counts[1] * coarse.shape[1], counts[2] * coarse.shape[2]))
-    _read(model, unit, coarse)
+    _predict(model, unit, coarse)
     before = reset_peak_megabytes()
-    seconds, state, backend = _read(model, geometry, grid)
+    seconds, state, backend = _predict(model, geometry, grid)
     return Measurement(
         architecture=architecture,
         crystal=crystal,
@@ -138,8 +138,8 @@ def measure(architecture: str, crystal: str, atoms: int, spacing: float, repeat:
     )
 
 
-def _read(model: DensityModel, geometry: Geometry, grid: Grid) -> tuple[list[float], float, str]:
-    """Seconds of (search, atoms, grid); megabytes of the encoded atoms; who reads."""
+def _predict(model: DensityModel, geometry: Geometry, grid: Grid) -> tuple[list[float], float, str]:
+    """Seconds of neighbour search, atoms and grid; megabytes of the encoded atoms; the backend."""
     from charge3net.graph.build import build_atom_graph
     from charge3net.predict.encoded import EncodedStructure
     from charge3net.progress import Clock
@@ -157,7 +157,7 @@ def _read(model: DensityModel, geometry: Geometry, grid: Grid) -> tuple[list[flo
 
 
 def reset_peak_megabytes() -> float:
-    """Forget the largest memory of this process so far; returns what it holds now (MB)."""
+    """Reset the peak memory of this process; returns its present memory (MB)."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Time and memory against the number of atoms: supercells of two crystals, atoms encoded and a grid read."""
+"""Time and memory of predictions for supercells of crystals against the number of atoms."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ from charge3net.studies.scaling.summary import fit_exponents
 
 
 def run(config: Config, work: Path) -> dict[str, Any]:
-    """Measure what is missing, then fit."""
+    """Measure what is missing, then fit exponents.
+
+    Raises:
+        InputError: without crystals, sizes or repeats, for an unknown crystal, or on a system without /proc.
+    """
     if config.repeats < 1 or config.spacing <= 0 or not config.sizes or not config.crystals:
-        raise InputError("the study of size needs crystals, sizes, repeats ≥ 1 and a spacing > 0; look at --show")
+        raise InputError(
+            "the scaling study needs crystals, sizes, repeats ≥ 1 and spacing > 0; --show prints the settings"
+        )
     for crystal in config.crystals:
         unit_cell(crystal)
     found = [_measured(*one, config.spacing, work) for one in _plan(config)]
@@ -34,7 +40,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
 
 def _plan(config: Config) -> Iterable[tuple[str, str, int, int]]:
-    """(architecture, crystal, atoms, repeat); repeats outermost, so that a busy hour does not hit one size alone."""
+    """(architecture, crystal, atoms, repeat); repeats outermost, so that other load does not affect one size alone."""
     for repeat in range(config.repeats):
         for crystal in config.crystals:
             for atoms in config.sizes:
@@ -45,7 +51,7 @@ def _plan(config: Config) -> Iterable[tuple[str, str, int, int]]:
 
 
 def _measured(architecture: str, crystal: str, atoms: int, repeat: int, spacing: float, work: Path) -> Measurement:
-    """From its file, or measured in a new process and kept there."""
+    """One measurement in a new process, cached in a file."""
     path = work / f"spacing_{spacing:g}" / f"{architecture}-{crystal}-{atoms}-{repeat}.json"
 
     def measured() -> dict[str, Any]:

@@ -11,12 +11,12 @@ from charge3net.analysis.power_law import fit_power_law
 from charge3net.models.registry import label
 from charge3net.studies.scaling.measure import Measurement
 
-#: What is fitted: name → what a measurement says of it.
+#: Fitted quantities: attribute of a measurement → axis label.
 QUANTITIES = {
     "seconds": "processor time (s)",
     "neighbours": "neighbour search (s)",
     "encoding": "encoding atoms (s)",
-    "reading": "reading the grid (s)",
+    "reading": "evaluating the grid (s)",
     "megabytes": "memory above imports and model (MB)",
 }
 
@@ -25,7 +25,7 @@ NAMES = {"charge3net": label("charge3net", {"lmax": 4}), "schnet": label("schnet
 
 
 def fit_exponents(found: list[Measurement], fit_from: int) -> list[dict[str, Any]]:
-    """Exponents per model and crystal, of the medians over the repeats."""
+    """Exponents for each model and crystal, fitted to the medians over the repeats."""
     fits = []
     for architecture, crystal in dict.fromkeys((one.architecture, one.crystal) for one in found):
         rows = [asdict(one) | {"seconds": one.seconds} for one in found]
@@ -44,7 +44,7 @@ def _repeated(rows: list[dict[str, Any]]) -> list[int]:
 
 
 def _law(rows: list[dict[str, Any]], name: str, fit_from: int) -> dict[str, Any] | None:
-    """None where a small structure took no memory of its own."""
+    """The fitted power law; None if a value is not positive (memory of a small structure)."""
     x, y, _, _ = series(rows, name)
     keep = x >= fit_from
     return asdict(fit_power_law(x[keep], y[keep])) if (y[keep] > 0).all() else None

@@ -1,4 +1,4 @@
-"""Magnetisation beside the total density: rotation orders, the global sign, moments, and what no network can tell."""
+"""Spin: total density and magnetisation at several rotation orders, the global sign, and magnetic moments."""
 
 from charge3net.studies.spin.config import Config
 from charge3net.studies.spin.figures import figures

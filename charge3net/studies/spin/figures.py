@@ -38,10 +38,10 @@ RESOLUTION = 200
 def grouped_strip(
     panels: Mapping[str, Mapping[str, Mapping[str, Float[ndarray, "structures"]]]], reference: str | None = None
 ) -> Figure:
-    """Panels side by side; in each, blocks of rows: a dot a structure, mean ± standard error on top.
+    """Panels with blocks of rows: one dot per structure, mean ± standard error on top.
 
     Args:
-        panels: label of the x axis → title of a block → name of a row → errors in %. Rows of one name look alike.
+        panels: label of the x axis → title of a block → name of a row → errors in %. Rows of one name have one colour.
         reference: name of the rows drawn in grey.
     """
     from matplotlib.figure import Figure
@@ -128,7 +128,7 @@ def moment_parity(panels: Mapping[str, Sequence[Moments]]) -> Figure:
 
 @styled
 def magnetisation_maps(rows: Mapping[str, tuple[Density, Density]], titles: tuple[str, str]) -> Figure:
-    """Two magnetisations of each structure on the plane in which most atoms lie, and their difference.
+    """Two magnetisations of each structure on the plane through most atoms, and their difference.
 
     Args:
         rows: name of a structure → two densities whose *total* is the magnetisation in e/Å³.
@@ -157,9 +157,9 @@ def magnetisation_maps(rows: Mapping[str, tuple[Density, Density]], titles: tupl
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
-    """Errors by group, moments, maps."""
+    """``errors`` by group, ``moments`` and, where the result has them, ``maps``."""
 
-    reference = "superposition of atoms"
+    reference = "SAD"
     panels = {
         "ε$_{mae}$ of the total density (%)": _strip(result, "total", (None,), reference),
         "ε$_{mae}$ of the magnetisation, up to its sign (%)": _strip(result, "unsigned", ("parallel", "antiparallel")),

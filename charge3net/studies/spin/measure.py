@@ -1,4 +1,4 @@
-"""What a model with a magnetisation gets right of one structure: errors and moments, and their means over many."""
+"""Errors of total density and magnetisation, and magnetic moments, of one model for one structure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from charge3net.data.store import StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
 
-#: A smaller |moment| per cell is no magnetisation to compare with (μ_B).
+#: Structures with a smaller ∫|m| per cell (μ_B) have no error of the magnetisation.
 UNMAGNETIC = 0.1
 
 
 @dataclass(frozen=True)
 class Case:
-    """One model on one structure; plain JSON values.
+    """Errors and moments of one model for one structure.
 
-    The DFT moments are turned such that the largest of an atom is positive, the predicted ones such that the error of
-    the magnetisation is the smaller of both signs.
+    The sign of the DFT magnetisation is chosen such that the largest atomic moment is positive, that of the prediction
+    such that its error is the smaller one.
 
     Attributes:
-        key, formula: which structure.
+        key, formula: of the structure.
         alignment: of the DFT moments in spheres: ``parallel``, ``antiparallel``, ``none``.
-        total, baseline: ε_mae in % of the total density, predicted and of the superposition of atoms.
-        signed, unsigned: ε_mae in % of the magnetisation as it is and up to the global sign; None without moments.
+        total, baseline: ε_mae in % of the total density, predicted and of SAD.
+        signed, unsigned: ε_mae in % of the magnetisation with its sign and with the better sign; None without moments.
         cell: ∫m of DFT and predicted, μ_B.
         absolute: ∫|m| of DFT and predicted, μ_B.
         numbers: atomic numbers.
@@ -53,7 +53,7 @@ class Case:
 
 
 def case_of(entry: StoreEntry, predicted: Density) -> Case:
-    """Compare a prediction with a stored density.
+    """Compare a prediction with the DFT density.
 
     Raises:
         InputError: if one of them has no magnetisation.

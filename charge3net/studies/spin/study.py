@@ -51,7 +51,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
 
 def _variant(config: Config, work: Path, loss: str, lmax: int, seeds: Sequence[int]) -> dict[str, Any]:
-    """Train one rotation order with one loss, all seeds."""
+    """Train one rotation order with one loss and all seeds."""
     folder = work / loss / f"l{lmax}"
     what, members = ["experiment=study/spin", f"loss={loss}", *config.overrides], ([lmax], config.rates, seeds)
     sweep_orders(what, str(folder), *members, store=config.store, split=config.split, launcher=config.launcher)

@@ -1,4 +1,4 @@
-"""Averages over structures and seeds."""
+"""Averages over structures and seeds, and the comparison of rotation orders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charge3net.report.formatting import averaged
 
 
 def group_averages(variant: dict[str, Any]) -> dict[str, Any]:
-    """Means of the errors in %, by group; those of the magnetisation by alignment too."""
+    """Means of the errors in %, by group; those of the magnetisation also by alignment."""
     cases = variant["cases"]
     table: dict[str, Any] = {"lmax": variant["lmax"], "loss": variant["loss"]}
     for group in (*WITH_TRAINED, "alike"):
@@ -27,7 +27,7 @@ def group_averages(variant: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare_orders(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Lowest against highest rotation order, structure by structure (means over seeds), in %."""
+    """Highest minus lowest rotation order, paired over structures (means over seeds), in %."""
     orders = [variant for variant in variants if variant["loss"] == UNSIGNED]
     rows: list[dict[str, Any]] = []
     for group in GROUPS if len(orders) > 1 else ():
@@ -43,24 +43,24 @@ def compare_orders(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-#: Elements that carry moments of their own: V, Cr, Mn, Fe, Co, Ni.
+#: Elements whose atomic moments are compared: V, Cr, Mn, Fe, Co, Ni.
 MAGNETIC = (23, 24, 25, 26, 27, 28)
 
 
-#: Losses: up to the global sign of the magnetisation, and with the sign that the DFT loop ended with.
+#: Losses: with the better global sign of the magnetisation, and with the sign of the DFT calculation.
 UNSIGNED, SIGNED = "unsigned_l1", "l1"
 
 
-#: Group of test structures → its name in figures and text; ``alike`` is a third group, told of on its own.
+#: Group of test structures → its name in figures and text; ``alike`` is a third group, described separately.
 GROUPS = {"distortion": "new distortions", "composition": "new compositions"}
 
 
-#: The same with the training structures, to tell what was learned from what is general.
+#: The same with the training structures, which show what was fitted.
 WITH_TRAINED = {"trained": "trained on", **GROUPS}
 
 
 def variant_name(variant: dict[str, Any]) -> str:
-    """``L = 4``, or ``L = 4, signed`` where the sign of the DFT loop was learned."""
+    """``L = 4``, or ``L = 4, signed`` if trained with the sign of the DFT calculation."""
     return f"L = {variant['lmax']}" + (", signed" if variant["loss"] == SIGNED else "")
 
 
@@ -70,7 +70,7 @@ def chosen(group: str, alignment: str | None = None) -> Callable[[dict[str, Any]
 
 
 def over_seeds(runs: Iterable[Sequence[dict[str, Any]]], name: str) -> dict[str, float]:
-    """Key → mean over the seeds of a number of the cases, where it is defined."""
+    """Key → mean over seeds of an entry of the cases, where it is defined."""
     values: dict[str, list[float]] = {}
     for cases in runs:
         for case in cases:
@@ -82,7 +82,7 @@ def over_seeds(runs: Iterable[Sequence[dict[str, Any]]], name: str) -> dict[str,
 def average(
     runs: Sequence[Sequence[dict[str, Any]]], name: str, select: Callable[[dict[str, Any]], bool]
 ) -> dict[str, Any] | None:
-    """Mean over structures of a number; None where no selected case has it.
+    """Mean over structures of an entry of the cases; None where no selected case has it.
 
     Returns:
         ``mean``, ``standard_error`` over the structures (of their means over the seeds), ``seeds``: the mean of each
@@ -103,7 +103,7 @@ def average(
 def atom_moments(
     runs: Sequence[Sequence[dict[str, Any]]], select: Callable[[dict[str, Any]], bool]
 ) -> tuple[Float[ndarray, "atoms"], Float[ndarray, "seeds atoms"]]:
-    """DFT moments in μ_B of the atoms of elements with moments of their own, and the predicted ones of each seed."""
+    """DFT moments in μ_B of the atoms of :data:`MAGNETIC` elements, and the predicted ones of each seed."""
     rows = []
     for cases in runs:
         of_seed = [
