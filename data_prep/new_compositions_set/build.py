@@ -1,0 +1,73 @@
+"""Make the bundled set of crystals of new compositions from the generator's npz files.
+
+    python -m data_prep.new_compositions_set.build DIR [-o data_prep/new_compositions_set/bundle]
+
+DIR holds what ``python data_prep/open_dft/generate.py`` leaves for the sets ``new_compositions`` and ``magnetic_new``,
+in folders of its own. Formulas, not structures, are divided: all copies of a formula are in one part, and a formula's
+part follows from its hash alone, so it stays when the set grows. The bundle's files: data_prep/bundles/bundle.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charge3net.geometry import Geometry
+from data_prep.bundles.bundle import Source, bundle_report, write_bundle
+from data_prep.command import make_command
+
+BUNDLE = Path(__file__).resolve().parent / "bundle"
+HEADER = {"format": "charge3net-new-compositions-set", "version": 1}
+META = ("energy_eV", "scf_iterations", "nk_ibz", "kpts_density", "nmae_sad", "rho_min", "rho_max", "source", "spin")
+SETTINGS = ("code", "density", "xc", "mode", "smearing")
+#: Of a hundred formulas: how many are tested, and how many validate.
+TESTED, VALIDATING = 10, 10
+
+
+def part_of(formula: str) -> str:
+    """The part of all crystals of a formula; follows from the formula alone."""
+    place = int.from_bytes(hashlib.sha256(f"new compositions {formula}".encode()).digest()[:8], "big") % 100
+    return "test" if place < TESTED else "validation" if place < TESTED + VALIDATING else "train"
+
+
+def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
+    """Write the bundle whole or not at all; returns its records.
+
+    Raises:
+        ValueError: when a part is empty, a name stands twice, or files differ in their settings.
+    """
+    sources, found, parts = [], set(), set()
+    paths = sorted(folder.rglob("*.npz"), key=lambda path: path.stem)
+    if len({path.stem for path in paths}) != len(paths):
+        raise ValueError(f"{folder} holds two files of one name")
+    for path in paths:
+        with np.load(path) as file:
+            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
+            facts = json.loads(str(file["meta"]))
+        found.add(tuple(facts[key] for key in SETTINGS))
+        formula = geometry.formula
+        part = part_of(formula)
+        parts.add(part)
+        kind = "magnetic" if facts["spin"] == "collinear" else "crystals"
+        sources.append(
+            Source(path, {"key": path.stem, "part": part, "kind": kind, "formula": formula}, part != "train", META)
+        )
+    if parts != {"train", "validation", "test"}:
+        raise ValueError(f"{folder} holds too few formulas for three parts; run generate.py with a larger --count")
+    if len(found) != 1:
+        raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
+    return write_bundle(bundle, {**HEADER, "settings": dict(zip(SETTINGS, found.pop(), strict=True))}, sources)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    return make_command(lambda folder, bundle: bundle_report(build(folder, bundle), bundle), __doc__, BUNDLE, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
