@@ -20,9 +20,12 @@ from charge3net.version import __version__
 NEEDED = ("torch", "e3nn", "numpy", "pymatgen-core", "ase", "spglib", "safetensors", "jaxtyping")
 TRAINING = ("lightning", "hydra-core", "omegaconf", "tqdm")
 
+#: Figures: python -m benchmarks.segment_sum.
+SCATTER = "used only with CHARGE3NET_SCATTER=torch_scatter: slower than torch's own sums where measured"
+
 #: Distribution, module, what it is for, and the extra that brings it.
 OPTIONAL = (
-    ("torch-scatter", "torch_scatter", "faster sums on the CPU", "scatter"),
+    ("torch-scatter", "torch_scatter", SCATTER, "scatter"),
     ("wandb", "wandb", "logger=wandb", "wandb"),
     ("matplotlib", "matplotlib", "figures and reports", "plot"),
     ("scikit-image", "skimage", "isosurfaces", "plot"),

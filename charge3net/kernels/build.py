@@ -127,7 +127,7 @@ def _for_zig(compiler: Sequence[str], flags: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    """Build, say what was built; status 1 when nothing was."""
+    """Build and print the libraries; status 1 if there are none."""
     built = build()
     for path in built:
         print(path)

@@ -1,9 +1,9 @@
 """ChargE3Net: densities from higher-order equivariant features (Koker et al., npj Comput. Mater. 10, 161 (2024)).
 
 Atoms exchange messages that carry tensors up to rotation order L; a probe collects, layer by layer, the even scalars of
-the atoms around it. Written for what the density needs: probes never multiply their own features, so of the published
-probe network only the even scalars can reach the density, and of the last atom layer only natural parity
-(docs/models.md).
+the atoms around it. Only the parts that affect the density are computed: probes never multiply their own features, so
+of the published probe network only the even scalars can reach the density, and of the last atom layer only natural
+parity (docs/models.md).
 """
 
 from __future__ import annotations

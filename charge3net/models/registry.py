@@ -116,5 +116,5 @@ def build_model(architecture: str, hyperparameters: Mapping[str, Any]) -> Densit
 
 
 def _as_annotated(parameter: inspect.Parameter, value: Any) -> Any:
-    """A whole number as a float where a float is asked for (JSON and YAML write 4.0 as 4)."""
+    """A whole number as a float where a float is needed (JSON and YAML write 4.0 as 4)."""
     return float(value) if parameter.annotation in ("float", float) and type(value) is int else value

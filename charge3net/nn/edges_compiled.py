@@ -82,13 +82,13 @@ class PreparedEdges:
         self._edges = weakref.proxy(edges)
 
     def at_nodes(self, bins: int) -> Float[Tensor, "nodes basis"]:
-        """[nodes, basis] radial functions at the nodes of a table with so many steps."""
+        """[nodes, basis] radial functions at the nodes of a table with ``bins`` steps."""
         if bins not in self._nodes:
             self._nodes[bins] = node_basis(self._edges.basis, bins)
         return self._nodes[bins]
 
     def arrays(self, bins: int) -> EdgeArrays | None:
-        """For tables with so many steps; None for edges that are unsorted or longer than the cutoff."""
+        """For tables with ``bins`` steps; None for edges that are unsorted or longer than the cutoff."""
         if bins not in self._arrays:
             self._arrays[bins] = _arrays(self._edges, self.n_senders, bins)
         return self._arrays[bins]

@@ -1,4 +1,4 @@
-"""Sums of edges at their receivers, by torch or, when asked for, by torch-scatter.
+"""Sums of edges at their receivers, by torch or, on request, by torch-scatter.
 
 torch's ``index_add`` does the sum. ``CHARGE3NET_SCATTER=torch_scatter`` takes torch-scatter's ``segment_csr`` in its
 place (``pip install --no-build-isolation charge3net[scatter]``). Both add in the order of the edges and give the same
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from charge3net.errors import InputError
 
-#: Environment variable that names what does the sums: "torch" (or empty) or "torch_scatter".
+#: Environment variable with the package for the sums: "torch" (or empty) or "torch_scatter".
 SWITCH = "CHARGE3NET_SCATTER"
 
 

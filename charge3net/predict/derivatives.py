@@ -47,7 +47,7 @@ class Derivatives:
     Attributes:
         values: [points, channels] e/Å³.
         gradient: [points, channels, 3] e/Å⁴, Cartesian.
-        hessian: [points, channels, 3, 3] e/Å⁵, symmetric; None where it was not asked for.
+        hessian: [points, channels, 3, 3] e/Å⁵, symmetric; None for order 1.
     """
 
     values: Float[ndarray, "points channels"]

@@ -47,7 +47,7 @@ class Processes:
         yield
 
     def share(self, make: Callable[[], T]) -> T:
-        """What the process that collects makes, in all of them; it must be something that can be pickled.
+        """Make an object in the collecting process and send it to all; it must be picklable.
 
         Raises:
             InputError: in every process, if it cannot be made.
@@ -55,7 +55,7 @@ class Processes:
         return make()
 
     def gather(self, part: Shaped[ndarray, "*shape"]) -> list[Shaped[ndarray, "*shape"]]:
-        """The parts of all processes, by rank, in the process that collects; elsewhere nothing. Shapes must agree."""
+        """The parts of all processes, by rank, in the collecting process; empty elsewhere. Shapes must agree."""
         return [part]
 
     def gather_messages(self, own: list[str]) -> list[str]:

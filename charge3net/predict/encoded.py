@@ -37,7 +37,7 @@ class EncodedStructure:
         geometry: the structure; its periodicity is used as it is.
         atoms: its graph with the model's cutoff.
         edge_budget: pairs of probe and atom given to torch at once; a single probe may have more.
-        clock: gets the times of "atoms", "neighbours", "reading" (the evaluation) and "spreading".
+        clock: adds up the times of "atoms", "neighbours", "reading" (the evaluation) and "spreading".
 
     Attributes:
         state: the encoded atoms.

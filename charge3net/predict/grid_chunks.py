@@ -67,7 +67,7 @@ def evaluate_chunks(
     Args:
         backend: evaluates the density.
         grid: in the coordinates of the structure.
-        out: gets the numbers; needed in the process that collects.
+        out: the result; needed in the collecting process.
         n, voxels: which voxels; None for all of them in C order.
         processes: the processes that share the work.
         report: called with the number of voxels done and of all.

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from charge3net.errors import InputError
 
-#: Bytes from which on an array goes to a file.
+#: Arrays of this number of bytes or more are stored in a file.
 LARGE = 1 << 30
 
 
@@ -28,7 +28,7 @@ class MemmapAllocator:
         folder: where the file is; the space is needed there.
         first_axis_fastest: lay large arrays [channels, nx, ny, nz] out as a CHGCAR lists them, so that they are written
             front to back; else in C order, as cube and npz files do.
-        large: bytes from which on an array goes to a file.
+        large: arrays of this number of bytes or more are stored in a file.
     """
 
     folder: Path

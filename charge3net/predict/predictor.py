@@ -130,7 +130,7 @@ class Predictor:
             spacing: largest distance of neighbouring voxels, Å.
             encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
             grid: any grid, in the structure's own coordinates.
-            like: a density or grid whose number of voxels is taken, and its origin too where the cells agree.
+            like: a density or grid with the number of voxels to use, and its origin too where the cells agree.
             symmetry: evaluate irreducible voxels only, where the crystal's symmetry allows.
             electrons: scale the total density to this number of electrons.
             progress: True draws a bar on standard error; or a function of (points done, points).
@@ -229,7 +229,7 @@ class Predictor:
         return found
 
     def _check(self, geometry: Geometry, warned: Sequence[str] = ()) -> tuple[Geometry, list[str]]:
-        """The structure with the periodicity of the training; and all warnings, which the user gets here."""
+        """The structure with the periodicity of the training, and all warnings; they are issued here."""
         messages = [*warned, *self._unseen_elements(geometry)]
         if self.model.ignore_pbc and geometry.pbc.any():
             geometry = Geometry(geometry.numbers, geometry.positions, geometry.cell, np.zeros(3, dtype=bool))
@@ -263,7 +263,7 @@ class Predictor:
         return [problem]
 
     def _symmetry(self, geometry: Geometry, grid: Grid) -> GridSymmetry | str:
-        """What symmetry saves, or why it saves nothing."""
+        """The symmetry of the grid, or why none can be used."""
         if self.model.ignore_pbc:
             return "the model ignores periodic images"
         parity = self.model.channel_parity
@@ -301,7 +301,7 @@ def _allocate(backend: Backend, grid: Grid, allocate: Allocate | None) -> Float[
 
 
 def scale_to(density: Density, electrons: float | None) -> float | None:
-    """Scale the total density, in place, to a number of electrons; the factor, or None when nothing was asked for."""
+    """Scale the total density, in place, to a number of electrons; the factor, or None without such a number."""
     if electrons is None:
         return None
     found = density.electrons()

@@ -99,6 +99,20 @@ def backend(model: DensityModel, geometry: Geometry, state=None) -> cpu.CpuBacke
     return opened
 
 
+def cpu_reason(model: DensityModel, order: int = 0) -> str:
+    """Why the compiled kernels do not evaluate a model; empty if they do."""
+    found = cpu.packed_or_reason(model, order)
+    return found if isinstance(found, str) else ""
+
+
+def gpu_reason(model: DensityModel) -> str:
+    """Why the GPU kernels do not evaluate a model; empty if they do."""
+    from charge3net.predict.backends import gpu
+
+    found = gpu.prepared_or_reason(model)
+    return found if isinstance(found, str) else ""
+
+
 def error(ours: ndarray, reference: ndarray) -> float:
     assert ours.dtype == np.float32
     assert ours.shape == reference.shape

@@ -15,6 +15,7 @@ from charge3net.graph import cell_list
 from charge3net.graph.types import AtomGraph
 from charge3net.models.registry import ARCHITECTURES, Architecture, build_model
 from charge3net.predict.backends import cpu
+from tests.helpers.backends import cpu_reason, gpu_reason
 from tests.helpers.networks import small_model
 
 
@@ -35,7 +36,7 @@ def counts(monkeypatch) -> Counter[str]:
     count(cell_list, "_sort_into_bins")
     count(Geometry.complete_cell, "func")
     count(AtomGraph, "edge_vectors")
-    count(cpu, "_packed_or_reason")
+    count(cpu, "packed_or_reason")
     count(cpu.CpuBackend, "__init__")
     count(Density, "__post_init__")
     return found
@@ -54,7 +55,7 @@ def crystal(atoms_per_side: int) -> Geometry:
 @pytest.mark.parametrize("atoms_per_side", [3, 7], ids=["27 atoms", "343 atoms"])
 def test_a_prediction_prepares_a_structure_once(counts, atoms_per_side):
     Predictor(small_model("charge3net")).predict(crystal(atoms_per_side), shape=(6, 6, 6))
-    names = ("_sort_into_bins", "func", "edge_vectors", "_packed_or_reason", "__init__", "__post_init__")
+    names = ("_sort_into_bins", "func", "edge_vectors", "packed_or_reason", "__init__", "__post_init__")
     assert counts == dict.fromkeys(names, 1)
 
 
@@ -62,14 +63,14 @@ def test_a_prediction_prepares_a_structure_once(counts, atoms_per_side):
 def test_a_gradient_prepares_a_structure_once(counts):
     geometry = crystal(7)
     Predictor(small_model("charge3net")).gradient(geometry, geometry.positions[:5] + 0.4)
-    assert counts["_sort_into_bins"] == counts["edge_vectors"] == counts["_packed_or_reason"] == counts["__init__"] == 1
+    assert counts["_sort_into_bins"] == counts["edge_vectors"] == counts["packed_or_reason"] == counts["__init__"] == 1
     assert counts["func"] == 2  # of the given structure and of the sorted one, where points on atoms are searched
 
 
 @pytest.mark.compiled
 @pytest.mark.parametrize("architecture", ["charge3net", "schnet", "painn"])
 def test_every_trainable_model_has_compiled_kernels(architecture):
-    assert cpu.unsupported_reason(small_model(architecture)) == ""
+    assert cpu_reason(small_model(architecture)) == ""
     assert cpu._PACKERS.keys() <= ARCHITECTURES.keys()
 
 
@@ -105,7 +106,7 @@ def test_a_wrong_path_of_the_gpu_kernels_fails(monkeypatch):
     monkeypatch.setattr(gpu, "_triton", lambda: ("3.7", ""))
     monkeypatch.setattr(gpu, "kernels", missing)
     with pytest.raises(ImportError):
-        gpu.unsupported_reason(build_model("charge3net", {"lmax": 1, "mul": 4}))
+        gpu_reason(build_model("charge3net", {"lmax": 1, "mul": 4}))
 
 
 @pytest.mark.filterwarnings("ignore::charge3net.predict.predictor.PredictionWarning")

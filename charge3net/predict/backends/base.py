@@ -1,4 +1,4 @@
-"""What every backend offers: the density of one encoded structure on grids and at points."""
+"""The interface of the backends: the density of one encoded structure on grids and at points."""
 
 from __future__ import annotations
 

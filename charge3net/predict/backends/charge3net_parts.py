@@ -22,7 +22,7 @@ from charge3net.nn.irreps import EVEN_SCALAR, SILU_NORM, IrrepsLinear, coupling
 from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
 from charge3net.predict.backends.spline import Functions
 
-#: Atoms whose features are scaled at once: some 20 kB each on the way.
+#: Atoms whose features are scaled at once: some 20 kB each in between.
 _ATOMS_AT_ONCE = 4096
 
 
@@ -60,13 +60,13 @@ def radial_functions(network: RadialNet, basis: GaussianBasis) -> Functions:
 
 
 def scalar_matrix(linear: IrrepsLinear) -> Float[ndarray, "inputs outputs"]:
-    """What a linear layer does to even scalars, in float64."""
+    """The matrix of a linear layer for even scalars, in float64."""
     weight = linear.weights[str(EVEN_SCALAR)].detach().double()
     return (weight * weight.shape[0] ** -0.5).numpy()
 
 
 def mixing(layer: Convolution, number: int) -> Float[ndarray, "inputs scalars"]:
-    """Messages, then the scalars of the layer before (whose activation constant is put in here)."""
+    """Messages, then the scalars of the layer before (with their activation constant)."""
     if number == 0:
         return scalar_matrix(layer.message_mix)
     return np.concatenate([scalar_matrix(layer.message_mix), SILU_NORM * scalar_matrix(layer.self_mix)])

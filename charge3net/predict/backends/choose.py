@@ -21,7 +21,7 @@ def choose_backend(
         state: its encoded atoms.
         geometry: the structure, atoms in the same order.
         edge_budget: pairs of probe and atom given to torch at once; kernels need none.
-        clock: gets the time of the neighbour search where torch evaluates.
+        clock: times the neighbour search where torch evaluates.
     """
     found: Backend | str
     if model.device.type == "cuda":

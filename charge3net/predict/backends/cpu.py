@@ -175,17 +175,12 @@ def open_backend(model: DensityModel, state: AtomState, geometry: Geometry, orde
         geometry: the structure, atoms in the same order.
         order: 0 for the density; 1 for its gradient too.
     """
-    packed = _packed_or_reason(model, order)
+    packed = packed_or_reason(model, order)
     return packed if isinstance(packed, str) else CpuBackend(model, state, geometry, packed)
 
 
-def unsupported_reason(model: DensityModel, order: int = 0) -> str:
-    """Why the compiled kernels do not evaluate a model (order 1: its gradient); empty when they do."""
-    packed = _packed_or_reason(model, order)
-    return packed if isinstance(packed, str) else ""
-
-
-def _packed_or_reason(model: DensityModel, order: int) -> Packed | str:
+def packed_or_reason(model: DensityModel, order: int = 0) -> Packed | str:
+    """The weights packed for the kernels, or why they do not evaluate this model (order 1: its gradient)."""
     found = library()
     if found.handle is None:
         return found.reason

@@ -54,19 +54,13 @@ _failed: dict[torch.device, str] = {}
 
 
 def status() -> dict[str, str]:
-    """What evaluates ChargE3Net on a GPU.
+    """The backend of ChargE3Net on a GPU.
 
     ``backend`` ("triton" or "torch"), ``version`` of Triton, ``reason`` (empty with triton).
     """
     version, reason = _triton()
     reason = reason or _switched_off() or "; ".join(_failed.values())
     return {"backend": "torch" if reason else "triton", "version": version, "reason": reason}
-
-
-def unsupported_reason(model: DensityModel) -> str:
-    """Why the GPU kernels do not evaluate a model; empty if they do."""
-    found = _prepared_or_reason(model)
-    return found if isinstance(found, str) else ""
 
 
 def open_backend(model: DensityModel, state: AtomState, geometry: Geometry) -> GpuBackend | str:
@@ -80,7 +74,7 @@ def open_backend(model: DensityModel, state: AtomState, geometry: Geometry) -> G
         state: its encoded atoms.
         geometry: the structure, atoms in the same order.
     """
-    prepared = _prepared_or_reason(model)
+    prepared = prepared_or_reason(model)
     if isinstance(prepared, str):
         return prepared
     assert isinstance(model, ChargE3Net)
@@ -100,7 +94,8 @@ def open_backend(model: DensityModel, state: AtomState, geometry: Geometry) -> G
     return prepared.reason or backend
 
 
-def _prepared_or_reason(model: DensityModel) -> _Prepared | str:
+def prepared_or_reason(model: DensityModel) -> _Prepared | str:
+    """The weights packed for the kernels, or why they do not evaluate this model."""
     if reason := _triton()[1] or _switched_off():
         return reason
     if type(model) is not ChargE3Net:

@@ -27,6 +27,7 @@ from tests.helpers.backends import (
     MODELS,
     SKEWED,
     at_points,
+    cpu_reason,
     deepdft_model,
     delta_model,
     error,
@@ -187,13 +188,13 @@ def test_changed_weights_are_packed_again():
 def test_reasons_against_a_model():
     geometry = HARD["tiny cell"][0]
     model = sharp_model(1, 10)
-    assert cpu.unsupported_reason(model) == ""
-    assert "Altered" in cpu.unsupported_reason(type("Altered", (PaiNNDensity,), {})(features=8, num_interactions=1))
-    assert "float64" in cpu.unsupported_reason(sharp_model(1, 10).double())
-    assert "order 6" in cpu.unsupported_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
-    assert "PseudoscalarSpin" in cpu.unsupported_reason(charge3net.convert(golden_state("e3_l2_spin")))
+    assert cpu_reason(model) == ""
+    assert "Altered" in cpu_reason(type("Altered", (PaiNNDensity,), {})(features=8, num_interactions=1))
+    assert "float64" in cpu_reason(sharp_model(1, 10).double())
+    assert "order 6" in cpu_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
+    assert "PseudoscalarSpin" in cpu_reason(charge3net.convert(golden_state("e3_l2_spin")))
     with torch_only():
-        assert "switched off" in cpu.unsupported_reason(model)
+        assert "switched off" in cpu_reason(model)
         assert "switched off" in cpu.open_backend(model, state_of(model, geometry), geometry)
 
 

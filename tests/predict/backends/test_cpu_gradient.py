@@ -17,11 +17,10 @@ from charge3net.kernels import build, torch_only
 from charge3net.kernels.library import Library
 from charge3net.models.charge3net import ChargE3Net
 from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
-from charge3net.predict.backends import cpu as read
-from charge3net.predict.backends import spline
+from charge3net.predict.backends import cpu, spline
 from charge3net.predict.backends.charge3net_parts import radial_functions
 from charge3net.predict.derivatives import Derivatives, density_derivatives
-from tests.helpers.backends import HARD, sharp_model, usable_variants
+from tests.helpers.backends import HARD, cpu_reason, sharp_model, usable_variants
 
 pytestmark = pytest.mark.compiled
 
@@ -58,7 +57,7 @@ def test_gradients_of_hard_structures(name):
 @pytest.mark.parametrize("lmax", [0, 1, 4, 6])
 def test_every_order_and_variant(lmax, variant, monkeypatch):
     loaded = Library(ctypes.CDLL(str(build.library_path(variant))), variant)
-    monkeypatch.setattr(read, "library", lambda: loaded)
+    monkeypatch.setattr(cpu, "library", lambda: loaded)
     geometry, _ = HARD["skewed"]
     points = np.random.default_rng(lmax).uniform(-5.0, 9.0, size=(70, 3))
     model = sharp_model(lmax, 37)
@@ -78,8 +77,8 @@ def test_the_predictor_reads_gradients_by_the_kernels(monkeypatch):
     geometry, grid = HARD["tiny cell"]
     model = sharp_model(2, 30)
     calls = []
-    original = read.CpuBackend.grid
-    monkeypatch.setattr(read.CpuBackend, "grid", lambda self, *rest: calls.append(1) or original(self, *rest))
+    original = cpu.CpuBackend.grid
+    monkeypatch.setattr(cpu.CpuBackend, "grid", lambda self, *rest: calls.append(1) or original(self, *rest))
     compiled = Predictor(model).gradient(geometry, grid)
     plain = Predictor(model, kernels=False).gradient(geometry, grid)
     assert len(calls) == 1
@@ -107,4 +106,4 @@ def test_slopes_of_tables_are_those_of_the_networks():
 def test_a_gradient_that_is_not_compiled_says_so():
     from charge3net.models.painn import PaiNNDensity
 
-    assert "gradient" in read.unsupported_reason(PaiNNDensity(features=8, num_interactions=1), order=1)
+    assert "gradient" in cpu_reason(PaiNNDensity(features=8, num_interactions=1), order=1)

@@ -21,7 +21,7 @@ from charge3net.models.charge3net import ChargE3Net
 from charge3net.models.painn import PaiNNDensity
 from charge3net.predict.backends import gpu
 from charge3net.predict.backends import gpu_evaluate as gpu_read
-from tests.helpers.backends import SKEWED, exact, sharp_model, state_of
+from tests.helpers.backends import SKEWED, exact, gpu_reason, sharp_model, state_of
 from tests.helpers.golden import golden_cases, golden_state, relative_error
 
 with pytest.MonkeyPatch.context() as patch:
@@ -184,14 +184,14 @@ def test_kernels_that_do_not_run_are_not_used(hydrogen, monkeypatch, caplog):
 
 def test_reasons_against_a_model(hydrogen, monkeypatch):
     model, _ = hydrogen
-    assert gpu.unsupported_reason(model) == ""
-    assert "PaiNN" in gpu.unsupported_reason(PaiNNDensity(features=8, num_interactions=1))
-    assert "float64" in gpu.unsupported_reason(sharp_model(1, 10).double())
-    assert "order 6" in gpu.unsupported_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
+    assert gpu_reason(model) == ""
+    assert "PaiNN" in gpu_reason(PaiNNDensity(features=8, num_interactions=1))
+    assert "float64" in gpu_reason(sharp_model(1, 10).double())
+    assert "order 6" in gpu_reason(ChargE3Net(lmax=7, mul=8, num_interactions=1))
     with torch_only():
-        assert "switched off" in gpu.unsupported_reason(model)
+        assert "switched off" in gpu_reason(model)
     monkeypatch.setattr(gpu, "_triton", lambda: ("", "triton is not installed"))
-    assert gpu.unsupported_reason(model) == "triton is not installed"
+    assert gpu_reason(model) == "triton is not installed"
     assert gpu.status() == {"backend": "torch", "version": "", "reason": "triton is not installed"}
 
 
