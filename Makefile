@@ -8,12 +8,13 @@ JOBS   ?= 2
 BIN     = $(VENV)/bin
 TORCH  ?= 2.13.0
 
-.PHONY: help install demo test lint scatter gpaw restart-qe clean
+.PHONY: help install demo test lint fuzz scatter gpaw restart-qe clean
 
 help:
 	@echo "make demo      install, train five models on real densities, write demo/report.html (about 10 minutes)"
 	@echo "make test      install, run the tests"
 	@echo "make lint      ruff and mypy"
+	@echo "make fuzz      read 100 000 damaged files (about half an hour)"
 	@echo "make install   only make $(VENV)"
 	@echo "make scatter   build torch-scatter into $(VENV) (optional, a compiler and some minutes)"
 	@echo "make gpaw      environment with GPAW for data_prep/open_dft (optional)"
@@ -50,6 +51,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: install
+	$(BIN)/python -m tests.helpers.fuzz --cases 100000
 
 scatter: install
 	$(BIN)/python -m pip install --no-build-isolation "torch-scatter>=2.1.2"

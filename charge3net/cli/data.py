@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--shuffled", action="store_true", help="voxels in pseudo-random order: for sets larger than the memory"
     )
+    build.add_argument(
+        "--unchecked",
+        action="store_true",
+        help="also store what does not look like an electron density by its sign and by ∫ρ beside ΣZ",
+    )
     build.add_argument("--strict", action="store_true", help="exit with status 1 if any file was rejected")
     info = commands.add_parser("info", help="what a store holds")
     info.add_argument("store", type=Path)
@@ -67,15 +72,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from charge3net.data.build import build_store, find_files, read_valence
+    from charge3net.data.build import build_store, read_valence
+    from charge3net.data.find import find_files
 
     files = find_files(args.inputs)
     valence = None if args.valence is None else read_valence(args.valence)
-    shuffled = args.shuffled or None
-    result = build_store(files, args.output, args.jobs, args.resume, valence, shuffled=shuffled)
+    result = build_store(
+        files,
+        args.output,
+        args.jobs,
+        args.resume,
+        valence,
+        shuffled=args.shuffled or None,
+        unchecked=args.unchecked,
+    )
     rate = f"{result.read} files in {result.seconds:.1f} s, {result.read / max(result.seconds, 1e-9):.0f} files/s"
     print(f"{args.output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
     print(f"read {rate}, {result.jobs} process{'es' if result.jobs > 1 else ''}")
+    if result.shares:
+        (low, least), (high, most) = result.shares[0], result.shares[-1]
+        print(f"∫ρ is {least:.3g} ({low}) to {most:.3g} ({high}) of ΣZ, the electrons of the neutral atoms")
     for key, reason in result.rejected.items():
         print(f"rejected {key}: {reason}", file=sys.stderr)
     return int(result.stored == 0 or (args.strict and bool(result.rejected)))
@@ -93,7 +109,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _split(args: argparse.Namespace) -> int:
-    from charge3net.data.build import entry_name
+    from charge3net.data.find import entry_name
     from charge3net.data.splits import PARTS, make_split, read_names, read_split
     from charge3net.data.store import Store
 

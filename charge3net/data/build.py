@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import threading
@@ -15,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,20 +23,7 @@ from charge3net.data.index import INDEX
 from charge3net.data.writer import StoreWriter
 from charge3net.density import Density
 from charge3net.errors import InputError
-
-#: Files that a search in a folder takes for densities. CHG and AECCAR stand beside a CHGCAR; name them to take them.
-DENSITY_FILES = re.compile(
-    r"^((.*[._-])?CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz))?"
-    r"|charge-density\.(dat|hdf5)|.+_DEN)$",
-    re.IGNORECASE,
-)
-
-_COMPRESSED = (".gz", ".xz", ".bz2", ".lz4", ".zz")
-_FORMATS = (".chgcar", ".cube", ".cub", ".npz", ".vasp", ".json", ".pkl")
-#: Names of files of VASP and Quantum ESPRESSO that say nothing of the material; their folder does.
-NAMELESS = (
-    "CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG", "charge-density.dat", "charge-density.hdf5",
-)  # fmt: skip
+from charge3net.io.files import reason
 
 
 @dataclass(frozen=True)
@@ -52,6 +37,7 @@ class BuildResult:
         read: files that were read; entries that the store had are not.
         seconds: how long that took.
         jobs: processes that read.
+        shares: name → ∫ρ / ΣZ of the new entries with the smallest and the largest.
     """
 
     stored: int
@@ -60,6 +46,7 @@ class BuildResult:
     read: int = 0
     seconds: float = 0.0
     jobs: int = 1
+    shares: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,69 +59,22 @@ class FileContent:
     problem: str = ""
 
 
-def entry_name(path: str | PurePath) -> str:
-    """A material's name from its file's: without suffixes; a VASP file that is only called CHGCAR takes its folder's.
-
-    ``mp-149.cube.gz`` → ``mp-149``; ``mp-149/CHGCAR`` and ``mp-149.save/charge-density.dat`` → ``mp-149``; folders are
-    joined by two underscores.
-    """
-    parts = list(PurePath(path).parts)
-    for suffixes in (_COMPRESSED, _FORMATS):
-        stem, dot, suffix = parts[-1].rpartition(".")
-        if stem and dot + suffix.lower() in suffixes:
-            parts[-1] = stem
-    if parts[-1] in NAMELESS and len(parts) > 1:
-        parts.pop()
-        parts[-1] = parts[-1].removesuffix(".save")
-    return "__".join(part for part in parts if part not in ("/", ".", ".."))
-
-
-def find_files(inputs: Sequence[str | Path]) -> dict[str, Path]:
-    """Name of the entry → file, from files and from folders that are searched for densities.
-
-    Raises:
-        InputError: if an input does not exist, nothing was found, or two files would have one name.
-    """
-    files: dict[str, Path] = {}
-    for given in map(Path, inputs):
-        if given.is_dir():
-            found = sorted(path for path in given.rglob("*") if _is_density(path))
-            names = [entry_name(path.relative_to(given)) for path in found]
-        elif given.is_file():
-            found, names = [given], [entry_name(given.name)]
-        else:
-            raise InputError(f"{given} does not exist; name folders or files with densities")
-        for path, name in zip(found, names, strict=True):
-            if name in NAMELESS:
-                name = path.resolve().parent.name.removesuffix(".save")
-            if name in files:
-                raise InputError(f"{files[name]} and {path} would both be entry {name!r}; build them into two stores")
-            files[name] = path
-    if not files:
-        raise InputError(
-            f"no CHGCAR, cube or npz file, no charge-density of Quantum ESPRESSO and no *_DEN of ABINIT in "
-            f"{', '.join(map(str, inputs))}"
-        )
-    return files
-
-
-def _is_density(path: Path) -> bool:
-    """Whether a file is wanted; of two charge densities of one run of pw.x only the first."""
-    if not (DENSITY_FILES.match(path.name) and path.is_file()):
-        return False
-    return path.name != "charge-density.hdf5" or not path.with_suffix(".dat").exists()
-
-
 def read_valence(path: str | Path) -> dict[str, float]:
     """Valence electrons per element, ``{"Si": 4, …}``.
 
     Raises:
         InputError: if the file is not that.
     """
-    try:
-        return {str(symbol): float(count) for symbol, count in json.loads(Path(path).read_text("utf-8")).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        raise InputError(f'{path} must be a JSON file of valence electrons per element, {{"Si": 4, …}}') from None
+    from charge3net.io.json_files import read_json
+
+    content = read_json(path, "the table of valence electrons")
+    numbers = isinstance(content, dict) and all(
+        isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count <= 118
+        for count in content.values()
+    )
+    if not numbers:
+        raise InputError(f'{path} must be a JSON file of valence electrons per element, {{"Si": 4, …}}')
+    return {str(symbol): float(count) for symbol, count in content.items()}
 
 
 def read_content(path: Path) -> FileContent:
@@ -156,6 +96,8 @@ def read_content(path: Path) -> FileContent:
         with np.load(path, allow_pickle=False) as data:
             electrons = float(data["n_electrons"]) if "n_electrons" in data else None
             baseline = data.get("density_sad")
+        if baseline is not None and (baseline.dtype.kind != "f" or not np.isfinite(baseline).all()):
+            return FileContent(problem=f"{path}: 'density_sad' must be finite floats, found {baseline.dtype}")
         return FileContent(density, electrons, baseline)
     except InputError as error:
         return FileContent(problem=str(error))
@@ -171,6 +113,7 @@ def build_store(
     valence: Mapping[str, float] | None = None,
     read: Callable[[Any], FileContent] = read_content,
     shuffled: bool | None = None,
+    unchecked: bool = False,
 ) -> BuildResult:
     """Read every file into a store; bad files are listed in it and do not stop the rest.
 
@@ -184,9 +127,11 @@ def build_store(
         valence: valence electrons per element, to check ∫ρ against where the file does not say how many there are.
         read: reads one file in a process of its own; what goes wrong becomes the ``problem``, nothing is raised.
         shuffled: see :class:`~charge3net.data.store.StoreWriter`.
+        unchecked: also store what does not look like an electron density, by its sign and by ∫ρ beside ΣZ, where the
+            number of electrons is not known.
 
     Raises:
-        InputError: if the store exists and ``resume`` is False, or a reading process dies.
+        InputError: if the store exists and ``resume`` is False.
     """
     from tqdm import tqdm
 
@@ -198,15 +143,19 @@ def build_store(
         raise InputError(f"at least one process must read, found jobs={jobs}")
     with StoreWriter(output, shuffled=shuffled) as writer:
         before, started = len(writer), time.monotonic()
+        extremes: list[tuple[str, float]] = []
         todo = {key: path for key, path in files.items() if not writer.done(key)}
         interval = 0.2 if sys.stderr.isatty() else 30.0
         bar = tqdm(_read_all(todo, jobs, read), total=len(todo), unit="file", desc="reading", mininterval=interval)
         for key, content in bar:
-            _store(writer, key, todo[key], content, valence)
+            share = _store(writer, key, todo[key], content, valence, unchecked)
+            if share is not None:
+                extremes = sorted([*extremes, (key, share)], key=lambda one: one[1])
+                extremes = [extremes[0], extremes[-1]]
         writer.commit()
         rejected = {key: reason for key, reason in writer.rejected.items() if key in files}
         seconds = time.monotonic() - started
-        return BuildResult(len(writer), len(writer) - before, rejected, len(todo), seconds, jobs)
+        return BuildResult(len(writer), len(writer) - before, rejected, len(todo), seconds, jobs, tuple(extremes))
 
 
 def _read_all(
@@ -217,23 +166,44 @@ def _read_all(
         for key, path in files.items():
             yield key, read(path)
         return
+    keys = deque(files)
+    while keys:
+        for key, content in _read_in_pool(keys, files, jobs, read):
+            keys.popleft()
+            yield key, content
+        # A process died, out of memory perhaps: the file that was being waited for is read once more, alone.
+        if keys:
+            key = keys.popleft()
+            yield key, _read_alone(files[key], read)
+
+
+def _read_in_pool(
+    keys: Sequence[str], files: Mapping[str, Any], jobs: int, read: Callable[[Any], FileContent]
+) -> Iterator[tuple[str, FileContent]]:
+    """Contents of the files in order, until all are read or a process dies."""
     waiting: deque[tuple[str, Future[FileContent]]] = deque()
     pool = ProcessPoolExecutor(jobs, initializer=_follow_the_parent)
     try:
-        for key, path in files.items():
-            waiting.append((key, pool.submit(read, path)))
+        for key in list(keys):
+            waiting.append((key, pool.submit(read, files[key])))
             if len(waiting) > 2 * jobs:
-                key, future = waiting.popleft()
-                yield key, future.result()
+                yield waiting[0][0], waiting[0][1].result()
+                waiting.popleft()
         while waiting:
-            key, future = waiting.popleft()
-            yield key, future.result()
+            yield waiting[0][0], waiting[0][1].result()
+            waiting.popleft()
     except BrokenProcessPool:
-        raise InputError(
-            f"a reading process died near {files[key]}, out of memory perhaps; go on with --resume and fewer --jobs"
-        ) from None
+        return
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _read_alone(path: Any, read: Callable[[Any], FileContent]) -> FileContent:
+    with ProcessPoolExecutor(1, initializer=_follow_the_parent) as pool:
+        try:
+            return pool.submit(read, path).result()
+        except BrokenProcessPool:
+            return FileContent(problem=f"{path}: the process that read it died, out of memory perhaps")
 
 
 def _follow_the_parent() -> None:
@@ -249,19 +219,38 @@ def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
     os._exit(1)
 
 
-def _store(writer: StoreWriter, key: str, path: Any, content: FileContent, valence: Mapping[str, float] | None) -> None:
+def _store(
+    writer: StoreWriter,
+    key: str,
+    path: Any,
+    content: FileContent,
+    valence: Mapping[str, float] | None,
+    unchecked: bool,
+) -> float | None:
+    """Add what was read, or reject it with the reason; returns ∫ρ / ΣZ of what was added."""
+    from charge3net.io.plausible import all_electrons, what_looks_wrong
+
     density, electrons = content.density, content.electrons
     if density is None:
         writer.reject(key, content.problem)
-        return
-    if electrons is None and valence is not None:
-        try:
+        return None
+    try:
+        if electrons is None and valence is not None:
             electrons = _count(density, valence)
-        except InputError as error:
-            writer.reject(key, f"{path}: {error}")
-            return
-    meta: dict[str, Any] = {"file": str(path), **density.provenance}
-    writer.add(key, density, electrons=electrons, baseline=content.baseline, meta=meta)
+        if electrons is None and not unchecked and (wrong := what_looks_wrong(density)):
+            writer.reject(key, f"{path}: {wrong} (--unchecked stores it all the same)")
+            return None
+        meta: dict[str, Any] = {"file": str(path), **density.provenance}
+        added = writer.add(key, density, electrons=electrons, baseline=content.baseline, meta=meta)
+    except OSError:  # of the store: the disk is full
+        raise
+    except InputError as error:
+        writer.reject(key, f"{path}: {error}")
+        return None
+    except Exception as error:  # a density that no check has foreseen must not stop the rest
+        writer.reject(key, f"{path}: cannot be stored ({reason(error)})")
+        return None
+    return density.electrons() / max(all_electrons(density.geometry), 1) if added else None
 
 
 def _count(density: Density, valence: Mapping[str, float]) -> float:

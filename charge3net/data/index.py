@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +39,14 @@ CELL_TOLERANCE = 1e-3
 #: What the hash of a store depends on; not where an entry lies, nor free-form text.
 _HASHED = ("key", "numbers", "positions", "cell", "pbc", "grid", "channels", "sha256")
 
+_FIELDS = {
+    *("key", "formula", "numbers", "positions", "cell", "pbc", "grid", "channels", "electrons", "electrons_expected"),
+    *("statistics", "sha256", "meta", "shard", "offset", "baseline_offset"),
+}
+
 _KEY = b'{"key":"'
+#: The last field of a line: SHA-256 (hex) of the previous line's checksum and of what stands before this field.
+_CHECKSUM = re.compile(rb'(.*),"line_sha256":"([0-9a-f]{64})"}\n', re.DOTALL)
 _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
 
 Lines = dict[str, tuple[int, int]]
@@ -59,6 +68,50 @@ def shard_name(number: int) -> str:
     return f"densities-{number:03d}.bin"
 
 
+def with_checksum(record: Mapping[str, Any], previous: str) -> tuple[bytes, str]:
+    """An index line with its checksum, which also covers the lines before it, and that checksum.
+
+    Args:
+        record: the entry.
+        previous: checksum of the line before, see :func:`line_checksum`.
+    """
+    body = dump(record).encode()[:-1]
+    found = hashlib.sha256(previous.encode() + body).hexdigest()
+    return body + f',"line_sha256":"{found}"}}\n'.encode(), found
+
+
+def line_checksum(line: bytes) -> str:
+    """The checksum that stands in a line; of the header and of lines of older versions, that of the line itself."""
+    match = _CHECKSUM.fullmatch(line)
+    return match[2].decode() if match else hashlib.sha256(line).hexdigest()
+
+
+def check_lines(folder: Path) -> dict[str, str]:
+    """Compare every line of the index with its checksum: name of the entry → what is wrong."""
+    problems: dict[str, str] = {}
+    with open(folder / INDEX, "rb") as file:
+        previous = line_checksum(file.readline())
+        for number, line in enumerate(file, start=2):
+            if not line.endswith(b"\n"):
+                problems[f"{INDEX} line {number}"] = "ends within an entry; `charge3net data build --resume` repairs it"
+                break
+            match = _CHECKSUM.fullmatch(line)
+            if match is None and not _is_plain(line):
+                problems[f"{INDEX} line {number}"] = "this line was changed: its checksum cannot be read"
+            if match is not None and hashlib.sha256(previous.encode() + match[1]).hexdigest() != match[2].decode():
+                problems[f"{INDEX} line {number}"] = "this line, or the one before it, was changed, moved or removed"
+            previous = line_checksum(line)
+    return problems
+
+
+def _is_plain(line: bytes) -> bool:
+    """Whether a line is an entry as older versions wrote it, without a checksum."""
+    try:
+        return set(json.loads(line)) == _FIELDS
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
 def find_lines(folder: Path) -> Lines:
     """Where in the index each entry's line starts and stops (bytes), in order; a line without an end is left out.
 
@@ -77,7 +130,10 @@ def find_lines(folder: Path) -> Lines:
             stop = start + len(line)
             if not line.endswith(b"\n"):
                 break
-            lines[_key_of(line, folder, number)] = (start, stop)
+            key = _key_of(line, folder, number)
+            if key in lines:
+                raise InputError(f"{folder / INDEX} line {number}: {key!r} occurs twice; copy the store again")
+            lines[key] = (start, stop)
             start = stop
     return lines
 
@@ -94,7 +150,7 @@ def is_shuffled(folder: Path) -> bool:
 
 def _check_header(folder: Path, line: bytes) -> dict[str, Any]:
     header = None
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         header = json.loads(line)
     if not isinstance(header, dict) or header.get("format") != HEADER["format"]:
         raise InputError(f"{folder / INDEX} is not the index of a charge3net store: its first line is no header")
@@ -110,19 +166,22 @@ def _key_of(line: bytes, folder: Path, number: int) -> str:
     try:
         if line.startswith(_KEY):
             return _scan_string(line.decode(), len(_KEY), True)[0]
-        return json.loads(line)["key"]
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(line)["key"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{folder / INDEX} line {number} is damaged; copy the store again or rebuild it") from None
 
 
 def read_rejected(folder: Path) -> dict[str, str]:
     """Name → reason of what the writer refused; the last reason counts."""
     try:
-        text = (folder / REJECTED).read_text(encoding="utf-8")
+        text = (folder / REJECTED).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return {}
-    records = (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
-    return {record["key"]: record["reason"] for record in records}
+    try:
+        records = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return {str(record["key"]): str(record["reason"]) for record in records}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise InputError(f"{folder / REJECTED} is damaged; remove it, it only lists files that were refused") from None
 
 
 def as_float32(values: ndarray, what: str) -> ndarray:
@@ -243,6 +302,19 @@ def open_index(folder: Path, shuffled: bool) -> IO[bytes]:
     return file
 
 
+def last_byte(record: Mapping[str, Any]) -> tuple[str, int]:
+    """The shard of an entry, and the byte behind its values and baseline there."""
+    size = math.prod(int(n) for n in record["grid"]["shape"]) * FLOAT.itemsize
+    blocks = record["channels"] + (record["baseline_offset"] is not None)
+    return str(record["shard"]), int(record["offset"] + blocks * size)
+
+
+def last_line(index: IO[bytes], lines: Lines) -> bytes:
+    """The last line of an index that was repaired: that of an entry, or the header."""
+    index.seek(max((start for start, _ in lines.values()), default=0))
+    return index.readline()
+
+
 def repair(folder: Path, index: IO[bytes], lines: Lines) -> tuple[int, int]:
     """Cut off what a crash left behind; returns (number of the last shard, its length in bytes).
 
@@ -255,10 +327,11 @@ def repair(folder: Path, index: IO[bytes], lines: Lines) -> tuple[int, int]:
     ends: dict[str, int] = {}
     for start, stop in lines.values():
         index.seek(start)
-        record = json.loads(index.read(stop - start))
-        size = int(np.prod(record["grid"]["shape"])) * FLOAT.itemsize
-        blocks = record["channels"] + (record["baseline_offset"] is not None)
-        ends[record["shard"]] = max(ends.get(record["shard"], 0), record["offset"] + blocks * size)
+        try:
+            name, end = last_byte(json.loads(index.read(stop - start)))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise InputError(f"{folder / INDEX} is damaged at byte {start}; copy the store again") from None
+        ends[name] = max(ends.get(name, 0), end)
     for shard in folder.glob("densities-*.bin"):
         if shard.name not in ends:
             shard.unlink()

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from charge3net.errors import InputError
-from charge3net.io.files import write_whole
+from charge3net.io.files import open_source, write_whole
+from charge3net.io.json_files import LARGEST, parse_json, read_json
 
 PARTS = ("train", "validation", "test")
 
@@ -161,12 +162,7 @@ def read_split(path: str | Path, names: Sequence[str] | None = None) -> Split:
         InputError: for a file that is missing or has another form, positions without a list or beyond it, an empty
             training part, or a name that stands twice.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the split {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"the split {path} is not JSON: {error}") from None
+    content = read_json(path, "the split")
     if not isinstance(content, dict) or not all(isinstance(content.get(part, []), list) for part in PARTS):
         raise InputError(f"the split {path} must hold the lists {', '.join(PARTS)}")
     extra = sorted(set(content) - set(PARTS))
@@ -186,15 +182,10 @@ def read_split(path: str | Path, names: Sequence[str] | None = None) -> Split:
 
 def read_names(path: str | Path) -> list[str]:
     """The list of files that positions count in: one name a line (published ``filelist.txt``), or a JSON list."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the list of files {path}: {error.strerror}") from None
+    with open_source(path) as source:
+        text = source.read_all(LARGEST).decode("utf-8", "replace")
     if text.lstrip().startswith("["):
-        try:
-            return [str(name) for name in json.loads(text)]
-        except ValueError as error:
-            raise InputError(f"the list of files {path} is not JSON: {error}") from None
+        return [str(name) for name in parse_json(text, f"the list of files {path}")]
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,17 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from charge3net.data.index import FLOAT, INDEX, checksum, content_line, find_lines, is_shuffled, read_rejected
+from charge3net.data.index import (
+    FLOAT,
+    INDEX,
+    check_lines,
+    checksum,
+    content_line,
+    find_lines,
+    is_shuffled,
+    last_byte,
+    read_rejected,
+)
 from charge3net.data.shard import Shard
 from charge3net.data.shuffle import shuffled_voxels, unshuffle
 from charge3net.data.writer import StoreWriter
@@ -27,6 +39,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from charge3net.io.files import guarded
 
 __all__ = ["Store", "StoreEntry", "StoreWriter"]
 
@@ -156,6 +169,11 @@ class Store:
         Raises:
             InputError: for a name that is not in the store, or a shard that is missing or too short.
         """
+        self._lines_of(key)
+        with guarded(f"{self.path / INDEX}, entry {key!r}"):
+            return self._entry(key)
+
+    def _entry(self, key: str) -> StoreEntry:
         record = self._record(key)
         mesh = record["grid"]
         grid = Grid(np.array(mesh["cell"]), tuple(mesh["shape"]), np.array(mesh["origin"]))
@@ -186,7 +204,9 @@ class Store:
 
     def channels(self, key: str) -> int:
         """Number of channels of an entry, without touching its values."""
-        return int(self._record(key)["channels"])
+        self._lines_of(key)
+        with guarded(f"{self.path / INDEX}, entry {key!r}"):
+            return int(self._record(key)["channels"])
 
     def rejected(self) -> dict[str, str]:
         """What the writer refused and has not stored since: name → reason."""
@@ -199,39 +219,74 @@ class Store:
         """
         digest = hashlib.sha256()
         for key in sorted(self._lines):
-            digest.update(content_line(self._record(key)))
+            with guarded(f"{self.path / INDEX}, entry {key!r}"):
+                digest.update(content_line(self._record(key)))
         return digest.hexdigest()
 
     def check(self, verify_checksums: bool = True) -> dict[str, str]:
         """Read every entry again: name → what is wrong with it; empty if all is well.
 
+        Every byte of index and shards is covered: the lines of the index by their checksums (which stores of 0.1.0 and
+        older lack), the values by those in the index, and the gaps between entries are zero.
         ``verify_checksums=False`` only looks whether each entry can be found in its shard.
         """
-        problems: dict[str, str] = {}
+        problems = check_lines(self.path) if verify_checksums else {}
+        spans: dict[str, list[tuple[int, int]]] = {}
         for key in self._lines:
             try:
                 entry = self[key]
             except InputError as error:
                 problems[key] = str(error)
                 continue
-            if verify_checksums and checksum(entry.values, entry.baseline) != self._record(key)["sha256"]:
+            record = self._record(key)
+            shard, end = last_byte(record)
+            spans.setdefault(shard, []).append((entry.offset, end))
+            if verify_checksums and checksum(entry.values, entry.baseline) != record.get("sha256"):
                 problems[key] = "the values differ from the checksum taken when they were written"
+        if verify_checksums and not problems:
+            problems |= self._check_gaps(spans)
         return problems
 
-    def _record(self, key: str) -> dict[str, Any]:
+    def _check_gaps(self, spans: dict[str, list[tuple[int, int]]]) -> dict[str, str]:
+        """Bytes of the shards that belong to no entry must be zero, and none may follow the last entry."""
+        problems: dict[str, str] = {}
+        for path in sorted(self.path.glob("densities-*.bin")):
+            end, size = 0, path.stat().st_size
+            for start, stop in sorted(spans.get(path.name, [])):
+                if start < end:
+                    problems[path.name] = f"two entries share the bytes from {start} on"
+                elif self._shards[path.name].bytes[end:start].any():
+                    problems[path.name] = f"bytes between two entries, {end} to {start}, were changed"
+                end = max(end, stop)
+            if size > end:
+                problems[path.name] = f"{size - end} bytes follow the last entry; `data build --resume` removes them"
+        return problems
+
+    def _lines_of(self, key: str) -> tuple[int, int]:
+        """Where the line of an entry starts and stops."""
         if key not in self._lines:
             raise InputError(f"{self.path} has no entry {key!r}; `charge3net data info {self.path} --keys` lists them")
-        start, stop = self._lines[key]
-        return json.loads(self._index[start:stop])
+        return self._lines[key]
+
+    def _record(self, key: str) -> dict[str, Any]:
+        start, stop = self._lines_of(key)
+        record: dict[str, Any] = json.loads(self._index[start:stop])
+        if record["key"] != key:
+            raise ValueError(f"the line is that of {record['key']!r}")
+        return record
 
     def _view(self, key: str, name: str, offset: int, shape: tuple[int, ...]) -> ndarray:
+        if not re.fullmatch(r"densities-[0-9]{3,}\.bin", name):
+            raise InputError(f"{self.path / INDEX}: entry {key!r} has no place in {name!r}; copy the store again")
         if name not in self._shards:
             try:
                 self._shards[name] = Shard(self.path / name)
             except InputError as error:
                 raise InputError(f"{error}, it holds entry {key!r}; copy the store again as a whole") from None
         shard = self._shards[name].bytes
-        size = int(np.prod(shape)) * FLOAT.itemsize
+        size = math.prod(shape) * FLOAT.itemsize
+        if offset < 0 or size <= 0 or not isinstance(offset, int):
+            raise InputError(f"{self.path / INDEX}: entry {key!r} has no place in {name}; copy the store again")
         if offset + size > len(shard):
             raise InputError(
                 f"{self.path / name} ends at byte {len(shard)} but entry {key!r} needs {offset + size}; "

@@ -22,11 +22,14 @@ from charge3net.data.index import (
     dump,
     find_lines,
     is_shuffled,
+    last_line,
+    line_checksum,
     open_index,
     read_rejected,
     repair,
     shard_name,
     sync,
+    with_checksum,
 )
 from charge3net.data.shuffle import shuffle
 from charge3net.density import Density
@@ -80,6 +83,7 @@ class StoreWriter:
                     f"{self.path} is {'' if self.shuffled else 'not '}a shuffled store; name another folder"
                 )
             self._shard, self._end = repair(self.path, self._index, self._lines)
+            self._checksum = line_checksum(last_line(self._index, self._lines))
             self._pending: dict[str, bytes] = {}  # index lines of entries whose values may not be on disk
             self._unsafe, self._committed = 0, time.monotonic()
             self._rejected = {k: r for k, r in read_rejected(self.path).items() if k not in self._lines}
@@ -189,7 +193,8 @@ class StoreWriter:
             file.seek(start)
             for block in blocks:
                 file.write((shuffle(block) if self.shuffled else block).data)
-        self._end, self._pending[key] = start + size, dump(record).encode() + b"\n"
+        line, self._checksum = with_checksum(record, self._checksum)
+        self._end, self._pending[key] = start + size, line
         self._unsafe += size
         self._rejected.pop(key, None)
         if self._unsafe >= COMMIT_BYTES or time.monotonic() - self._committed >= COMMIT_SECONDS:

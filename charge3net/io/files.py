@@ -219,8 +219,8 @@ def guarded(name: str) -> Iterator[None]:
     """Turn whatever a parser raises into an InputError of one sentence with the file's name."""
     try:
         yield
-    except InputError:
-        raise
+    except InputError as error:
+        raise error if str(error).startswith(name) else InputError(f"{name}: {error}") from None
     except MemoryError:
         raise InputError(f"{name}: does not fit into memory") from None
     except RecursionError:

@@ -78,7 +78,22 @@ def write_npz(stream: BufferedIOBase, density: Density) -> None:
     arrays |= {"grid_origin": density.grid.origin, "meta": np.array(meta)}
     if density.augmentation:
         arrays["augmentation"] = np.array(density.augmentation)
-    np.savez(stream, **arrays)
+    # a compressed stream cannot go back, which zipfile must be shown
+    np.savez(stream if isinstance(stream, io.BufferedWriter) else _WriteOnly(stream), **arrays)
+
+
+class _WriteOnly(io.RawIOBase):
+    """A stream without a position."""
+
+    def __init__(self, stream: BufferedIOBase) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Pass the bytes on."""
+        return self._stream.write(data)
 
 
 def _open(source: Source) -> Any:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from charge3net.data.build import FileContent, entry_name
+from charge3net.data.build import FileContent
+from charge3net.data.find import entry_name
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.io import read_density_stream

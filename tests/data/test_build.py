@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 
 from charge3net.cli.main import main
-from charge3net.data.build import build_store, find_files, read_valence
+from charge3net.data.build import FileContent, build_store, read_content, read_valence
+from charge3net.data.find import find_files
 from charge3net.data.splits import read_split
 from charge3net.data.store import Store
 from charge3net.density import Density
@@ -141,8 +144,6 @@ def test_bad_inputs(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no CHGCAR, cube or npz"):
         find_files([tmp_path / "empty"])
-    with pytest.raises(InputError, match="both be entry 'mp-1'"):
-        find_files([folder / "mp-1" / "CHGCAR", folder])
     with pytest.raises(InputError, match="jobs=0"):
         build_store(find_files([folder]), tmp_path / "s", jobs=0)
     (tmp_path / "valence.json").write_text("[4]")
@@ -200,7 +201,7 @@ def test_split_command(store_and_split: tuple[Path, Path], tmp_path: Path, capsy
         (["--fractions", "0.5", "0.1", "0.1"], "add up to 1"),
         (["--counts", "9", "1", "1"], "asks for 11"),
         (["--counts", "5", "1", "1", "--file-list", "x"], "--file-list goes with --published"),
-        (["--published", "nowhere.json"], "cannot read the split nowhere.json"),
+        (["--published", "nowhere.json"], "nowhere.json: cannot be read (No such file"),
     ],
 )
 def test_bad_split_commands(
@@ -222,10 +223,10 @@ def test_bad_split_commands(
 def test_goes_on_after_being_killed(folder: Path, tmp_path: Path) -> None:
     """Processes that read must not outlive the one that writes: they share its lock."""
     script = (
-        "import sys\nfrom pathlib import Path\nfrom charge3net.data import build\n"
+        "import sys\nfrom charge3net.data import build\nfrom charge3net.data.find import find_files\n"
         "def store(*_):\n    print('reading', flush=True)\n    sys.stdin.read()\n"
         "build._store = store\n"
-        "build.build_store(build.find_files([sys.argv[1]]), sys.argv[2], jobs=2)\n"
+        "build.build_store(find_files([sys.argv[1]]), sys.argv[2], jobs=2)\n"
     )
     arguments = [sys.executable, "-c", script, str(folder), str(tmp_path / "store")]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writing:
@@ -240,3 +241,62 @@ def test_goes_on_after_being_killed(folder: Path, tmp_path: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the store stays locked")
+
+
+def test_copies_and_second_files_of_a_material_are_left_out(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_density(make_density(0), folder / "mp-1" / "CHGCAR.gz")
+    for name in ("CHGCAR.bak", "CHGCAR_tot", "CHGCAR_mag.gz", "CHGCAR.Si2"):
+        write_density(make_density(0), folder / "mp-1" / name)
+    files = find_files([folder])
+    assert files["mp-1"] == folder / "mp-1" / "CHGCAR"
+    assert [name for name in files if name.startswith("mp-1")] == ["mp-1", "mp-1__CHGCAR.Si2"]
+    for name in ("CHGCAR.gz", "CHGCAR.bak", "CHGCAR_tot", "CHGCAR_mag.gz"):
+        assert f"left out: {folder / 'mp-1' / name} (" in caplog.text
+    assert build_store(files, tmp_path / "store", jobs=1).stored == 5
+
+
+def test_no_bad_file_ends_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ghost atom with a table of valences; fields that are no densities; a valence table that lacks an element."""
+    cases = Path(__file__).parents[1] / "io" / "cases"
+    (tmp_path / "val.json").write_text('{"Na": 1, "Cl": 7}')
+    files = [str(cases / name) for name in ("plain.cube", "Z0.cube", "full_vectors.cube", "rhoV.cube")]
+    build = ["data", "build", *files, "--jobs", "1", "-o", str(tmp_path / "store")]
+    for more in (["--valence", str(tmp_path / "val.json")], ["--resume"]):
+        assert main([*build, *more]) == 0
+        store = Store(tmp_path / "store")
+        assert store.keys() == ["plain"]
+        assert "Z0.cube: atom 1 has the atomic number 0: a dummy or ghost atom" in store.rejected()["Z0"]
+    assert "the density holds 2688" in capsys.readouterr().err
+    assert "∫ρ is 2688 e where the atoms have 8 (outermost shells) to 28 (ΣZ)" in store.rejected()["full_vectors"]
+    assert "divided by the volume it fits" in store.rejected()["rhoV"]
+    assert main([*build, "--resume", "--unchecked"]) == 0
+    assert sorted(Store(tmp_path / "store")) == ["full_vectors", "plain", "rhoV"]
+
+
+def test_a_build_says_how_many_electrons_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = Path(__file__).parents[1] / "io" / "cases"
+    assert main(["data", "build", str(cases / "plain.cube"), "--jobs", "1", "-o", str(tmp_path / "store")]) == 0
+    assert "∫ρ is 0.286 (plain) to 0.286 (plain) of ΣZ" in capsys.readouterr().out  # 8 of 28
+
+
+def kill_when_named_three(path: Path) -> FileContent:
+    if path.name.startswith("three"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read_content(path)
+
+
+def test_a_process_that_dies_costs_one_file(folder: Path, tmp_path: Path) -> None:
+    result = build_store(find_files([folder]), tmp_path / "store", jobs=2, read=kill_when_named_three)
+    assert Store(tmp_path / "store").keys() == ["four", "mp-1", "two"]
+    assert "the process that read it died" in result.rejected["three"]
+    assert sorted(result.rejected) == ["short", "three"]
+
+
+@pytest.mark.parametrize("content", ['{"Si": "4"}', '{"Si": true}', '{"Si": NaN}', '{"Si": 4, "Si": 5}', "[" * 100_000])
+def test_bad_tables_of_valences(tmp_path: Path, content: str) -> None:
+    (tmp_path / "valence.json").write_text(content)
+    with pytest.raises(InputError, match=r"valence\.json (must be|is not JSON|is nested too deeply)") as error:
+        read_valence(tmp_path / "valence.json")
+    assert "\n" not in str(error.value)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charge3net.data.build import entry_name
+from charge3net.data.find import entry_name
 from charge3net.data.store import Store, StoreWriter
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -318,3 +320,84 @@ def test_open_stores_travel_to_other_processes(make_store: MakeStore) -> None:
 )
 def test_names_of_entries(path: str, name: str) -> None:
     assert entry_name(path) == name
+
+
+def is_noticed(path: Path) -> bool:
+    """Whether damage is refused on opening, or named by ``check``."""
+    with contextlib.suppress(InputError):
+        return bool(Store(path).check())
+    return True
+
+
+def test_every_changed_byte_of_index_and_shards_is_found(tmp_path: Path) -> None:
+    """Each byte in turn: the store is refused, or `check` names a problem."""
+    with StoreWriter(tmp_path / "store") as writer:
+        for number in range(3):
+            writer.add(f"m{number}", make_density(number), meta={"file": "x"})
+    assert Store(tmp_path / "store").check() == {}
+    for name in ("index.jsonl", "densities-000.bin"):
+        path = tmp_path / "store" / name
+        whole = path.read_bytes()
+        for place in [*range(0, len(whole), 17), *range(len(whole) - 90, len(whole), 3)]:
+            changed = bytearray(whole)
+            changed[place] ^= 1 + place % 7
+            path.write_bytes(changed)
+            assert is_noticed(tmp_path / "store"), (name, place)
+        for changed in (whole + b"x", whole + whole[-10:], whole[:-1]):
+            path.write_bytes(changed)
+            assert is_noticed(tmp_path / "store"), name
+        path.write_bytes(whole)
+    assert Store(tmp_path / "store").check() == {}
+
+
+def test_lines_of_the_index_that_are_lost_or_moved_are_found(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store") as writer:
+        for number in range(4):
+            writer.add(f"m{number}", make_density(number))
+    path = tmp_path / "store" / "index.jsonl"
+    header, *lines = path.read_bytes().splitlines(keepends=True)
+    for changed in (lines[1:], [lines[0], *lines[2:]], [lines[1], lines[0], *lines[2:]], [*lines[:2], lines[3]]):
+        path.write_bytes(header + b"".join(changed))
+        assert Store(tmp_path / "store").check()
+    path.write_bytes(header + b"".join([*lines, lines[0]]))
+    with pytest.raises(InputError, match="'m0' occurs twice"):
+        Store(tmp_path / "store")
+
+
+def test_stores_without_checksums_of_lines_are_read_and_continued(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store") as writer:
+        writer.add("a", make_density(0))
+    path = tmp_path / "store" / "index.jsonl"
+    path.write_bytes(re.sub(rb',"line_sha256":"[0-9a-f]{64}"', b"", path.read_bytes()))
+    assert Store(tmp_path / "store").check() == {}
+    with StoreWriter(tmp_path / "store") as writer:
+        writer.add("b", make_density(1))
+    assert Store(tmp_path / "store").check() == {}
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b'"key":"a","formula":"LiF"', b'"key":"a","formula":"LiH"'))
+    assert Store(tmp_path / "store").check()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"shape":[5,6,7]', b'"shape":[5,6,-7]'),
+        (b'"shape":[5,6,7]', b'"shape":[5,6,99999999999]'),
+        (b'"shape":[5,6,7]', b'"shape":"5"'),
+        (b'"shard":"densities-000.bin"', b'"shard":"../../index.jsonl"'),
+        (b'"offset":0', b'"offset":-64'),
+        (b'"channels":1', b'"channels":null'),
+        (b'"numbers":[3,9]', b'"numbers":[3,900]'),
+    ],
+)
+def test_a_damaged_entry_is_one_sentence(tmp_path: Path, old: bytes, new: bytes) -> None:
+    with StoreWriter(tmp_path / "store") as writer:
+        writer.add("a", make_density(0))
+    path = tmp_path / "store" / "index.jsonl"
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new))
+    store = Store(tmp_path / "store")
+    with pytest.raises(InputError, match="entry 'a'") as error:
+        store["a"]
+    assert "\n" not in str(error.value)
+    assert store.check()

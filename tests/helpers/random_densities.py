@@ -19,7 +19,7 @@ def make_density(number: int, channels: int = 1) -> Density:
     numbers = np.array(FORMULAS[number % len(FORMULAS)])
     positions = rng.random((len(numbers), 3)) @ cell + cell[0] * np.arange(len(numbers))[:, None]
     shape = (5 + number % 3, 6, 7)
-    values = rng.random((channels, *shape)) + 0.01
+    values = (rng.random((channels, *shape)) + 0.01) / 2  # 8 to 13 electrons
     return Density(Geometry(numbers, positions, cell, np.ones(3, dtype=bool)), Grid(cell, shape), values)
 
 
