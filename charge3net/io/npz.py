@@ -166,8 +166,11 @@ def _geometry(source: Source, archive: Any) -> Geometry:
 
 def _grid(source: Source, archive: Any, geometry: Geometry, shape: tuple[int, ...]) -> Grid:
     cell = _get(source, archive, "grid_cell", geometry.cell)
+    origin = _get(source, archive, "grid_origin", np.zeros(3))
+    if cell.dtype.kind not in "iuf" or origin.dtype.kind not in "iuf":
+        raise source.error("'grid_cell' and 'grid_origin' must be numbers")
     try:
-        return Grid(cell, (shape[-3], shape[-2], shape[-1]), _get(source, archive, "grid_origin", np.zeros(3)))
+        return Grid(cell, (shape[-3], shape[-2], shape[-1]), origin)
     except (InputError, ValueError, TypeError) as error:
         raise source.error(str(error)) from None
 
