@@ -65,6 +65,11 @@ def library_path(variant: str, folder: Path = LIBRARY_FOLDER) -> Path:
     return folder / f"charge3net-{sys.platform}-{machine()}-{variant}-{digest()}.so"
 
 
+def built_libraries() -> list[Path]:
+    """Libraries for this machine, whatever sources they were built from."""
+    return sorted(LIBRARY_FOLDER.glob(f"charge3net-{sys.platform}-{machine()}-*.so"))
+
+
 def find_compiler() -> list[str] | None:
     """Command of a C++ compiler: $CXX, c++, g++, clang++, or the one in the Python package ``ziglang``."""
     for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):

@@ -29,10 +29,14 @@ class Library:
 
 @cache
 def library() -> Library:
-    """The best variant that is built and that this processor can run; loaded once."""
+    """The best variant that is built and that this processor can run; loaded once.
+
+    A library that is damaged or of other sources is reported as a warning; without any, torch is used silently.
+    """
     found = _find()
     if found.handle is None:
-        _log.info("charge3net runs without compiled kernels: %s", found.reason)
+        level = logging.WARNING if build.built_libraries() else logging.INFO
+        _log.log(level, "charge3net runs without compiled kernels: %s", found.reason)
     return found
 
 
@@ -55,8 +59,9 @@ def _find() -> Library:
     paths = {level: build.library_path(name) for level, (name, _) in variants.items()}
     built = {level: path for level, path in paths.items() if path.exists()}
     if not built:
+        state = "built from other sources" if build.built_libraries() else "not built"
         return Library(
-            None, reason="they are not built; run `python -m charge3net.kernels.build` (needs a C++ compiler)"
+            None, reason=f"they are {state}; run `python -m charge3net.kernels.build` (needs a C++ compiler)"
         )
     problem = ""
     level = min(built)

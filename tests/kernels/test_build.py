@@ -58,6 +58,7 @@ def test_a_mistake_in_a_source_stops_the_tests(tmp_path, monkeypatch, request):
 
 def test_a_test_of_kernels_fails_without_them_where_a_compiler_is(tmp_path, fresh):
     item = SimpleNamespace(get_closest_marker=lambda name: name == "compiled" or None)
+    fresh.setattr(build, "LIBRARY_FOLDER", tmp_path)
     fresh.setattr(build, "library_path", lambda variant: tmp_path / variant)
     fresh.delenv(kernels.SWITCH, raising=False)
     assert no_kernels().startswith("no compiled kernels: they are not built")
@@ -72,6 +73,7 @@ def test_a_test_of_kernels_fails_without_them_where_a_compiler_is(tmp_path, fres
 
 
 def test_without_a_library_torch_does_the_work_and_status_says_why(tmp_path, fresh):
+    fresh.setattr(build, "LIBRARY_FOLDER", tmp_path)
     fresh.setattr(build, "library_path", lambda variant: tmp_path / variant)
     status = kernels.status()
     assert status["backend"] == "torch"
@@ -88,6 +90,18 @@ def test_a_broken_library_is_reported(tmp_path, fresh):
     for name, _ in build.VARIANTS[build.machine()].values():
         (tmp_path / name).write_bytes(b"not a library")
     assert "does not load" in kernels.status()["reason"]
+
+
+def test_a_library_of_other_sources_is_reported(tmp_path, fresh, caplog):
+    fresh.setattr(build, "LIBRARY_FOLDER", tmp_path)
+    fresh.setattr(build, "library_path", lambda variant: tmp_path / variant)
+    with caplog.at_level("WARNING"):
+        assert "not built" in kernels.status()["reason"]
+        assert not caplog.records
+        library.library.cache_clear()
+        (tmp_path / f"charge3net-{sys.platform}-{build.machine()}-avx2-00000000.so").write_bytes(b"")
+        assert "built from other sources" in kernels.status()["reason"]
+    assert len(caplog.records) == 1
 
 
 def test_another_machine_has_none(fresh):
