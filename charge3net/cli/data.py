@@ -1,4 +1,4 @@
-"""Stores of densities: build one from files, look at it, check it, split it, take an entry out."""
+"""Stores of training data: build one from files, describe, check and split it, export an entry."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument("inputs", nargs="+", type=Path, help="folders (searched for densities) or files")
     build.add_argument("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the store")
     build.add_argument("--jobs", type=int, default=None, help="processes that read (default: all cores)")
-    build.add_argument("--resume", action="store_true", help="go on with a store that exists; what it has is kept")
+    build.add_argument("--resume", action="store_true", help="add to an existing store")
     build.add_argument(
         "--valence", type=Path, metavar="JSON", help='valence electrons, {"Si": 4, …}, to check ∫ρ of each file against'
     )
     build.add_argument(
-        "--shuffled", action="store_true", help="voxels in pseudo-random order: for sets larger than the memory"
+        "--shuffled", action="store_true", help="voxels in pseudo-random order, for data larger than the memory"
     )
     build.add_argument(
         "--unchecked",
@@ -37,18 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also store what does not look like an electron density by its sign and by ∫ρ beside ΣZ",
     )
     build.add_argument("--strict", action="store_true", help="exit with status 1 if any file was rejected")
-    info = commands.add_parser("info", help="what a store holds")
+    info = commands.add_parser("info", help="describe a store")
     info.add_argument("store", type=Path)
-    info.add_argument("--keys", action="store_true", help="list the names of the entries and nothing else")
-    check = commands.add_parser("check", help="read everything again and compare checksums")
+    info.add_argument("--keys", action="store_true", help="list the names of the entries only")
+    check = commands.add_parser("check", help="read all entries and compare checksums")
     check.add_argument("store", type=Path)
-    check.add_argument("--quick", action="store_true", help="only look whether every entry is there")
-    _add_split(commands.add_parser("split", help="divide the materials into train, validation and test"))
+    check.add_argument("--quick", action="store_true", help="only check that every entry is there")
+    _add_split(commands.add_parser("split", help="divide the materials into training, validation and test part"))
     export = commands.add_parser("export", help="write one entry as CHGCAR, cube or npz")
     export.add_argument("store", type=Path)
     export.add_argument("key", help="name of the entry")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    export.add_argument("--baseline", action="store_true", help="the superposition of atoms instead of the density")
+    export.add_argument("--baseline", action="store_true", help="the stored superposition of atomic densities (SAD) instead")
 
 
 def _add_split(split: argparse.ArgumentParser) -> None:
@@ -59,9 +59,9 @@ def _add_split(split: argparse.ArgumentParser) -> None:
     how.add_argument("--fractions", nargs=3, type=float, metavar=names, help="e.g. 0.8 0.1 0.1")
     how.add_argument("--counts", nargs=3, type=int, metavar=names, help="numbers of materials")
     how.add_argument("--published", type=Path, metavar="JSON", help="a published split: positions in --file-list")
-    split.add_argument("--file-list", type=Path, metavar="TXT", help="file names, one a line, that positions count in")
+    split.add_argument("--file-list", type=Path, metavar="TXT", help="file names, one per line, that the positions refer to")
     split.add_argument(
-        "--by", choices=("key", "formula"), default="key", help="formula: never divide materials of one reduced formula"
+        "--by", choices=("key", "formula"), default="key", help="formula: materials of one reduced formula stay in one part"
     )
     split.add_argument("--seed", type=int, default=0)
 
@@ -145,7 +145,7 @@ def _export(args: argparse.Namespace) -> int:
     density = entry.density()
     if args.baseline:
         if entry.baseline is None:
-            raise InputError(f"{args.store}: {args.key} has no superposition of atoms stored with it")
+            raise InputError(f"{args.store}: {args.key} has no superposition of atomic densities stored with it")
         density = Density(entry.geometry, entry.grid, np.array(entry.baseline)[None])
     density.write(args.output)
     print(f"{args.output}: {entry.formula}, {' × '.join(map(str, entry.grid.shape))}, {density.electrons():.4f} e")
@@ -170,7 +170,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 class _Row(NamedTuple):
-    """What ``info`` keeps of an entry."""
+    """The facts about an entry that ``info`` summarises."""
 
     formula: str
     elements: frozenset[int]
@@ -224,7 +224,7 @@ def _describe(rows: list[_Row]) -> dict[str, str]:
         "density": f"{lowest:.4g} … {highest:.4g} e/Å³",
         "electrons": _range(np.array([row.electrons for row in rows]), ".3f")
         + f" per entry; {checked} of {len(rows)} checked against a known number",
-        "baseline": f"{len(errors)} entries have a superposition of atoms{mean_error}",
+        "baseline": f"{len(errors)} entries have a superposition of atomic densities{mean_error}",
     }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``charge3net COMMAND …``. A command's module is imported when it is asked for."""
+"""The command line: ``charge3net COMMAND …``. Only the module of the given command is imported."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Command:
     Attributes:
         module: in ``charge3net.cli``; offers ``add_arguments(parser)`` and ``run(args) -> int``.
         help: one line for ``charge3net --help``.
-        own_parser: the module reads its arguments itself: it gets them as ``args.arguments``.
-        mixed: key=value may stand behind options, too.
+        own_parser: the module parses its own arguments, which it gets as ``args.arguments``.
+        mixed: key=value may also follow options.
     """
 
     module: str
@@ -31,25 +31,25 @@ class Command:
 
 
 COMMANDS = {
-    "train": Command("train", "train a model, or many (Hydra: experiment=…, --multirun)", own_parser=True),
-    "evaluate": Command("evaluate", "errors on every voxel of held-out materials"),
-    "predict": Command("predict", "the density of a structure, as CHGCAR, cube or npz"),
-    "data": Command("data", "build, check and split stores of densities"),
-    "models": Command("models", "list architectures, show what a checkpoint is"),
-    "import": Command("import_", "convert released weights to a checkpoint of this package"),
-    "plot": Command("plot", "learning curves, slices, isosurfaces"),
-    "report": Command("report", "one self-contained HTML page about a set of runs"),
+    "train": Command("train", "train one model, or many with --multirun", own_parser=True),
+    "evaluate": Command("evaluate", "compute the errors of models on held-out materials"),
+    "predict": Command("predict", "predict the density of structures: CHGCAR, cube, npz, or the start of a DFT run"),
+    "data": Command("data", "build, check and split stores of training data"),
+    "models": Command("models", "list models, describe a checkpoint"),
+    "import": Command("import_", "convert published weights to a checkpoint of this package"),
+    "plot": Command("plot", "draw slices, isosurfaces, learning curves, errors"),
+    "report": Command("report", "write an HTML page about a set of training runs"),
     "study": Command(
-        "study", "the experiments: learning curves, rotation order, ζ, errors, fields, charges, spin", mixed=True
+        "study", "run an experiment: learning curves, rotation order, charges, spin, …", mixed=True
     ),
-    "doctor": Command("doctor", "versions, devices, optional packages: what works here"),
+    "doctor": Command("doctor", "show versions, devices and optional packages"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status.
 
-    0 is success, 2 a mistake in what the user gave (one line on standard error), 130 an interruption.
+    0 is success, 2 a mistake of the user (one line on standard error), 130 an interruption.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] not in COMMANDS:
@@ -74,20 +74,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"charge3net {name}: interrupted {error}".rstrip(), file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of standard output has gone (`| head`)
+    except BrokenPipeError:  # standard output was closed (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
 
 def _no_command(arguments: list[str]) -> int:
-    """Help, version, or what is wrong."""
+    """Print help, the version, or an error."""
     width = max(map(len, COMMANDS)) + 2
     listing = "\n".join(f"  {name:<{width}}{command.help}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="charge3net",
         usage="charge3net COMMAND …",
         description="Electron densities from equivariant neural networks.",
-        epilog=f"commands:\n{listing}\n\n`charge3net COMMAND --help` explains a command.",
+        epilog=f"commands:\n{listing}\n\n`charge3net COMMAND --help` describes a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"charge3net {__version__}")

@@ -1,4 +1,4 @@
-"""Figures of densities, runs and evaluations (png, svg or pdf, by the name of the output).
+"""Draw densities, training runs and evaluations; the file name determines the format (png, svg or pdf).
 
 charge3net plot slice CHGCAR predicted.cube -o slice.png
 charge3net plot isosurface CHGCAR predicted.cube --level 0.5 -o surface.png
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``charge3net plot``."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    _add_slice(kinds.add_parser("slice", help="colour map of one density, or of two and their difference, on a plane"))
+    _add_slice(kinds.add_parser("slice", help="one density on a plane, or two and their difference"))
     surface = kinds.add_parser("isosurface", help="isosurfaces side by side, coloured by the difference from the first")
     surface.add_argument("densities", nargs="+", metavar="FILE", help="CHGCAR, cube or npz; the first is the reference")
-    surface.add_argument("--level", type=float, metavar="RHO", help="e/Å³; default: encloses 80 %% of the electrons")
-    curves = kinds.add_parser("curves", help="validation error against training step, log-log")
+    surface.add_argument("--level", type=float, metavar="RHO", help="e/Å³; by default the surface that encloses 80 %% of the electrons")
+    curves = kinds.add_parser("curves", help="validation error against training step")
     curves.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or folders of runs")
-    errors = kinds.add_parser("errors", help="error of every material for several models")
+    errors = kinds.add_parser("errors", help="error of each material for several models")
     errors.add_argument("evaluations", nargs="+", metavar="DIR", help="folders written by `charge3net evaluate`")
     for kind in kinds.choices.values():
         kind.add_argument("-o", "--output", required=True, metavar="FIGURE", help="name ending in .png, .svg or .pdf")
 
 
 def _add_slice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("densities", nargs="+", metavar="FILE", help="one or two of CHGCAR, cube, npz: true, predicted")
+    parser.add_argument("densities", nargs="+", metavar="FILE", help="one or two CHGCAR, cube or npz files: reference, prediction")
     parser.add_argument(
-        "--atoms", type=int, nargs=3, metavar="I", help="three atoms that span the plane, counted from 0"
+        "--atoms", type=int, nargs=3, metavar="I", help="three atoms that define the plane, counted from 0"
     )
     parser.add_argument("--size", type=float, default=7.0, help="side of the window in Å (default: 7)")
 
@@ -100,6 +100,6 @@ def _read(paths: list[str]) -> list[Density]:
 
 
 def _titles(paths: list[str]) -> list[str]:
-    """File names, with their folders where the names alone are the same."""
+    """File names, with their folders if two names are equal."""
     names = [Path(path).name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]

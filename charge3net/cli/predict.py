@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help="do not write predictions whose expected ε_mae is above this; needs a model with a calibrated ensemble",
     )
-    parser.add_argument("--no-symmetry", action="store_true", help="read every voxel, also symmetric ones")
+    parser.add_argument("--no-symmetry", action="store_true", help="evaluate every voxel, also symmetric ones")
     parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")
     parser.add_argument("--no-kernels", action="store_true", help="plain torch path, without compiled kernels")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -100,7 +100,7 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict all structures; 0 if all went well, 1 if some failed.
 
-    Of several processes (``torchrun``) the first one answers for all.
+    Of several processes (``torchrun``) only the first one reports errors and the exit status.
 
     Raises:
         InputError: for a mistake that concerns all structures, or the only one.

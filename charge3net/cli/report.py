@@ -1,7 +1,7 @@
-"""One self-contained HTML page about a set of training runs.
+"""Write a self-contained HTML page about a set of training runs.
 
-charge3net evaluate --model runs/* --data store --split split.json -o evaluation
-charge3net report --runs runs --data store --split split.json --evaluation evaluation -o report.html
+charge3net evaluate --model runs/demo/* --data store --split split.json -o evaluation
+charge3net report --runs runs/demo --data store --split split.json --evaluation evaluation -o report.html
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from charge3net.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``charge3net report``."""
-    parser.add_argument("--runs", required=True, metavar="DIR", help="folder of finished runs, at any depth")
-    parser.add_argument("--data", required=True, metavar="STORE", help="the densities they were evaluated on")
+    parser.add_argument("--runs", required=True, metavar="DIR", help="folder that contains the finished runs, at any depth")
+    parser.add_argument("--data", required=True, metavar="STORE", help="the densities that the models were evaluated on")
     parser.add_argument("--split", required=True, metavar="FILE", help="split file")
     parser.add_argument("--part", default="test", choices=("train", "validation", "test"), help="default: test")
     parser.add_argument(
-        "--evaluation", metavar="DIR", help="what `charge3net evaluate` wrote, at any depth (default: inside --runs)"
+        "--evaluation", metavar="DIR", help="output of `charge3net evaluate`, at any depth (default: inside --runs)"
     )
-    parser.add_argument("--title", default="Electron densities from equivariant networks", help="head of the page")
+    parser.add_argument("--title", default="Electron densities from equivariant networks", help="title of the page")
     parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="default: report.html")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Gather, write, say where."""
+    """Write the report and print its path."""
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
     from charge3net.evaluation.run import TestSet

@@ -1,4 +1,4 @@
-"""Which structures a prediction is for, and which file each goes to."""
+"""The structures of a prediction and their output files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STRUCTURE_SUFFIXES = {
 
 @dataclass(frozen=True)
 class Target:
-    """One structure, or the reason why it could not be read.
+    """One structure and its output, or why it could not be read.
 
     Attributes:
         source: the file it came from, with the number of the frame (from 0) in a file of several.
