@@ -38,32 +38,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument("--strict", action="store_true", help="exit with status 1 if any file was rejected")
     info = commands.add_parser("info", help="describe a store")
-    info.add_argument("store", type=Path)
+    info.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     info.add_argument("--keys", action="store_true", help="list the names of the entries only")
     check = commands.add_parser("check", help="read all entries and compare checksums")
-    check.add_argument("store", type=Path)
+    check.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     check.add_argument("--quick", action="store_true", help="only check that every entry is there")
     _add_split(commands.add_parser("split", help="divide the materials into training, validation and test part"))
     export = commands.add_parser("export", help="write one entry as CHGCAR, cube or npz")
-    export.add_argument("store", type=Path)
+    export.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     export.add_argument("key", help="name of the entry")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    export.add_argument("--baseline", action="store_true", help="the stored superposition of atomic densities (SAD) instead")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CHGCAR, cube or npz file")
+    export.add_argument(
+        "--baseline", action="store_true", help="the stored superposition of atomic densities (SAD) instead"
+    )
 
 
 def _add_split(split: argparse.ArgumentParser) -> None:
-    split.add_argument("store", type=Path)
-    split.add_argument("-o", "--output", type=Path, required=True, metavar="JSON")
+    split.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
+    split.add_argument("-o", "--output", type=Path, required=True, metavar="JSON", help="split file to write")
     how = split.add_mutually_exclusive_group(required=True)
     names = ("TRAIN", "VALIDATION", "TEST")
     how.add_argument("--fractions", nargs=3, type=float, metavar=names, help="e.g. 0.8 0.1 0.1")
     how.add_argument("--counts", nargs=3, type=int, metavar=names, help="numbers of materials")
     how.add_argument("--published", type=Path, metavar="JSON", help="a published split: positions in --file-list")
-    split.add_argument("--file-list", type=Path, metavar="TXT", help="file names, one per line, that the positions refer to")
     split.add_argument(
-        "--by", choices=("key", "formula"), default="key", help="formula: materials of one reduced formula stay in one part"
+        "--file-list", type=Path, metavar="TXT", help="file names, one per line, that the positions refer to"
     )
-    split.add_argument("--seed", type=int, default=0)
+    split.add_argument(
+        "--by",
+        choices=("key", "formula"),
+        default="key",
+        help="formula: materials of one reduced formula stay in one part",
+    )
+    split.add_argument("--seed", type=int, default=0, help="of the random order (default: 0)")
 
 
 def run(args: argparse.Namespace) -> int:

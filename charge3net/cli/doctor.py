@@ -1,6 +1,6 @@
-"""Versions, devices and optional packages: what works on this machine.
+"""Show versions, devices, compiled kernels and optional packages on this machine.
 
-The exit status is 0 when everything needed is there, 1 otherwise; what is optional does not count.
+The exit status is 0 if all required packages are installed, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from charge3net.errors import InputError
 from charge3net.provenance import installed_version
 from charge3net.version import __version__
 
-NEEDED = ("torch", "e3nn", "numpy", "pymatgen-core", "ase", "spglib", "safetensors", "jaxtyping")
+NEEDED = ("torch", "e3nn", "numpy", "scipy", "pymatgen-core", "ase", "spglib", "gemmi", "safetensors", "jaxtyping")
 TRAINING = ("lightning", "hydra-core", "omegaconf", "tqdm")
 
 #: Figures: python -m benchmarks.segment_sum.
 SCATTER = "used only with CHARGE3NET_SCATTER=torch_scatter: slower than torch's own sums where measured"
 
-#: Distribution, module, what it is for, and the extra that brings it.
+#: Distribution, module, purpose, and the options of ``pip install`` for it.
 OPTIONAL = (
-    ("torch-scatter", "torch_scatter", SCATTER, "scatter"),
-    ("wandb", "wandb", "logger=wandb", "wandb"),
-    ("matplotlib", "matplotlib", "figures and reports", "plot"),
-    ("scikit-image", "skimage", "isosurfaces", "plot"),
-    ("tensorboard", "tensorboard", "logger=tensorboard", "plot"),
-    ("hydra-joblib-launcher", "hydra_plugins.hydra_joblib_launcher", "launcher=joblib", "sweep"),
-    ("hydra-submitit-launcher", "hydra_plugins.hydra_submitit_launcher", "launcher=submitit", "sweep"),
+    ("torch-scatter", "torch_scatter", SCATTER, "--no-build-isolation torch-scatter"),
+    ("wandb", "wandb", "logger=wandb", "'charge3net[wandb]'"),
+    ("matplotlib", "matplotlib", "figures and reports", "'charge3net[plot]'"),
+    ("scikit-image", "skimage", "isosurfaces", "'charge3net[plot]'"),
+    ("tensorboard", "tensorboard", "logger=tensorboard", "'charge3net[plot]'"),
+    ("hydra-joblib-launcher", "hydra_plugins.hydra_joblib_launcher", "launcher=joblib", "'charge3net[sweep]'"),
+    ("hydra-submitit-launcher", "hydra_plugins.hydra_submitit_launcher", "launcher=submitit", "'charge3net[sweep]'"),
 )
 
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was found; 1 if something needed is missing."""
+    """Print the findings; 1 if a required package is missing."""
     found = examine()
     if args.json:
         print(json.dumps(found, indent=1))
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine() -> dict[str, dict[str, str]]:
-    """By heading: name → what was found."""
+    """Heading → name → finding."""
     return {
         "charge3net": {
             "version": __version__,
@@ -64,19 +64,19 @@ def examine() -> dict[str, dict[str, str]]:
         },
         "needed": {name: installed_version(name) or "MISSING" for name in (*NEEDED, *TRAINING)},
         "devices": _devices(),
-        "optional": {name: _optional(name, module, use, extra) for name, module, use, extra in OPTIONAL}
+        "optional": {name: _optional(name, module, use, install) for name, module, use, install in OPTIONAL}
         | {"C++ compiler": _compiler()},
     }
 
 
-def _optional(distribution: str, module: str, use: str, extra: str) -> str:
+def _optional(distribution: str, module: str, use: str, install: str) -> str:
     try:
         there = find_spec(module) is not None
     except ModuleNotFoundError:
         there = False
     if there:
         return f"{installed_version(distribution) or 'found'} ({use})"
-    return f"not installed ({use}: pip install 'charge3net[{extra}]')"
+    return f"not installed ({use}); pip install {install}"
 
 
 def _configs() -> str:
@@ -97,8 +97,16 @@ def _devices() -> dict[str, str]:
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)
         devices[f"cuda:{i}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    devices["CPU kernels"] = _cpu_kernels()
     devices["GPU"] = _gpu_kernels() if torch.cuda.is_available() else "none that torch can use"
     return devices
+
+
+def _cpu_kernels() -> str:
+    from charge3net.kernels import status
+
+    found = status()
+    return f"compiled ({found['variant']})" if not found["reason"] else f"none, torch is used: {found['reason']}"
 
 
 def _gpu_kernels() -> str:

@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_slice(kinds.add_parser("slice", help="one density on a plane, or two and their difference"))
     surface = kinds.add_parser("isosurface", help="isosurfaces side by side, coloured by the difference from the first")
     surface.add_argument("densities", nargs="+", metavar="FILE", help="CHGCAR, cube or npz; the first is the reference")
-    surface.add_argument("--level", type=float, metavar="RHO", help="e/Å³; by default the surface that encloses 80 %% of the electrons")
+    surface.add_argument(
+        "--level", type=float, metavar="RHO", help="e/Å³; by default the surface that encloses 80 %% of the electrons"
+    )
     curves = kinds.add_parser("curves", help="validation error against training step")
     curves.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or folders of runs")
     errors = kinds.add_parser("errors", help="error of each material for several models")
@@ -36,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_slice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("densities", nargs="+", metavar="FILE", help="one or two CHGCAR, cube or npz files: reference, prediction")
+    parser.add_argument(
+        "densities", nargs="+", metavar="FILE", help="one or two CHGCAR, cube or npz files: reference, prediction"
+    )
     parser.add_argument(
         "--atoms", type=int, nargs=3, metavar="I", help="three atoms that define the plane, counted from 0"
     )

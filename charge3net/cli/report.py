@@ -14,8 +14,12 @@ from charge3net.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``charge3net report``."""
-    parser.add_argument("--runs", required=True, metavar="DIR", help="folder that contains the finished runs, at any depth")
-    parser.add_argument("--data", required=True, metavar="STORE", help="the densities that the models were evaluated on")
+    parser.add_argument(
+        "--runs", required=True, metavar="DIR", help="folder that contains the finished runs, at any depth"
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="STORE", help="the densities that the models were evaluated on"
+    )
     parser.add_argument("--split", required=True, metavar="FILE", help="split file")
     parser.add_argument("--part", default="test", choices=("train", "validation", "test"), help="default: test")
     parser.add_argument(

@@ -11,8 +11,11 @@ from importlib.metadata import version
 import pytest
 
 from charge3net.cli import main as entry
+from charge3net.cli.doctor import OPTIONAL, _optional
 from charge3net.cli.main import COMMANDS, main
 from charge3net.errors import InputError
+from charge3net.kernels import status
+from charge3net.kernels.library import library
 from charge3net.version import __version__
 
 HEAVY = ("lightning", "hydra", "matplotlib", "wandb")
@@ -117,6 +120,24 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["needed"]["torch"] == version("torch")
     assert found["charge3net"]["configs"].endswith("conf")
     assert found["devices"]["CPU threads"].isdigit()
+
+
+@pytest.mark.parametrize("switch", ["", "torch"])
+def test_doctor_says_which_kernels_run_on_the_cpu(
+    switch: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHARGE3NET_KERNELS", switch)
+    main(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)["devices"]["CPU kernels"]
+    assert found.startswith("compiled (") == (status()["backend"] == "compiled")
+    assert ("CHARGE3NET_KERNELS=torch" in found) == (switch == "torch" and library().handle is not None)
+
+
+def test_doctor_advises_installations_that_can_work() -> None:
+    """torch-scatter has no wheels on the index; its build needs the torch that is installed."""
+    for name, module, use, install in OPTIONAL:
+        assert f"pip install {install}" in _optional(name, f"no_such_{module}", use, install)
+        assert ("--no-build-isolation" in install) == (name == "torch-scatter")
 
 
 def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
