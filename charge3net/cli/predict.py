@@ -71,6 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help="do not write predictions whose expected ε_mae is above this; needs a model with a calibrated ensemble",
     )
+    parser.add_argument(
+        "--unchecked",
+        action="store_true",
+        help="also write a density whose number of electrons cannot be that of the atoms",
+    )
     parser.add_argument("--no-symmetry", action="store_true", help="evaluate every voxel, also symmetric ones")
     parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")
     parser.add_argument("--no-kernels", action="store_true", help="plain torch path, without compiled kernels")
@@ -207,13 +212,23 @@ def _not_yet_there(targets: list[Target], args: argparse.Namespace) -> list[Targ
 def _reference(args: argparse.Namespace, targets: list[Target]) -> Reference:
     """What ``--like`` and ``--augmentation-from`` name; a start of Quantum ESPRESSO reads the former itself."""
     from charge3net.io import read_density, read_grid
+    from charge3net.io.plausible import what_looks_wrong
 
     source = args.augmentation_from or args.like
     if source is None or (targets and density_format(targets[0].output, args.format) == "qe"):
         return Reference(None, None)
-    density = read_density(source)
+    try:
+        density = read_density(source)
+    except InputError as error:
+        if args.augmentation_from is not None:
+            raise
+        grid = read_grid(source)  # of a potential, of several frames
+        print(f"charge3net predict: warning: only the grid of --like is used: {error}", file=sys.stderr)
+        return Reference(grid, None)
     if args.augmentation_from is not None and not density.augmentation:
         raise InputError(f"{source}: holds no augmentation charges; give a CHGCAR written by VASP")
+    if wrong := what_looks_wrong(density):
+        print(f"charge3net predict: warning: {source}: {wrong}", file=sys.stderr)
     like = None if args.like is None else density.grid if args.like == source else read_grid(args.like)
     return Reference(like, density if density.augmentation else None)
 

@@ -6,7 +6,8 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,8 +73,7 @@ def predict_target(
         predict = partial(predictor.predict, spread=spreads.append)
     elif target.spread is not None:
         raise InputError("--uncertainty needs a model with several members; the shipped ones have them")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PredictionWarning)  # printed below, without the line of code
+    with _printed_warnings(target, PredictionWarning, processes.collects) as printed:
         density = predict(
             target.structure,
             shape=start.shape if start else tuple(args.shape) if args.shape else None,
@@ -91,6 +91,8 @@ def predict_target(
     for name, seconds in density.provenance["seconds"].items():
         clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
     _check_expected_error(density, args.max_error)
+    if not args.unchecked and predictor.card is not None and predictor.card.training:
+        _check_electrons(density)
     if reference.augmentation is not None:
         density = _augmented(density, reference.augmentation, required=args.augmentation_from is not None)
     lines: list[str] = []
@@ -104,10 +106,45 @@ def predict_target(
         if target.spread is not None:
             target.spread.parent.mkdir(parents=True, exist_ok=True)
             write_density(spreads[0], target.spread, None if start else args.format)
-    for warning in [*density.provenance["warnings"], *doubts]:
+    for warning in [*(text for text in density.provenance["warnings"] if text not in printed), *doubts]:
         print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
     if not args.quiet:
         _print_result(target, density, time.perf_counter() - begun, lines)
+
+
+@contextmanager
+def _printed_warnings(target: Target, kind: type[Warning], wanted: bool) -> Iterator[list[str]]:
+    """Print warnings of a prediction in one line each, also when it fails; yields the list of them."""
+    printed: list[str] = []
+    with warnings.catch_warnings(record=True) as issued:
+        warnings.simplefilter("always", kind)
+        try:
+            yield printed
+        finally:
+            shown = [warning for warning in issued if issubclass(warning.category, kind)]
+            printed += dict.fromkeys(str(warning.message) for warning in shown)
+            for text in printed if wanted else ():
+                print(f"charge3net predict: warning: {target.source}: {text}", file=sys.stderr)
+    for warning in issued:
+        if warning not in shown:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _check_electrons(density: Density) -> None:
+    """Refuse a prediction with less than half of the outermost shells' electrons, or more than twice ΣZ.
+
+    Raises:
+        InputError: if it is.
+    """
+    from charge3net.io.plausible import all_electrons, fewest_electrons
+
+    found = density.electrons()
+    fewest, most = fewest_electrons(density.geometry), all_electrons(density.geometry)
+    if not fewest / 2 <= found <= 2 * most:
+        raise InputError(
+            f"not written: ∫ρ is {found:.4g} e where the atoms have {fewest} (outermost shells) to {most} (ΣZ); check "
+            "the structure, or give --unchecked"
+        )
 
 
 def _trained_with(predictor: Predictor | EnsemblePredictor) -> Mapping[str, Any] | None:

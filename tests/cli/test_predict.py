@@ -225,3 +225,38 @@ def test_predicting_imports_nothing_of_training(here, model):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(root)}
     )
     assert done.stdout.strip() == "[]"
+
+
+def trained(folder: Path, scale: float) -> Path:
+    """A network with all its weights scaled, as if it were trained."""
+    network = build_model("painn", {"features": 16, "num_interactions": 2})
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(scale)
+    save_model(folder / "trained", network, ModelCard.of(network, elements=[14], training={"steps": 1}))
+    return folder / "trained"
+
+
+def test_an_absurd_number_of_electrons_is_refused_unless_told(here, capsys):
+    """Two atoms of silicon have 8 electrons in their outermost shells; a network of zeros gives 0."""
+    arguments = ["POSCAR", "--model", trained(here, 0.0), "--shape", 4, 4, 4, "-o", "CHGCAR"]
+    assert predict(*arguments) == 2
+    assert "not written: ∫ρ is 0 e where the atoms have 8 (outermost shells) to 28 (ΣZ)" in capsys.readouterr().err
+    assert not Path("CHGCAR").exists()
+    assert predict(*arguments, "--unchecked") == 0
+
+
+def test_close_atoms_are_told_also_when_the_prediction_fails(here, capsys):
+    write("POSCAR", Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0.05]], cell=[5, 5, 5], pbc=True), format="vasp")
+    assert predict("POSCAR", "--model", trained(here, 0.0), "--shape", 4, 4, 4, "-o", "CHGCAR") == 2
+    error = capsys.readouterr().err
+    assert "atoms 0 and 1 (counted from 0) are only 0.050 Å apart" in error
+    assert "not written" in error
+
+
+def test_a_potential_serves_as_a_grid(here, model, capsys):
+    assert predict("POSCAR", "--model", model, "--shape", 4, 5, 6, "-o", "CHGCAR") == 0
+    Path("LOCPOT").write_bytes(Path("CHGCAR").read_bytes())
+    assert predict("POSCAR", "--model", model, "--like", "LOCPOT", "-o", "again.cube") == 0
+    assert read_density("again.cube").grid.shape == (4, 5, 6)
+    assert "only the grid of --like is used" in capsys.readouterr().err
