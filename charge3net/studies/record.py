@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,9 @@ from charge3net.provenance import commit, installed_versions, machine
 from charge3net.studies import Study, find_study, studies
 
 RESULT = "result.json"
+
+#: Longest line of prose on the page.
+WIDTH = 120
 
 #: Version of these files.
 FORMAT_VERSION = 1
@@ -168,7 +172,7 @@ def write_page(results: str | Path) -> Path:
         f"{len(found)} results of `charge3net study`. The command of each is at the end of its section; "
         "docs/studies.md describes the studies."
     )
-    lines = ["# Results", "", head]
+    lines = ["# Results", "", wrapped(head)]
     for path in found:
         record = read_record(path)
         with _of_this_version(record, path):
@@ -176,6 +180,22 @@ def write_page(results: str | Path) -> Path:
     page = results.with_suffix(".md")
     write_whole(page, "\n".join(lines) + "\n")
     return page
+
+
+def wrapped(text: str) -> str:
+    """Markdown with lines of prose of at most :data:`WIDTH` characters; tables, figures, code and HTML stay."""
+    lines: list[str] = []
+    code = False
+    for line in text.splitlines():
+        code ^= line.startswith("```")
+        if code or line.startswith(("|", "![", "<", "#", "```", "    ")):
+            lines.append(line)
+        else:
+            indent = "  " if line.startswith("* ") else ""
+            lines += textwrap.wrap(
+                line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            ) or [""]
+    return "\n".join(lines)
 
 
 def _section(record: Record, folder: Path) -> Sequence[str]:
@@ -190,7 +210,7 @@ def _section(record: Record, folder: Path) -> Sequence[str]:
     return [
         f"## {record.title}",
         "",
-        find_study(record.study).module().section(record.result, pictures).strip(),
+        wrapped(find_study(record.study).module().section(record.result, pictures).strip()),
         "",
         f"<sub>`{record.command}` · {record.started[:10]} · commit {head} · {where} · "
         f"torch {record.versions.get('torch')} · [result.json]({folder.parent.name}/{folder.name}/{RESULT})</sub>",

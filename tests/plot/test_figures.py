@@ -125,6 +125,21 @@ def test_plane_through_most_atoms_finds_the_ring() -> None:
     assert abs(plane.normal @ tilt[:, 2]) == pytest.approx(1.0, abs=1e-9)
 
 
+def test_the_plane_of_a_symmetric_crystal_does_not_depend_on_rounding() -> None:
+    """Neighbours of a body-centred cubic crystal are equally far; noise of 1e-9 Å must not choose another plane."""
+    cell = 2.9 * np.eye(3)
+    positions = np.array([[0.0, 0.0, 0.0], [1.45, 1.45, 1.45]])
+    rng = np.random.default_rng(0)
+    planes = []
+    for noise in (0.0, 1e-9, 1e-9, 1e-9):
+        moved = positions + noise * rng.normal(size=(2, 3))
+        planes.append(Plane.through_most_atoms(Geometry(np.array([24, 24]), moved, cell, np.ones(3, dtype=bool))))
+    for plane in planes[1:]:
+        np.testing.assert_allclose(plane.centre, planes[0].centre, atol=1e-6)
+        np.testing.assert_allclose(plane.right, planes[0].right, atol=1e-6)
+        np.testing.assert_allclose(plane.up, planes[0].up, atol=1e-6)
+
+
 def test_atoms_on_a_line_are_refused() -> None:
     geometry = Geometry(
         np.array([6, 8, 8]), np.array([[5.0, 5, 5], [6.1, 5, 5], [3.9, 5, 5]]), np.eye(3) * 10, np.zeros(3, dtype=bool)

@@ -80,8 +80,8 @@ def _models(name: str, group: Mapping[str, Any]) -> str:
     return (
         f"* **{_plain(name)}**: test part of `{group['split']}` (hash {group['split_hash'][:8]}). Model: "
         f"{first['name']} with {thousands(first['parameters'])} parameters, seed{'s' * (len(models) > 1)} {seeds}, "
-        f"trained for {first['steps']} steps of {first['batch'][0]} × {first['batch'][1]} probe points on the "
-        f"{where['materials']} training materials of `{where['split']}` (hash {where['split_hash'][:8]}), "
+        f"trained for {thousands(first['steps'])} steps of {first['batch'][0]} × {first['batch'][1]} probe points on "
+        f"the {where['materials']} training materials of `{where['split']}` (hash {where['split_hash'][:8]}), "
         f"{times}.{left_out}"
     )
 
@@ -109,7 +109,7 @@ def _spread(result: Mapping[str, Any]) -> list[str]:
             count, errors = found["mad"]["count"], [plus_minus(found["nmae"]), plus_minus(found["mad"])]
             rows.append([_plain(name), str(count), *errors, _difference(found), f"{found['below']} of {count}"])
     return [
-        f"ε_mad is the mean absolute difference between densities of {listed(result['functionals']['functionals'])}. "
+        f"ε_mad is the spread of the densities of {listed(result['functionals']['functionals'])}. "
         "It was computed for some of the test structures; both columns refer to these, and the difference is given "
         "with its 95 % interval:",
         "",
@@ -165,16 +165,15 @@ def _element(group: Mapping[str, Any], z: str) -> str:
 
 
 def _distances(groups: Mapping[str, Any]) -> str:
-    parts = []
+    rows = []
     for name, group in groups.items():
         profile = group["distance"]
         middle = (np.array(profile["edges"][1:]) + np.array(profile["edges"][:-1])) / 2.0
-        share, electrons = np.array(profile["share"]), np.array(profile["electrons"])
-        parts.append(f"{_plain(name)}: {_half(middle, share):.1f} Å ({_half(middle, electrons):.1f} Å)")
-    return (
-        "**Distance to the nearest atom**, in shells of 0.1 Å. Distance within which half of the error lies, in "
-        f"brackets half of the electrons: {'; '.join(parts)}."
-    )
+        rows.append(
+            [_plain(name), *(fixed(_half(middle, np.array(profile[key])), 1) for key in ("share", "electrons"))]
+        )
+    head = ("", "half of the error within (Å)", "half of the electrons within (Å)")
+    return "\n".join(["**Distance to the nearest atom**, in shells of 0.1 Å.", "", *table(head, rows)])
 
 
 def _half(middle: np.ndarray, share: np.ndarray) -> float:
@@ -183,16 +182,15 @@ def _half(middle: np.ndarray, share: np.ndarray) -> float:
 
 
 def _densities(groups: Mapping[str, Any]) -> str:
-    parts = []
+    rows = []
     for name, group in groups.items():
         profile = group["density"]
-        edges, share, electrons = (np.array(profile[key]) for key in ("edges", "share", "electrons"))
+        edges = np.array(profile["edges"])
         low, high = edges[1:] <= 0.1 + 1e-9, edges[:-1] >= 1.0 - 1e-9
-        parts.append(
-            f"{_plain(name)}: {percent(share[low].sum())} ({percent(electrons[low].sum())}) below 0.1 e/Å³, "
-            f"{percent(share[high].sum())} ({percent(electrons[high].sum())}) above 1 e/Å³"
-        )
-    return f"**Density.** Share of the error, in brackets of the electrons: {'; '.join(parts)}."
+        shares = [np.array(profile[key])[part].sum() for part in (low, high) for key in ("share", "electrons")]
+        rows.append([_plain(name), *map(percent, shares)])
+    head = ("", "error below 0.1 e/Å³", "electrons", "error above 1 e/Å³", "electrons")
+    return "\n".join(["**Density.** Share of the error and of the electrons.", "", *table(head, rows)])
 
 
 def _volumes(groups: Mapping[str, Any]) -> str:

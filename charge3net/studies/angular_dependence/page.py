@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charge3net.report.formatting import (
+    NO_VALUE,
     duration,
     estimate,
     fixed,
-    interval,
     listed,
     plus_minus,
     signed,
@@ -66,7 +66,7 @@ def _setting(result: dict[str, Any]) -> str:
         f"atom, that is, where the angular variation ζ is large? ChargE3Net with L = {low} and L = {high} (mul "
         f"{runs[0]['mul']}; {thousands(parameters[low])} and {thousands(parameters[high])} parameters; learning rates "
         f"{rates[low]:g} and {rates[high]:g}), {len({run['seed'] for run in runs})} seeds each, was trained on "
-        f"{data['train']} materials{kinds} for {runs[0]['steps']} steps of {runs[0]['batch'][0]} × "
+        f"{data['train']} materials{kinds} for {thousands(runs[0]['steps'])} steps of {runs[0]['batch'][0]} × "
         f"{runs[0]['batch'][1]} probe points ({duration(sum(run['seconds'] for run in runs))} in total). Errors are "
         f"those of every voxel of {data['materials']} test materials; the formulas of {data['known_formulas']} of them "
         f"occur in training. Split `{data['split']}` (hash {data['split_hash'][:12]} as trained on), store "
@@ -140,23 +140,24 @@ def _name(group: Mapping[str, Any]) -> str:
 
 def _noise(groups: Sequence[Mapping[str, Any]], explained: bool = False) -> str:
     """How well the gain is reproduced by another seed."""
-    parts = []
+    head = ("materials", "correlation between seeds", "limit", "standard deviation (percentage points)")
+    rows = []
     for group in groups:
         found = group["noise"]["gain"]
         if found is not None:
-            parts.append(
-                f"{_name(group)}: correlation {signed(found['agreement'])}, limit {fixed(found['ceiling'])}, deviation "
-                f"{fixed(found['median_deviation'])} percentage points"
-            )
-    if not parts:
+            deviation = fixed(found["median_deviation"])
+            rows.append([group["name"], signed(found["agreement"]), fixed(found["ceiling"]), deviation])
+    if not rows:
         return "With a single seed the noise of the gain is unknown."
-    if explained:
-        return f"Between seeds: {'; '.join(parts)}."
-    return (
-        "**Noise of the gain.** The gain differs between seeds. Listed are Spearman's ρ between the gains of two "
-        "seeds; the limit that this sets to any correlation with the mean gain (Spearman–Brown formula and correction "
-        f"for attenuation); and the standard deviation between seeds (median over materials). {'; '.join(parts)}."
-    )
+    lines = table(head, rows)
+    if not explained:
+        lines += [
+            "",
+            "**Noise of the gain.** Spearman's ρ between the gains of two seeds; the limit that this sets to any "
+            "correlation with the mean gain (Spearman–Brown formula and correction for attenuation); standard "
+            "deviation of the gain between seeds (median over materials).",
+        ]
+    return "\n".join(lines)
 
 
 def _fitted(result: dict[str, Any], pictures: Mapping[str, str]) -> list[str]:
@@ -177,18 +178,17 @@ def _fitted(result: dict[str, Any], pictures: Mapping[str, str]) -> list[str]:
 
 
 def _methods(result: dict[str, Any]) -> str:
-    parts = []
+    head = ("materials", "ζ(published) − ζ(spectral): mean (range)", "rank correlation")
+    rows = []
     for group in result["groups"]:
         found, agreement = group["zeta_difference"], group["zeta_agreement"]
-        text = f"{_name(group)}: {signed(found['mean'], 4)} on average"
-        if agreement is not None:
-            between = interval(found["low"], found["high"], 4, sign=True)
-            text += f" ({between}; rank correlation {fixed(agreement['rho'], 3)})"
-        parts.append(text)
-    return (
+        difference = estimate(found["mean"], found["low"], found["high"], 4, sign=True)
+        rows.append([group["name"], difference, NO_VALUE if agreement is None else fixed(agreement["rho"], 3)])
+    text = (
         "**Two definitions of ζ.** The published code uses finite differences that are one-sided at the faces of the "
-        f"cell; here gradients are spectral and periodic. ζ(published) − ζ(spectral): {'; '.join(parts)}."
+        "cell; here gradients are spectral and periodic."
     )
+    return "\n".join([text, "", *table(head, rows)])
 
 
 def _extremes(result: dict[str, Any]) -> str:
@@ -199,7 +199,7 @@ def _extremes(result: dict[str, Any]) -> str:
         material = named[extreme["key"]]
         errors = [sum(material[name]) / len(material[name]) for name in ("low", "high")]
         parts.append(
-            f"{extreme['which']} ζ: {material['formula']} (`{extreme['key']}`), ζ = {fixed(material['zeta'], 3)}, "
+            f"{extreme['which']} ζ, {material['formula']} (`{extreme['key']}`), ζ = {fixed(material['zeta'], 3)}, "
             f"ε(L={low}) = {fixed(errors[0])} %, ε(L={high}) = {fixed(errors[1])} %"
         )
     return f"**Highest and lowest ζ.** Among the test materials: {'; '.join(parts)}."

@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from charge3net.analysis.statistics import paired_difference
-from charge3net.report.formatting import estimate, fixed, listed, percent, plus_minus, signed, span, table
+from charge3net.report.formatting import estimate, fixed, listed, percent, plus_minus, signed, span, table, thousands
 from charge3net.studies.charge_transfer.measure import ATOMS
 
 #: Heading of the section.
@@ -62,10 +62,10 @@ def _setting(result: Mapping[str, Any]) -> str:
     return (
         f"Where does the charge go when one {removed} atom is removed and all other atoms stay in place? {len(pairs)} "
         f"pairs of cells ({named}; test part of `{data['split']}`, hash {data['split_hash'][:8]}). ChargE3Net "
-        f"{networks}, each trained for {first['steps']} steps of {first['batch'][0]} × {first['batch'][1]} probe "
-        f"points on {data['trained_on']['cathodes']} other cells and {data['trained_on']['others']} further crystals "
-        f"({span([run['seconds'] / 60.0 for run in runs])} min per run), total density only. Of the atoms that stay, "
-        f"{span([pair['near_atoms'] for pair in pairs])} are within {result['radius']:g} Å of the vacancy."
+        f"{networks}, each trained for {thousands(first['steps'])} steps of {first['batch'][0]} × {first['batch'][1]} "
+        f"probe points on {data['trained_on']['cathodes']} other cells and {data['trained_on']['others']} further "
+        f"crystals ({span([run['seconds'] / 60.0 for run in runs])} min per run), total density only. Of the atoms "
+        f"that stay, {span([pair['near_atoms'] for pair in pairs])} are within {result['radius']:g} Å of the vacancy."
     )
 
 
@@ -84,21 +84,17 @@ def _row(name: str, model: Mapping[str, Any]) -> list[str]:
 
 def _totals(result: Mapping[str, Any]) -> str:
     """Total charge changes by kind of atom, DFT and predicted."""
-    pairs = result["pairs"]
-    removed = np.mean([pair["target"]["removed"] for pair in pairs])
-    sums: dict[str, dict[str, float]] = {}
-    for name, model in result["models"].items():
-        for kind, values in model["totals"].items():
-            of_kind = sums.setdefault(kind, {"DFT": float(np.mean(values["dft"]))})
-            of_kind[_label(name)] = float(np.mean(values["predicted"]))
-    rows = "; ".join(
-        f"{kind}: " + ", ".join(f"{method} {signed(value)}" for method, value in found.items())
-        for kind, found in sums.items()
-    )
-    return (
+    models = result["models"]
+    removed = np.mean([pair["target"]["removed"] for pair in result["pairs"]])
+    rows = []
+    for kind, values in next(iter(models.values()))["totals"].items():
+        predicted = [signed(np.mean(model["totals"][kind]["predicted"])) for model in models.values()]
+        rows.append([kind, signed(np.mean(values["dft"])), *predicted])
+    text = (
         f"The Bader volume of the removed atom holds {fixed(removed)} electrons in DFT (mean over pairs). Its other "
-        f"valence electrons were on the atoms that stay, which lose them. ΣΔq in electrons, mean over pairs: {rows}."
+        "valence electrons were on the atoms that stay, which lose them. ΣΔq in electrons, mean over pairs:"
     )
+    return "\n".join([text, "", *table(("", "DFT", *map(_label, models)), rows)])
 
 
 def _comparison(models: Mapping[str, Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from charge3net.analysis.metrics import Average
 from charge3net.analysis.statistics import paired_difference
-from charge3net.report.formatting import NO_VALUE, fixed, listed, percent, plus_minus, table
+from charge3net.report.formatting import NO_VALUE, fixed, listed, percent, plus_minus, table, thousands
 from charge3net.studies.fields.measure import LONG_WAVES, NEAR_ATOM, RESOLVED
 from charge3net.studies.fields.summary import ORDERS
 
@@ -58,14 +58,14 @@ def _setting(result: Mapping[str, Any]) -> list[str]:
     facts = [model["name"]] + ([f"mul = {sizes['mul']}"] if "mul" in sizes else [])
     if {"step", "batch", "seed"} <= set(training):
         batch = " × ".join(map(str, training["batch"]))
-        facts += [f"{training['step']} steps of {batch} probe points", f"seed {training['seed']}"]
+        facts += [f"{thousands(training['step'])} steps of {batch} probe points", f"seed {training['seed']}"]
     if "train_size" in model["data"]:
         facts.append(f"{model['data']['train_size']} training structures")
     split = f", {data['part']} part of split {data['split_hash'][:10]}" if data["split_hash"] else ""
     text = (
         "How accurate are the derivatives of a predicted density, and the fields that are made of them? Model: "
         f"{', '.join(facts)}. Data: {len(result['structures'])} structures of `{data['store']}` (hash "
-        f"{data['store_hash'][:10]}){split}; up to {protocol['points']} random voxels of each (seed "
+        f"{data['store_hash'][:10]}){split}; up to {thousands(protocol['points'])} random voxels of each (seed "
         f"{protocol['seed']}) with a DFT density above {protocol['floor']:g} e/Å³. Derivatives of the model are from "
         f"automatic differentiation; those of DFT and of the superposition of atomic densities (SAD) from the "
         "Fourier transform of their grids."
@@ -116,7 +116,7 @@ def _against_sad(result: Mapping[str, Any]) -> list[str]:
         difference = paired_difference(model, atoms)
         better = (difference.mean < 0) != (key in _HIGHER_IS_BETTER)
         place = ("better" if better else "worse") if difference.settled else "not significantly different"
-        sorted_in[place].append(name.split(" (")[0].split(",")[0])
+        sorted_in[place].append(name.split(" (")[0].split(",")[0].removesuffix(" correct"))
     found = "; ".join(f"{place} in {listed(names)}" for place, names in sorted_in.items() if names)
     return [
         f"Compared with SAD, the model (automatic differentiation) is {found} (95 % intervals of paired differences "
@@ -157,10 +157,9 @@ def _reference(result: Mapping[str, Any]) -> list[str]:
     places, medians, largest = _over(result, "jumps", "places", "median", "largest")
     if medians:
         lines.append(
-            "The network is discontinuous where an atom crosses the cutoff. At "
-            f"{sum(places)} random points of cutoff spheres the density jumps by {percent(np.median(medians), 1)} "
-            f"(median of the medians of structures), at most by {percent(max(largest))}. The derivatives above exclude "
-            "these jumps."
+            f"The network is discontinuous where an atom crosses the cutoff. At {thousands(sum(places))} random points "
+            f"of cutoff spheres the density jumps by {percent(np.median(medians), 1)} (median of the medians of "
+            f"structures), at most by {percent(max(largest))}. The derivatives above exclude these jumps."
         )
     return lines
 
@@ -186,7 +185,7 @@ def _each(result: Mapping[str, Any]) -> list[str]:
     for one in result["structures"]:
         errors = one["errors"]["model"]
         cells = [fixed(100 * errors[name], 1) for name in ("density", "gradient", "hessian", "sign", "iri")]
-        rows.append([one["key"], str(one["atoms"]), str(one["points"]), *cells, fixed(one["seconds"], 0)])
+        rows.append([one["key"], str(one["atoms"]), thousands(one["points"]), *cells, fixed(one["seconds"], 0)])
     return ["<details><summary>Every structure</summary>", "", *table(head, rows), "", "</details>"]
 
 

@@ -58,7 +58,7 @@ def _seeds(result: dict[str, Any]) -> str:
 
 
 def _steps(result: dict[str, Any]) -> str:
-    return listed(sorted({run["steps"] for run in result["runs"]}))
+    return listed([thousands(steps) for steps in sorted({run["steps"] for run in result["runs"]})])
 
 
 def _table(result: dict[str, Any]) -> list[str]:
@@ -145,9 +145,9 @@ def _limits(result: dict[str, Any]) -> str:
     smallest, largest = min(run["size"] for run in runs), max(run["size"] for run in runs)
     seen = runs[0]["steps"] * runs[0]["batch"][0]
     return (
-        f"**Limits.** The number of steps is the same for every size: {_steps(result)} steps are {seen / smallest:.0f} "
-        f"epochs of {smallest} materials and {seen / largest:.0f} of {largest}, so large training sets are limited by "
-        "time rather than data. Networks of a lower L have more parameters at equal mul. Test materials of the same "
-        "formula are similar, so intervals over materials are somewhat too narrow. Baselines differ in size and "
-        "learning rate; their errors do not rank the architectures."
+        f"**Limits.** The number of steps is the same for every size: {_steps(result)} steps are "
+        f"{seen / smallest:.0f} epochs of {smallest} materials and {seen / largest:.0f} of {largest}, so the error for "
+        "large training sets may be limited by training time rather than by data. Networks of a lower L have more "
+        "parameters at equal mul. Test materials of the same formula are similar, so intervals over materials are "
+        "somewhat too narrow. Baselines differ in size and learning rate; their errors do not rank the architectures."
     )

@@ -58,7 +58,7 @@ def _setting(result: dict[str, Any]) -> str:
     text = (
         "How well does a network with two channels predict the total density and the collinear magnetisation m = up − "
         f"down? ChargE3Net with mul = {model['mul']} and {model['num_interactions']} layers, {sizes}, was trained on "
-        f"{len(data['train'])} structures (split `{data['split_hash'][:12]}`) for {first['steps']} steps of "
+        f"{len(data['train'])} structures (split `{data['split_hash'][:12]}`) for {thousands(first['steps'])} steps of "
         f"{training['data']['batch_size']} structures × {training['data']['probes']} probe points ({span(seconds)} s "
         f"each), seeds {listed(first['seeds'])}. It was tested on {len(cases)} structures: new distortions of training "
         f"compositions, and {len(data['unseen_formulas'])} new compositions ({', '.join(data['unseen_formulas'])}). "
@@ -135,39 +135,40 @@ def _sign(result: dict[str, Any]) -> str:
     if not signed_rows:
         return ""
     free = averages[f"L = {signed_rows[0]['lmax']}"]
-    parts = []
+    rows = []
     for group, title in WITH_TRAINED.items():
         for alignment in ("parallel", "antiparallel"):
-            one, other = (row[group][f"unsigned {alignment}"] for row in (signed_rows[0], free))
-            if one and other:
-                parts.append(f"{title}, {alignment}: {_cell(one)} against {_cell(other)} %")
+            cells = [row[group][f"unsigned {alignment}"] for row in (signed_rows[0], free)]
+            if all(cells):
+                rows.append([f"{title}, {alignment}", *map(_cell, cells)])
     seeds = [seed for variant in result["variants"] if variant["loss"] == SIGNED for seed in variant["seeds"]]
-    return (
+    text = (
         f"**The sign.** L = {signed_rows[0]['lmax']} was also trained with the plain loss (`l1`, {len(seeds)} seeds), "
-        "with the sign of the DFT calculation. Errors of m, again of the better sign, for `l1` against `unsigned_l1`: "
-        f"{'; '.join(parts)}."
+        "with the sign of the DFT calculation. Errors of m in %, again of the better sign:"
     )
+    return "\n".join([text, "", *table(("structures", "`l1`", "`unsigned_l1`"), rows)])
 
 
 def _moments(result: dict[str, Any]) -> str:
-    sentences = []
+    rows = []
     for variant in result["variants"]:
         if variant["loss"] != UNSIGNED:
             continue
-        parts = []
-        for group, title in GROUPS.items():
+        cells = []
+        for group in GROUPS:
             true, predicted = atom_moments(variant["cases"], chosen(group))
-            if len(true):
-                errors = np.abs(predicted - true).mean(axis=1)
-                parts.append(f"{_over_seeds(errors)} per atom ({title}, {len(true)} atoms)")
-        cells = [[c for c in cases if c["group"] in GROUPS] for cases in variant["cases"]]
-        errors = np.array([np.mean([abs(c["cell"][1] - c["cell"][0]) for c in cases]) for cases in cells])
-        sentences.append(f"{variant_name(variant)}: {', '.join(parts)}, {_over_seeds(errors)} per cell")
+            errors = np.abs(predicted - true)
+            cells.append(f"{_over_seeds(errors.mean(axis=1))} ({len(true)})" if len(true) else "")
+        tested = [[c for c in cases if c["group"] in GROUPS] for cases in variant["cases"]]
+        errors = np.array([np.mean([abs(c["cell"][1] - c["cell"][0]) for c in cases]) for cases in tested])
+        rows.append([variant_name(variant), *cells, _over_seeds(errors)])
     elements = listed([chemical_symbols[z] for z in MAGNETIC])
-    return (
-        f"**Moments.** Mean |predicted − DFT| in μ_B ± standard deviation between seeds, for cells and for atoms of "
-        f"{elements} in spheres of {RADIUS:g} Å. {'; '.join(sentences)}. Bars in the figure: lowest to highest seed."
+    text = (
+        f"**Moments.** Mean |predicted − DFT| in μ_B ± standard deviation between seeds, for atoms of {elements} in "
+        f"spheres of {RADIUS:g} Å (in brackets their number) and for cells. Bars in the figure: lowest to highest seed."
     )
+    head = ("model", *(f"atoms, {title}" for title in GROUPS.values()), "cells")
+    return "\n".join([text, "", *table(head, rows)])
 
 
 def _over_seeds(errors: np.ndarray) -> str:
@@ -189,8 +190,8 @@ def _alike(result: dict[str, Any]) -> str:
         "**Equivalent sublattices.** In some antiferromagnets an operation exchanges the two sublattices and leaves "
         "the structure unchanged, while it turns m into −m. An equivariant network computes m from the structure "
         "alone, so its m has the symmetry of the structure and is equal on both sublattices; after a small distortion "
-        "it is nearly equal, because the network is continuous. To predict such states the pattern of signs must be "
-        "part of the input, which this model does not support. These structures are not part of the training set or "
-        f"of the errors above. Moments of their first two atoms in μ_B, {variant_name(best)}, seed "
+        "it is nearly equal, because the prediction changes little. To predict such states the pattern of signs must "
+        "be part of the input, which this model does not support. These structures are not part of the training set "
+        f"or of the errors above. Moments of their first two atoms in μ_B, {variant_name(best)}, seed "
         f"{best['seeds'][0]}:\n\n{lines}"
     )
