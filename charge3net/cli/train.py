@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charge3net.cli.settings import conf_folder, full_errors, sentence, to_object
+from charge3net.cli.completion import OPTIONS, complete
+from charge3net.cli.settings import conf_folder, full_errors, parses, quote, quote_where_needed, sentence, to_object
 from charge3net.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,13 +40,25 @@ def run(args: argparse.Namespace) -> int:
     register_schema()
     GlobalHydra.instance().clear()
     command = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(_job)
-    with full_errors() as asked_for, _arguments(["charge3net train", *_overrides_last(args.arguments)]):
+    options, overrides = _options_and_overrides(args.arguments)
+    if set(options) & set(OPTIONS):
+        from charge3net.cli.main import COMMANDS
+
+        with _arguments(["charge3net", *args.arguments]):
+            complete(args.arguments, tuple(COMMANDS), command)
+        return 0
+    overrides = quote_where_needed(overrides)
+    with full_errors() as asked_for, _arguments(["charge3net train", *options, *overrides, *_fixed(overrides)]):
         try:
             command()
         except (HydraException, OmegaConfBaseException) as error:
             if asked_for:
                 raise
             raise InputError(sentence(error, _known())) from error
+        except RuntimeError as error:
+            if asked_for or '"srun"' not in str(error):
+                raise
+            raise InputError("launcher=submitit needs Slurm, whose srun is not found; try launcher=joblib") from error
     if _failed:
         raise _failed.pop()
     return 0
@@ -101,13 +115,13 @@ _failed: list[InputError] = []
 
 
 def _job(composed: DictConfig) -> float | None:
-    """One run; returns the best ε_mae in %, for sweepers that optimise."""
+    """One run; returns the best ε_mae in %, which sweepers such as Optuna minimise."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from charge3net.train.callbacks import Interrupted
+    from charge3net.train.callbacks import Diverged, Interrupted
     from charge3net.train.module import MONITOR
-    from charge3net.train.run import main_line, train
+    from charge3net.train.run import print_result, train
 
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -116,45 +130,62 @@ def _job(composed: DictConfig) -> float | None:
     try:
         config = to_config(composed)
         if not alone:
-            config.output = str(Path(config.output) / member_name(settings))
+            member = member_name(settings)
+            config.logger.group = config.logger.group or config.name
+            config.name = f"{config.name}/{member}"
+            config.output = str(Path(config.output) / member)
         with _arguments_of_one_run(config.output, list(settings.overrides.task)):
             summary = train(config)
     except InputError as error:
-        if not alone:
-            raise
-        _failed.append(error)
-        return None
+        if alone:
+            _failed.append(error)
+            return None
+        if isinstance(error, Diverged) and not settings.sweeper._target_.endswith("BasicSweeper"):
+            print(f"{config.name}: {error}", file=sys.stderr)
+            return math.inf  # a search continues with other values
+        raise
     except Interrupted as error:
-        raise KeyboardInterrupt(f"{error}; go on with resume=true") from None
-    main_line(summary)
+        raise KeyboardInterrupt(f"{error}; continue with resume=true") from None
+    print_result(summary, config.output)
     return summary["best"].get(MONITOR)
 
 
 def member_name(settings: Any) -> str:
-    """Folder of a member of a sweep, from what varies: ``lmax=2``, ``lmax=2,seed=1``, ``painn`` (of model=painn)."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf
+    """Folder of a member of a sweep, from the settings that vary: ``lmax=2,seed=1``, ``demo-painn`` (model=demo/painn).
 
-    whole: Any = OmegaConf.load(Path(settings.sweep.dir) / "multirun.yaml").hydra
-    parser = OverridesParser.create()
-    varied = [o.key_or_group for o in parser.parse_overrides(list(whole.overrides.task)) if o.is_sweep_override()]
-    varied += [name for name in whole.sweeper.params or {} if name not in varied]
-    values = {o.key_or_group: str(o.value()) for o in parser.parse_overrides(list(settings.overrides.task))}
+    What does not vary is listed in ``hydra.job.config.override_dirname.exclude_keys``, see :func:`_fixed`; so any
+    sweeper can choose values.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    fixed = set(settings.job.config.override_dirname.exclude_keys)
     parts = []
-    for name in varied:
-        group = (conf_folder() / name).is_dir()
-        value = values[name].rsplit("/", 1)[-1]
-        parts.append(value if group else f"{name.rsplit('.', 1)[-1]}={value}")
+    for override in OverridesParser.create().parse_overrides(list(settings.overrides.task)):
+        name = override.key_or_group
+        if name not in fixed:
+            value = str(override.value()).replace("/", "-")
+            parts.append(value if (conf_folder() / name).is_dir() else f"{name.rsplit('.', 1)[-1]}={value}")
     return ",".join(parts) or str(settings.job.num)
 
 
-def _overrides_last(arguments: list[str]) -> list[str]:
-    """Options first: Hydra does not take ``a=1 --multirun b=2``, people type it."""
+def _fixed(overrides: Sequence[str]) -> list[str]:
+    """A setting of Hydra that lists the names of all settings with one value."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    if not all(parses(override) for override in overrides):
+        return []  # Hydra will say so
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    names = [quote(override.key_or_group) for override in parsed if not override.is_sweep_override()]
+    return [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(names)}]"]
+
+
+def _options_and_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Hydra's options, and the settings, which it takes only behind them: people type ``a=1 --multirun b=2``."""
     from hydra._internal.utils import get_args_parser
 
     known, rest = get_args_parser().parse_known_args(arguments)
     overrides = [a for a in arguments if a in known.overrides or (a in rest and not a.startswith("-"))]
-    return [a for a in arguments if a not in overrides] + overrides
+    return [a for a in arguments if a not in overrides], overrides
 
 
 @contextmanager
@@ -170,7 +201,7 @@ def _arguments(argv: list[str]) -> Iterator[None]:
 
 def _arguments_of_one_run(output: str, overrides: list[str]) -> Any:
     """Arguments with which Lightning starts the other processes of this run, also from inside a sweep."""
-    return _arguments([_PROGRAM, "train", *overrides, f"output={output!r}"])
+    return _arguments([_PROGRAM, "train", *overrides, f"output={quote(output)}"])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,11 @@ CardOf = Callable[[DensityModel, int, dict[str, float]], ModelCard]
 
 
 class Interrupted(Exception):
-    """The run was told to stop (Ctrl-C, SIGTERM) and left a checkpoint to resume from."""
+    """The run was stopped by Ctrl-C or SIGTERM and left a checkpoint to resume from."""
+
+
+class Diverged(InputError):
+    """The loss is not finite."""
 
 
 class RunCheckpoints(Checkpoint):
@@ -163,11 +167,11 @@ class FiniteLoss(Callback):
         """Look at the validation just done.
 
         Raises:
-            InputError: if ε_mae is not finite.
+            Diverged: if ε_mae is not finite.
         """
         value = trainer.callback_metrics.get(MONITOR)
         if value is not None and not torch.isfinite(value):
-            raise InputError(
+            raise Diverged(
                 f"training diverged: ε_mae is {float(value)} after step {trainer.global_step}; "
                 "lower optim.lr or set train.clip"
             )

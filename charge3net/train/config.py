@@ -113,12 +113,16 @@ class LoggerConfig:
         tensorboard: write TensorBoard events into the run folder.
         wandb: log to Weights & Biases.
         project: W&B project.
+        group: W&B group; in a sweep None takes the name of the sweep.
+        tags: W&B tags.
         offline: keep the W&B run on disk, to be sent later with ``wandb sync``.
     """
 
     tensorboard: bool = False
     wandb: bool = False
     project: str = "charge3net"
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
     offline: bool = False
 
 

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers.logger import Logger
 
 from charge3net.checkpoints import ModelCard
+from charge3net.checkpoints.save_load import BEST, LAST
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
@@ -260,17 +261,21 @@ def _steps_in(checkpoint: Path) -> int:
         raise InputError(f"{checkpoint} cannot be resumed from: it is damaged or not a checkpoint of a run") from error
 
 
-def describe(summary: dict[str, Any]) -> str:
-    """A line about a finished run, for people."""
+def describe(summary: dict[str, Any], folder: str | Path) -> str:
+    """A finished run in one line, and where its model is."""
     best = summary["best"]
     quality = f"best ε_mae {best[MONITOR]:.3f} % at step {best['step']:.0f}" if best else "no validation"
     if best and not best[MONITOR] < 100.0:
         quality += "; a density of 0 has 100 %: take a smaller optim.lr, or more steps"
     state = "finished before" if summary.get("skipped") else f"finished in {summary['seconds']:.0f} s"
-    return f"{summary['name']}: {state}, {summary['step']} steps, {summary['parameters']} parameters, {quality}"
+    model = Path(folder) / (BEST if best else LAST)
+    return (
+        f"{summary['name']}: {state}, {summary['step']} steps, {summary['parameters']} parameters, {quality}; "
+        f"model: {model}"
+    )
 
 
-def main_line(summary: dict[str, Any]) -> None:
-    """Print :func:`describe` on the first process."""
+def print_result(summary: dict[str, Any], folder: str | Path) -> None:
+    """Print :func:`describe` on standard error, in the first process only."""
     if _is_first():
-        print(describe(summary), file=sys.stderr)
+        print(describe(summary, folder), file=sys.stderr)

@@ -18,13 +18,13 @@ from charge3net.cli.main import main
 from charge3net.errors import InputError
 from charge3net.studies import find_study
 from charge3net.studies.learning_curves import Config, run, section
-from charge3net.studies.learning_curves.study import varied
+from charge3net.studies.learning_curves.study import EXPERIMENT, varied
 from charge3net.studies.learning_curves.summary import compare_runs, size_errors
 from charge3net.studies.training import sweep
 from tests.helpers.evaluation import make_store
 from tests.helpers.studies import TINY, config_of
 
-NETWORKS = ["learning_curves/charge3net_l0", "learning_curves/charge3net_l1"]
+ORDERS = [0, 1]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def densities(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def _config(densities: tuple[str, str], **changed: Any) -> Config:
-    settings = {"store": densities[0], "split": densities[1], "networks": NETWORKS, "baselines": []}
+    settings = {"store": densities[0], "split": densities[1], "lmax": ORDERS, "baselines": []}
     return config_of("learning_curves", **{**settings, **changed})
 
 
@@ -48,7 +48,7 @@ def _arguments(densities: tuple[str, str], folder: Path) -> list[str]:
         "learning_curves",
         f"store={densities[0]}",
         f"split={densities[1]}",
-        f"networks=[{','.join(NETWORKS)}]",
+        "lmax=[0,1]",
         "baselines=[]",
         "sizes=[1,2,3]",
         "seeds=[0]",
@@ -74,7 +74,7 @@ def test_a_killed_sweep_finishes_only_what_is_missing(
     runs = tmp_path / "work" / "runs"
     in_this_process: list[Any] = []
     monkeypatch.setattr("charge3net.studies.training.charge3net_command", in_this_process.append)
-    asked = [*varied(NETWORKS, [1, 2, 3], [0]), *TINY]
+    asked = [EXPERIMENT, *varied("model.lmax", ORDERS, [1, 2, 3], [0]), *TINY]
     sweep(asked, str(runs), store=densities[0], split=densities[1], launcher=[])
     process = subprocess.Popen(
         [sys.executable, "-m", "charge3net.cli.main", *in_this_process[0]],
@@ -92,9 +92,7 @@ def test_a_killed_sweep_finishes_only_what_is_missing(
         process.wait()
     finished = [path.parent for path in runs.glob("*/summary.json")]
     assert 0 < len(finished) < 6
-    assert {path.name for path in finished} <= {
-        f"charge3net_l{i},train_size={n},seed=0" for i in (0, 1) for n in (1, 2, 3)
-    }
+    assert {path.name for path in finished} <= {f"lmax={i},train_size={n},seed=0" for i in (0, 1) for n in (1, 2, 3)}
     before = {folder: _contents(folder) for folder in finished}
 
     monkeypatch.setattr("charge3net.studies.training.charge3net_command", lambda asked: main(list(asked)))
@@ -152,8 +150,8 @@ def test_the_sweep_is_composed_for_slurm(
     slurm = found["parameters"]
     assert (slurm["slurm_partition"], slurm["timeout_min"], slurm["cpus_per_task"]) == ("gpu", 1440, 4)
     assert (slurm["nodes"], slurm["tasks_per_node"], slurm["gpus_per_node"]) == (1, 2, 2)
-    chosen = {(m["experiment"], m["data.train_size"], m["seed"]) for m in found["members"]}
-    assert chosen == {(name, size, seed) for name in NETWORKS for size in "123" for seed in "01"}
+    chosen = {(m["model.lmax"], m["data.train_size"], m["seed"]) for m in found["members"]}
+    assert chosen == {(name, size, seed) for name in "01" for size in "123" for seed in "01"}
     assert len(found["members"]) == 12
     assert all(member["data.store"] == densities[0] for member in found["members"])
 
@@ -178,7 +176,7 @@ def _runs(exponents: dict[str, float], seeds: int = 2) -> list[dict[str, Any]]:
 
 def test_text_says_what_the_numbers_say() -> None:
     runs = _runs({"ChargE3Net L=0": 0.1, "ChargE3Net L=1": 0.4, "PaiNN": 0.2})
-    config = _config(("", ""), networks=["a", "b"], baselines=["c"], sizes=[10, 20, 40], draws=20)
+    config = _config(("", ""), lmax=[0, 1], baselines=["c"], sizes=[10, 20, 40], draws=20)
     data = {
         "split": "split.json",
         "split_hash": "0" * 64,

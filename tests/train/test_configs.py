@@ -19,9 +19,7 @@ from charge3net.train.schedule import build_schedule
 CONF = Path(__file__).parents[2] / "conf"
 DATA = ["data.store=STORE", "data.split=SPLIT"]
 EXPERIMENTS = sorted(
-    str(path.relative_to(CONF / "experiment").with_suffix(""))
-    for path in (CONF / "experiment").rglob("*.yaml")
-    if path.parent.name != "learning_curves"
+    str(path.relative_to(CONF / "experiment").with_suffix("")) for path in (CONF / "experiment").rglob("*.yaml")
 )
 MODELS = sorted(str(path.relative_to(CONF / "model").with_suffix("")) for path in (CONF / "model").rglob("*.yaml"))
 OPTIONS = sorted(

@@ -11,8 +11,8 @@ class Config:
 
     Attributes:
         store, split: densities; subsets of the training part are drawn, validation and test stay whole.
-        networks: experiments of conf/experiment, lowest rotation order first; each is compared with the one before.
-        baselines: experiments shown beside them.
+        lmax: rotation orders of ChargE3Net, lowest first; each is compared with the one before.
+        baselines: options of conf/model shown beside them.
         sizes: of the training subsets; a smaller one is part of every larger one of the same seed.
         seeds, baseline_seeds: of the initial weights, the order of the data and the choice of the subset.
         overrides: further settings of every training, e.g. ``train.max_steps=3000``.
@@ -22,7 +22,7 @@ class Config:
 
     store: str
     split: str
-    networks: list[str]
+    lmax: list[int]
     baselines: list[str]
     sizes: list[int]
     seeds: list[int]

@@ -22,11 +22,14 @@ def finished_members(config: Config, folder: Path) -> list[Run]:
     """
     from charge3net.train.runs import read_runs
 
-    asked = ((config.networks, config.seeds), (config.baselines, config.baseline_seeds))
+    orders, baselines = (
+        [f"lmax={order}" for order in config.lmax],
+        [name.replace("/", "-") for name in config.baselines],
+    )
     places = [
-        folder / f"{experiment.rsplit('/', 1)[-1]},train_size={size},seed={seed}"
-        for experiments, seeds in asked
-        for experiment in experiments
+        folder / f"{model},train_size={size},seed={seed}"
+        for models, seeds in ((orders, config.seeds), (baselines, config.baseline_seeds))
+        for model in models
         for size in config.sizes
         for seed in seeds
     ]

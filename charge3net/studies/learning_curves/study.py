@@ -16,19 +16,22 @@ from charge3net.studies.learning_curves.measure import finished_members, measure
 from charge3net.studies.learning_curves.summary import compare_runs
 from charge3net.studies.training import choice, sweep
 
+#: The trainings: sizes and learning rates of the models, steps, batch.
+EXPERIMENT = "experiment=study/learning_curves"
+
 
 def run(config: Config, work: Path) -> dict[str, Any]:
     """Train what is missing, evaluate what is missing, compare.
 
     Raises:
-        InputError: for fewer than three sizes, no network, or a training that failed.
+        InputError: for fewer than three sizes, no rotation order, or a training that failed.
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
     from charge3net.evaluation.run import TestSet
 
-    if len(set(config.sizes)) < 3 or not config.networks:
-        raise InputError(f"learning curves need a network and three training sizes, found sizes={config.sizes}")
+    if len(set(config.sizes)) < 3 or not config.lmax:
+        raise InputError(f"learning curves need a rotation order and three training sizes, found sizes={config.sizes}")
     folder = work / "runs"
     _train(config, folder)
     split = read_split(config.split)
@@ -50,13 +53,14 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
 
 def _train(config: Config, folder: Path) -> None:
-    """The sweeps: networks, then baselines, each over sizes and seeds."""
-    for experiments, seeds in ((config.networks, config.seeds), (config.baselines, config.baseline_seeds)):
-        if experiments and seeds:
-            settings = [*varied(experiments, config.sizes, seeds), *config.overrides]
+    """The sweeps: rotation orders, then baselines, each over sizes and seeds."""
+    asked = (("model.lmax", config.lmax, config.seeds), ("model", config.baselines, config.baseline_seeds))
+    for setting, models, seeds in asked:
+        if models and seeds:
+            settings = [EXPERIMENT, *varied(setting, models, config.sizes, seeds), *config.overrides]
             sweep(settings, str(folder), store=config.store, split=config.split, launcher=config.launcher)
 
 
-def varied(experiments: Sequence[str], sizes: Sequence[int], seeds: Sequence[int]) -> list[str]:
+def varied(setting: str, models: Sequence[object], sizes: Sequence[int], seeds: Sequence[int]) -> list[str]:
     """Hydra overrides of the settings in which trainings differ; all three appear in the names of the run folders."""
-    return [choice("experiment", experiments), choice("data.train_size", sizes), choice("seed", seeds)]
+    return [choice(setting, models), choice("data.train_size", sizes), choice("seed", seeds)]

@@ -35,7 +35,7 @@ def compare_runs(runs: Sequence[Mapping[str, Any]], config: Config) -> dict[str,
                 "exponent": asdict(exponent),
             }
         )
-    networks = list(errors)[: len(config.networks)]
+    networks = list(errors)[: len(config.lmax)]
     steps = [
         {
             "from": low,
