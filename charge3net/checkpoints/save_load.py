@@ -7,22 +7,29 @@ checkpoint runs none of their code. The card holds the SHA-256 of the weights, w
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from charge3net.checkpoints.card import CARD, WEIGHTS, ModelCard, card_text, read_card
+from charge3net.checkpoints.exchange import being_replaced, replace_folder
 from charge3net.checkpoints.published import DEEPDFT_WEIGHTS, load_published
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
 
+T = TypeVar("T")
+
 #: Checkpoint folders inside a run folder: the best one so far, and the last one.
 BEST, LAST = "model", "last"
+
+#: Seconds between attempts to read a checkpoint that is being replaced.
+_WAITS = (0.01, 0.05, 0.2)
 
 
 def save_model(folder: str | Path, model: DensityModel, card: ModelCard) -> None:
@@ -46,7 +53,7 @@ def save_model(folder: str | Path, model: DensityModel, card: ModelCard) -> None
         new.mkdir()
         (new / WEIGHTS).write_bytes(weights)
         (new / CARD).write_text(text, encoding="utf-8")
-        _exchange(new, folder, Path(beside) / "old")
+        replace_folder(new, folder, Path(beside) / "old")
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[DensityModel, ModelCard]:
@@ -65,13 +72,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[De
     if folder is None:
         model = load_published(path)
         return model.to(device).eval(), ModelCard.of(model, data={"published": path.resolve().name})
-    card, weights_file, sha256 = read_card(folder / CARD)
+    card, weights = _patiently(_read_both, folder)
     model = build_model(card.architecture, card.hyperparameters)
     if (model.cutoff, model.channels) != (card.cutoff, card.channels):
         raise InputError(
             f"{folder / CARD}: cutoff or channels contradict the hyperparameters; get the checkpoint again"
         )
-    _fill(model, _read_weights(folder / weights_file, sha256), folder / weights_file)
+    _fill(model, weights, folder / WEIGHTS)
     return model.to(device).eval(), card
 
 
@@ -82,7 +89,7 @@ def load_card(path: str | Path) -> ModelCard:
         InputError: as :func:`load_model`.
     """
     folder = find_checkpoint(Path(path))
-    return load_model(path)[1] if folder is None else read_card(folder / CARD)[0]
+    return load_model(path)[1] if folder is None else _patiently(lambda folder: read_card(folder / CARD)[0], folder)
 
 
 def find_checkpoint(path: Path) -> Path | None:
@@ -93,7 +100,7 @@ def find_checkpoint(path: Path) -> Path | None:
     """
     if path.is_dir():
         for folder in (path, path / BEST, path / LAST):
-            if (folder / CARD).is_file():
+            if _has_card(folder):
                 return folder
         if (path / DEEPDFT_WEIGHTS).is_file():
             return None
@@ -105,21 +112,51 @@ def find_checkpoint(path: Path) -> Path | None:
     return path.parent if path.name in (CARD, WEIGHTS) and (path.parent / CARD).is_file() else None
 
 
+def _has_card(folder: Path) -> bool:
+    """Whether there is a checkpoint, waiting for one that is just being replaced."""
+    for wait in _WAITS:
+        if (folder / CARD).is_file():
+            return True
+        if not being_replaced(folder):
+            return False
+        time.sleep(wait)
+    return (folder / CARD).is_file()
+
+
+def _read_both(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
+    """Card and weights of one checkpoint."""
+    card, weights_file, sha256 = read_card(folder / CARD)
+    return card, _read_weights(folder / weights_file, sha256)
+
+
+def _patiently(read: Callable[[Path], T], folder: Path) -> T:
+    """Read a checkpoint; once more if it was replaced by a training meanwhile.
+
+    Raises:
+        InputError: if it is damaged, and stays so.
+    """
+    for wait in _WAITS:
+        before = _stamp(folder)
+        try:
+            return read(folder)
+        except InputError:
+            if before == _stamp(folder) and not being_replaced(folder):
+                raise
+        time.sleep(wait)
+    return read(folder)
+
+
+def _stamp(folder: Path) -> tuple[int, int] | None:
+    """What changes when the folder is replaced; None where it is missing."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def _is_replaceable(folder: Path) -> bool:
     return folder.is_dir() and {entry.name for entry in folder.iterdir()} <= {WEIGHTS, CARD}
-
-
-def _exchange(new: Path, folder: Path, old: Path) -> None:
-    """Put ``new`` in the place of ``folder``, which moves to ``old``; on failure what was there stays."""
-    had_one = folder.exists()
-    if had_one:
-        os.replace(folder, old)
-    try:
-        os.replace(new, folder)
-    except OSError:
-        if had_one:
-            os.replace(old, folder)
-        raise
 
 
 def _sha256(content: bytes) -> str:

@@ -75,7 +75,7 @@ def sentence(error: BaseException, known: Iterable[str]) -> str:
     if isinstance(error, OverrideParseException):
         key, _, value = error.override.partition("=")
         if value:
-            return f"{error.override!r} cannot be parsed; quote the value if it is text: \"{key}={quote(value)}\""
+            return f'{error.override!r} cannot be parsed; quote the value if it is text: "{key}={quote(value)}"'
         return f"{error.override!r} is not a setting; write key=value"
     texts = [str(error)]
     if error.__cause__ is not None and str(error.__cause__) not in texts[0]:
