@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -45,24 +45,31 @@ class RunCheckpoints(Checkpoint):
     Args:
         folder: run folder.
         card_of: makes the card of a model.
+        settings: those that must stay the same when the run is resumed; part of the resume checkpoint.
         val_every, max_steps: as in the trainer; a step before a validation is not wholly done.
         save_every: steps between resume checkpoints; None writes them after validations only.
     """
 
     def __init__(
-        self, folder: Path, card_of: CardOf, val_every: int, max_steps: int, save_every: int | None = None
+        self,
+        folder: Path,
+        card_of: CardOf,
+        settings: dict[str, Any],
+        val_every: int,
+        max_steps: int,
+        save_every: int | None = None,
     ) -> None:
-        self.folder, self.card_of = folder, card_of
+        self.folder, self.card_of, self.settings = folder, card_of, settings
         self.val_every, self.max_steps, self.save_every = val_every, max_steps, save_every
         self.best: dict[str, float] = {}
         self.latest: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Best and latest metrics."""
-        return {"best": dict(self.best), "latest": dict(self.latest)}
+        """Best and latest metrics, settings."""
+        return {"best": dict(self.best), "latest": dict(self.latest), "settings": dict(self.settings)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the metrics of the run that is resumed."""
+        """Restore the metrics of the run that is resumed; its settings were compared before."""
         self.best, self.latest = dict(state_dict["best"]), dict(state_dict["latest"])
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
@@ -158,6 +165,21 @@ class StopOnSignal(Callback):
         for number, handler in self._old.items():
             signal.signal(number, handler)
         self._old = {}
+
+
+class Patience(EarlyStopping):
+    """Stops after validations without a better ε_mae; a resumed run may have another patience than before.
+
+    Args:
+        patience: so many validations.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__(MONITOR, patience=patience, mode="min")
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the count, not the patience (Lightning restores both)."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 class FiniteLoss(Callback):

@@ -134,7 +134,7 @@ class RuntimeConfig:
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         devices: processes per node, one for each device.
         nodes: number of nodes.
-        threads: CPU threads per process; None leaves torch's choice.
+        threads: CPU threads per process; None takes OMP_NUM_THREADS, else the free cores, 4 at most.
         precision: ``float32`` or ``float64``, of the weights and of all that is computed with them.
         progress: draw a progress bar when standard error is a terminal.
     """

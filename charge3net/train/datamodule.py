@@ -130,7 +130,9 @@ class DensityDataModule(pl.LightningDataModule):
         return {
             "seed": self.seed,
             "training materials (hash)": Split(tuple(self.train_keys), ()).hash,
+            "validation materials (hash)": Split(tuple(self.validation_keys), ()).hash,
             "probes per structure": self.train_data.n_probes,
+            "store (hash)": self.store.hash(),
             "structures per step over all processes": self.batch_size * self._place()[1],
             "pseudo-random order of voxels": self.store.shuffled,
         }
@@ -142,7 +144,7 @@ class DensityDataModule(pl.LightningDataModule):
             InputError: if the data differ from those of the run that is resumed.
         """
         for name, now in self.state_dict().items():
-            before = state_dict.get(name, False)  # runs of the first version had no shuffled stores
+            before = state_dict.get(name, now)  # older checkpoints lack some of them
             if before != now:
                 raise InputError(
                     f"cannot resume: {name} was {before} and is now {now}; "

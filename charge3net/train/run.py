@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -13,23 +14,24 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 
 from charge3net.checkpoints import ModelCard
-from charge3net.checkpoints.save_load import BEST, LAST
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 from charge3net.models.registry import build_model
 from charge3net.train.atoms import atoms_of_training, fill_atoms
-from charge3net.train.callbacks import FiniteLoss, Progress, RunCheckpoints, StopOnSignal
+from charge3net.train.callbacks import FiniteLoss, Patience, Progress, RunCheckpoints, StopOnSignal
 from charge3net.train.config import MISSING, RuntimeConfig, TrainConfig
 from charge3net.train.datamodule import DensityDataModule
 from charge3net.train.logger import MetricsCsv
 from charge3net.train.losses import build_loss
 from charge3net.train.module import MONITOR, DensityTask
-from charge3net.train.run_folder import METRICS, RunFolder
+from charge3net.train.run_folder import METRICS, RunFolder, check_same, fixed_settings, flat
 from charge3net.train.schedule import build_schedule
+from charge3net.train.threads import choose_threads, free_cores
+from charge3net.train.trackers import build_trackers, finish_trackers, start_trackers
 
 #: Warnings about Lightning's and torch's own insides, and advice on workers that is for images (docs/training.md).
 _NOT_FOR_USERS = (".*does not have many workers", ".*isinstance\\(treespec", ".*broadcast_buffers. is deprecated")
@@ -44,7 +46,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
     Returns:
         The summary, also in ``summary.json``: ``step``, ``stopped`` (``max_steps`` or ``early``), ``seconds``,
-        ``parameters``, ``best`` and ``latest`` (step and ``val/…`` metrics), and ``skipped`` if nothing was left to do.
+        ``parameters``, ``threads``, ``best``, ``latest`` (step and ``val/…`` metrics), and ``skipped`` if nothing was
+        left to do.
 
     Raises:
         InputError: for wrong settings, data that do not fit, a folder with another run, or a loss that is not finite.
@@ -56,8 +59,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
         return {**done, "skipped": True}
     _check(config)
     resume = folder.resume_from(config.resume if first else config.resume or True)
-    if config.runtime.threads is not None:
-        torch.set_num_threads(config.runtime.threads)
+    steps_done = 0 if resume is None else _steps_done(resume, config)
+    reason = _set_threads(config)
     model = _model(config)
     data = _data(config, model)
     if model.fits_atoms:
@@ -72,21 +75,28 @@ def train(config: TrainConfig) -> dict[str, Any]:
     )
     log = MetricsCsv(folder.path / METRICS)
     checkpoints = _checkpoints(config, folder, data)
-    trainer = _trainer(config, folder, [log, *_extra_loggers(config, folder)], checkpoints)
-    steps_done = 0 if resume is None else _steps_in(resume)
+    trackers = build_trackers(config, folder)
+    trainer = _trainer(config, folder, [log, *trackers], checkpoints)
     if first:
-        folder.begin(config)
+        folder.begin(config, resume)
     log.rewind(steps_done)
-    start = time.perf_counter()
-    with warnings.catch_warnings():
-        for message in _NOT_FOR_USERS:
-            warnings.filterwarnings("ignore", message=message)
-        if any(parameter.requires_grad for parameter in model.parameters()):
-            trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-        else:  # fitted atoms alone: there is nothing left to train
-            trainer.validate(task, datamodule=data, verbose=False)
-    summary = _summary(config, trainer, task, checkpoints, time.perf_counter() - start)
-    if trainer.is_global_zero:
+    if first:
+        start_trackers(trackers, config)
+        print(_where(config, trainer, reason), file=sys.stderr, flush=True)
+    start, summary = time.perf_counter(), None
+    try:
+        with warnings.catch_warnings():
+            for message in _NOT_FOR_USERS:
+                warnings.filterwarnings("ignore", message=message)
+            if any(parameter.requires_grad for parameter in model.parameters()):
+                trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+            else:  # fitted atoms alone: there is nothing left to train
+                trainer.validate(task, datamodule=data, verbose=False)
+        summary = _summary(config, trainer, task, checkpoints, time.perf_counter() - start)
+    finally:
+        if first:
+            finish_trackers(trackers, summary, folder.best_or_last())
+    if first:
         folder.finish(summary)
     return summary
 
@@ -99,10 +109,29 @@ def _summary(
         "step": trainer.global_step,
         "stopped": "max_steps" if trainer.global_step >= config.train.max_steps else "early",
         "seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "best": checkpoints.best,
         "latest": checkpoints.latest,
     }
+
+
+def _set_threads(config: TrainConfig) -> str:
+    """Set the threads of torch in this process; returns why so many."""
+    processes = config.runtime.devices * (1 + config.data.workers)
+    threads, reason = choose_threads(config.runtime.threads, processes, *free_cores(), os.environ)
+    if threads < 1:
+        raise InputError(f"runtime.threads must be at least 1, found {threads}")
+    torch.set_num_threads(threads)
+    return reason
+
+
+def _where(config: TrainConfig, trainer: pl.Trainer, reason: str) -> str:
+    """On what a run is trained, in one line."""
+    runtime, device = config.runtime, trainer.strategy.root_device.type
+    processes = runtime.devices * runtime.nodes
+    several = f", {processes} processes" if processes > 1 else ""
+    return f"{config.name}: training on {device}{several}, CPU threads: {torch.get_num_threads()} ({reason})"
 
 
 def _is_first() -> bool:
@@ -191,14 +220,14 @@ def _checkpoints(config: TrainConfig, folder: RunFolder, data: DensityDataModule
         return ModelCard.of(model, elements, about_data, metrics, {"step": step, **settings})
 
     loop = config.train
-    return RunCheckpoints(folder.path, card_of, loop.val_every, loop.max_steps, loop.save_every)
+    return RunCheckpoints(folder.path, card_of, fixed_settings(config), loop.val_every, loop.max_steps, loop.save_every)
 
 
 def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], checkpoints: RunCheckpoints) -> pl.Trainer:
     loop, runtime = config.train, config.runtime
     callbacks: list[Callback] = [FiniteLoss()]
     if loop.patience is not None:
-        callbacks.append(EarlyStopping(MONITOR, patience=loop.patience, mode="min"))
+        callbacks.append(Patience(loop.patience))
     callbacks += [Progress(runtime.progress), StopOnSignal(checkpoints), checkpoints]
     return pl.Trainer(
         default_root_dir=folder.path,
@@ -231,34 +260,23 @@ def _strategy(runtime: RuntimeConfig) -> Any:
     return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def _extra_loggers(config: TrainConfig, folder: RunFolder) -> list[Logger]:
-    """TensorBoard and Weights & Biases, imported only when chosen."""
-    loggers: list[Logger] = []
-    if config.logger.tensorboard:
-        from lightning.pytorch.loggers import TensorBoardLogger
+def _steps_done(resume: Path, config: TrainConfig) -> int:
+    """Optimiser steps of a resume checkpoint.
 
-        try:
-            loggers.append(TensorBoardLogger(folder.path, name="", version="tensorboard"))
-        except ModuleNotFoundError as error:
-            raise InputError("logger.tensorboard=true needs tensorboard: pip install 'charge3net[plot]'") from error
-    if config.logger.wandb:
-        from lightning.pytorch.loggers import WandbLogger
-
-        try:
-            loggers.append(
-                WandbLogger(config.name, folder.path, project=config.logger.project, offline=config.logger.offline)
-            )
-        except ModuleNotFoundError as error:
-            raise InputError("logger.wandb=true needs wandb: pip install 'charge3net[wandb]'") from error
-    return loggers
-
-
-def _steps_in(checkpoint: Path) -> int:
-    """Optimiser steps done in a resume checkpoint."""
+    Raises:
+        InputError: if it is damaged, or does not say that it was made with the settings that are asked for.
+    """
     try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+        state = torch.load(resume, map_location="cpu", weights_only=True)
+        steps, settings = int(state["global_step"]), state["callbacks"]["RunCheckpoints"].get("settings")
     except Exception as error:
-        raise InputError(f"{checkpoint} cannot be resumed from: it is damaged or not a checkpoint of a run") from error
+        raise InputError(f"{resume} cannot be resumed from: it is damaged or not a checkpoint of a run") from error
+    if settings is None:  # checkpoints of older versions
+        settings = flat(RunFolder(resume.parent).config() or {})
+    if not settings:
+        raise InputError(f"{resume} cannot be resumed from: its settings are recorded neither in it nor in config.json")
+    check_same(resume.parent, settings, config)
+    return steps
 
 
 def describe(summary: dict[str, Any], folder: str | Path) -> str:
@@ -268,10 +286,9 @@ def describe(summary: dict[str, Any], folder: str | Path) -> str:
     if best and not best[MONITOR] < 100.0:
         quality += "; a density of 0 has 100 %: take a smaller optim.lr, or more steps"
     state = "finished before" if summary.get("skipped") else f"finished in {summary['seconds']:.0f} s"
-    model = Path(folder) / (BEST if best else LAST)
     return (
         f"{summary['name']}: {state}, {summary['step']} steps, {summary['parameters']} parameters, {quality}; "
-        f"model: {model}"
+        f"model: {RunFolder(folder).best_or_last()}"
     )
 
 

@@ -1,24 +1,30 @@
 """The folder of a training run: its files, and whether a run may start, resume, or is finished already.
 
 ``config.json`` (settings), ``metrics.csv`` (log), ``model/`` (best weights), ``last/`` (last weights),
-``resume.ckpt`` (state to resume from), ``summary.json`` (once finished).
+``resume.ckpt`` (state to resume from), ``summary.json`` (once finished), ``wandb.json`` (id on Weights & Biases).
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
+from charge3net.checkpoints import load_card, load_model, save_model
 from charge3net.checkpoints.card import CARD
-from charge3net.checkpoints.save_load import BEST
+from charge3net.checkpoints.exchange import remove_leftovers
+from charge3net.checkpoints.save_load import BEST, LAST
+from charge3net.data.splits import read_split
+from charge3net.data.store import Store
 from charge3net.errors import InputError
 from charge3net.io.files import write_whole
 from charge3net.train.config import TrainConfig
 
 #: Files of a run folder; its two checkpoint folders are ``BEST`` and ``LAST``.
 CONFIG, METRICS, SUMMARY, RESUME = "config.json", "metrics.csv", "summary.json", "resume.ckpt"
+WANDB = "wandb.json"
 
 #: Settings that may differ when a run is resumed: they say where and how long it runs, not what is learned.
 FREE = {
@@ -47,6 +53,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._wandb_id: str | None = None
 
     @property
     def is_run(self) -> bool:
@@ -57,6 +64,10 @@ class RunFolder:
     def has_model(self) -> bool:
         """Whether it holds a best model."""
         return (self.path / BEST / CARD).is_file()
+
+    def best_or_last(self) -> Path | None:
+        """The folder of the best model, or of the last one where there is no best; None without any."""
+        return next((self.path / name for name in (BEST, LAST) if (self.path / name / CARD).is_file()), None)
 
     def config(self) -> dict[str, Any] | None:
         """The settings of the run; None where they are not recorded.
@@ -82,19 +93,38 @@ class RunFolder:
         """The summary of the run if it is done as far as this configuration asks, else None.
 
         Raises:
-            InputError: if the folder holds a run with other settings.
+            InputError: if the folder holds a run with other settings or other data.
         """
-        self._check_same(config)
+        before = self.config()
+        if before is not None:
+            check_same(self.path, flat(before), config)
         summary = self.summary()
         if summary is None or (summary["stopped"] == "max_steps" and summary["step"] < config.train.max_steps):
             return None
+        places = (config.data.store, config.data.split)
+        if before is not None and (before["data"]["store"], before["data"]["split"]) != places:
+            self._check_data(config)
         return summary
 
-    def resume_from(self, resume: bool | str) -> Path | None:
-        """The checkpoint to go on from; None to start afresh.
+    def _check_data(self, config: TrainConfig) -> None:
+        """Compare the contents of store and split with those of the run, whose paths are others.
 
         Raises:
-            InputError: if there is a run and ``resume`` is False, or a path that is given has no checkpoint.
+            InputError: if they differ.
+        """
+        recorded = load_card(self.path).data
+        now = {"store_hash": Store(config.data.store).hash(), "split_hash": read_split(config.data.split).hash}
+        for name, value in now.items():
+            if recorded.get(name) != value:
+                what = name.removesuffix("_hash")
+                raise InputError(f"{self.path} holds a run with another {what}; choose another output")
+
+    def resume_from(self, resume: bool | str) -> Path | None:
+        """The checkpoint to resume from; None to start from the beginning.
+
+        Raises:
+            InputError: if there is a run and ``resume`` is False, a path that is given has no checkpoint, or this
+                folder holds another run than the given one.
         """
         own = self.path / RESUME
         if isinstance(resume, str):
@@ -102,36 +132,58 @@ class RunFolder:
             given = given / RESUME if given.is_dir() else given
             if not given.is_file():
                 raise InputError(f"resume={resume}: there is no {RESUME}; give a run folder or a checkpoint file")
+            if (own.exists() or self.is_run) and given.parent.resolve() != self.path.resolve():
+                raise InputError(f"{self.path} holds a run already; choose another output to resume {resume}")
             return given
         if resume:
             return own if own.is_file() else None
         if own.exists() or self.is_run:
             raise InputError(
-                f"{self.path} holds a run already; add resume=true to go on with it, or choose another output"
+                f"{self.path} holds a run already; add resume=true to continue it, or choose another output"
             )
         return None
 
-    def begin(self, config: TrainConfig) -> None:
-        """Make the folder and write the settings; a summary of an earlier part is taken away."""
+    def begin(self, config: TrainConfig, resume: Path | None = None) -> None:
+        """Create the folder and write the settings; what a killed run left and an earlier summary are removed.
+
+        Args:
+            config: the settings.
+            resume: checkpoint that the run continues; log and models beside it are copied from another folder.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
         (self.path / SUMMARY).unlink(missing_ok=True)
+        if resume is not None and resume.parent.resolve() != self.path.resolve():
+            self._copy_from(resume.parent)
         self._write(CONFIG, config.as_dict())
+        if self._wandb_id is not None:
+            self._write(WANDB, {"id": self._wandb_id})
+
+    def wandb_id(self) -> str:
+        """The id of the run on Weights & Biases: the recorded one, else a new one, recorded by :meth:`begin`."""
+        recorded = self._read(WANDB)
+        if self._wandb_id is None:
+            self._wandb_id = secrets.token_hex(4) if recorded is None else str(recorded["id"])
+        return self._wandb_id
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Mark the run as done."""
         self._write(SUMMARY, summary)
 
-    def _check_same(self, config: TrainConfig) -> None:
-        old = self.config()
-        if old is None:
-            return
-        before, now = flat(old), flat(json.loads(json.dumps(config.as_dict())))
-        for name in sorted(before.keys() | now.keys()):
-            if name not in FREE and not name.startswith(FREE_GROUPS) and before.get(name) != now.get(name):
-                raise InputError(
-                    f"{self.path} holds a run with {name}={before.get(name)}, now it is {now.get(name)}; "
-                    "choose another output"
-                )
+    def _remove_leftovers(self) -> None:
+        """Temporary files and folders of a run that was killed while it wrote them."""
+        for name in (BEST, LAST):
+            remove_leftovers(self.path / name)
+        for name in (CONFIG, METRICS, SUMMARY, RESUME, WANDB):
+            for temporary in self.path.glob(f".{name}.*part*"):
+                temporary.unlink(missing_ok=True)
+
+    def _copy_from(self, other: Path) -> None:
+        if (other / METRICS).is_file():
+            write_whole(self.path / METRICS, (other / METRICS).read_text(encoding="utf-8"))
+        for name in (BEST, LAST):
+            if (other / name / CARD).is_file():
+                save_model(self.path / name, *load_model(other / name))
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.path / name
@@ -144,6 +196,29 @@ class RunFolder:
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1) + "\n")
+
+
+def fixed_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings that stay the same when a run is resumed, by their full names, as plain JSON values."""
+    return _fixed(flat(json.loads(json.dumps(config.as_dict()))))
+
+
+def check_same(where: str | Path, recorded: dict[str, Any], config: TrainConfig) -> None:
+    """Compare recorded settings, by their full names, with those of a configuration.
+
+    Raises:
+        InputError: listing every setting that is fixed and differs.
+    """
+    defaults = {name: value for name, value in fixed_settings(TrainConfig()).items() if not name.startswith("model.")}
+    before, now = defaults | _fixed(recorded), fixed_settings(config)
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if names:
+        listed = "; ".join(f"{name} is {now.get(name)}, was {before.get(name)}" for name in names)
+        raise InputError(f"{where} holds a run with other settings: {listed}. Give these, or choose another output")
+
+
+def _fixed(settings: dict[str, Any]) -> dict[str, Any]:
+    return {n: value for n, value in settings.items() if n not in FREE and not n.startswith(FREE_GROUPS)}
 
 
 def read_metrics(path: str | Path) -> list[dict[str, str]]:

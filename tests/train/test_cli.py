@@ -41,7 +41,10 @@ def test_run(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     run = tmp_path / "runs" / "small"
     names = {"config.json", "last", "metrics.csv", "model", "resume.ckpt", "summary.json"}
     assert {path.name for path in run.iterdir()} == names
-    assert "small: finished in" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "small: training on cpu, CPU threads: 1 (runtime.threads)" in said
+    assert said.splitlines()[-1].startswith("small: finished in")
+    assert said.rstrip().endswith(f"model: {Path('runs/small/model')}")
     model, card = load_model(run)
     assert model.architecture == "schnet"
     summary = json.loads((run / "summary.json").read_text())
@@ -73,15 +76,17 @@ def test_sweep_goes_on_where_it_stopped(
     assert main(sweep) == 0
     folder = tmp_path / "runs" / "small"
     members = {path.name: path / "summary.json" for path in folder.iterdir() if path.is_dir()}
-    assert set(members) == {"schnet", "painn"}
-    assert json.loads((members["painn"].parent / "config.json").read_text())["model"]["architecture"] == "painn"
+    assert set(members) == {"small-schnet", "small-painn"}
+    assert json.loads((members["small-painn"].parent / "config.json").read_text())["model"]["architecture"] == "painn"
     times = {name: path.stat().st_mtime_ns for name, path in members.items()}
-    members["schnet"].unlink()  # as if it had been stopped
+    members["small-schnet"].unlink()  # as if it had been stopped
     capsys.readouterr()
     assert main([*sweep, "resume=true"]) == 0
-    assert capsys.readouterr().err.count("finished before") == 1
+    said = capsys.readouterr().err
+    assert said.count("finished before") == 1
+    assert "small/small-schnet: finished in" in said
     changed = {name for name, path in members.items() if path.stat().st_mtime_ns != times[name]}
-    assert changed == {"schnet"}
+    assert changed == {"small-schnet"}
 
 
 def test_failing_member_does_not_stop_the_sweep(
@@ -131,6 +136,91 @@ def test_mistakes(
     assert lines[0].startswith("charge3net train: error: ")
     assert said in lines[0]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["seed=0,lmax=1", "two words", "[x] (1)", "größe", "電子密度", "it's", "a\\", "50%"])
+def test_paths_with_any_letters(place: str, arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / f"x{place}").mkdir()
+    store, split = (next(a for a in arguments if a.startswith(key)) for key in ("data.store=", "data.split="))
+    for index, setting in enumerate((store, split)):
+        target = tmp_path / f"x{place}" / ("store", "split.json")[index]
+        target.symlink_to(Path(setting.split("=", 1)[1]).resolve())
+        arguments[arguments.index(setting)] = f"{setting.split('=')[0]}={target.relative_to(tmp_path)}"
+    assert main([*arguments, f"output=runs/{place}", "train.max_steps=1", "train.val_every=1"]) == 0
+    config = json.loads((tmp_path / "runs" / place / "config.json").read_text())
+    assert config["data"]["store"] == f"x{place}/store"
+    assert main([*arguments, f"output=again/{place}", f"resume=runs/{place}", "train.max_steps=2"]) == 0
+    assert (tmp_path / "again" / place / "summary.json").is_file()
+
+
+def test_how_to_quote_is_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "output=[x]/y"]) == 2
+    assert """quote the value if it is text: "output='[x]/y'\"""" in capsys.readouterr().err
+    assert main([*arguments, "output='[x]/y'"]) == 0
+    assert Path("[x]/y/summary.json").is_file()
+
+
+def test_members_whose_values_end_alike_have_their_own_folders(arguments: list[str], tmp_path: Path) -> None:
+    split = next(a for a in arguments if a.startswith("data.split=")).split("=", 1)[1]
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "split.json").symlink_to(Path(split).resolve())
+    varied = "data.split=a/split.json,b/split.json"
+    assert main([*(a for a in arguments if a != f"data.split={split}"), "-m", varied, "train.max_steps=1"]) == 0
+    found = {path.parent.name for path in tmp_path.glob("runs/small/*/summary.json")}
+    assert found == {"split=a-split.json", "split=b-split.json"}
+
+
+def test_a_search_minimises_the_validation_error(arguments: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    from omegaconf import OmegaConf
+
+    search = ["sweep=optuna", "hydra.sweeper.n_trials=3", "optim.lr=choice(1e-12,0.01,1e30)"]
+    sampler = ["hydra/sweeper/sampler=grid", "train.val_every=2", "train.max_steps=2"]
+    assert main([*arguments, "--multirun", *search, *sampler]) == 0
+    folder = tmp_path / "runs" / "small"
+    errors = {
+        path.parent.name: json.loads(path.read_text())["best"]["val/emae"] for path in folder.glob("*/summary.json")
+    }
+    assert len(errors) == 2  # the training with 1e30 diverges, which does not end the search
+    result = OmegaConf.load(folder / "optimization_results.yaml")
+    assert result.best_value == min(errors.values())
+    assert f"lr={result.best_params['optim.lr']}" == min(errors, key=lambda name: errors[name])
+
+
+def test_submitit_without_slurm(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main([*arguments, "--multirun", "seed=0,1", "launcher=submitit"]) == 2
+    assert "launcher=submitit needs Slurm" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("charge3net tr", {"train"}),
+        ("charge3net train model=", {"model=charge3net", "model=painn", "model=schnet"}),
+        ("charge3net train experiment=small optim.sch", {"optim.schedule."}),
+        ("charge3net predict x", set()),
+    ],
+)
+def test_shell_completion(
+    line: str, expected: set[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    assert main(["train", "-sc", "query=bash"]) == 0
+    words = capsys.readouterr().out.split()
+    assert {word for word in words if word.startswith(line.split()[-1])} == expected
+
+
+def test_script_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-sc", "install=bash"]) == 0
+    script = capsys.readouterr().out
+    assert "$helper train -sc query=bash" in script
+    assert script.rstrip().endswith("-F hydra_bash_completion charge3net")
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 
 def test_missing_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

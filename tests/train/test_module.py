@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import math
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from charge3net.train.losses import L1
 from charge3net.train.module import DensityTask
 from charge3net.train.run import train
 from charge3net.train.run_folder import read_metrics
+from tests.helpers.wandb_file import records
 
 
 def data_of(config: TrainConfig) -> DensityDataModule:
@@ -157,13 +159,79 @@ def test_tensorboard(config: TrainConfig) -> None:
     assert {e.step: e.value for e in events.Scalars("train/loss")} == pytest.approx(written, rel=1e-6)
 
 
+def test_tensorboard_has_the_settings(config: TrainConfig) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    config.logger.tensorboard, config.train.max_steps = True, 4
+    summary = train(config)
+    events = EventAccumulator(str(Path(config.output) / "tensorboard"))
+    events.Reload()
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert settings["optim.lr"].number_value == 0.01
+    assert settings["model.architecture"].string_value == "schnet"
+    assert settings["train.max_steps"].number_value == 4
+    assert events.Scalars("best/emae")[-1].value == pytest.approx(summary["best"]["val/emae"], rel=1e-6)
+
+
+def wandb_run(output: str, number: int = -1) -> dict[str, list[Any]]:
+    """Kind → records of an offline run of Weights & Biases, of which a folder may hold several parts."""
+    parts = sorted(Path(output).glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+    found: dict[str, list[Any]] = {}
+    for record in records(parts[number]):
+        kind = record.WhichOneof("record_type")
+        found.setdefault(kind, []).append(getattr(record, kind))
+    return found
+
+
+def values(items: Any) -> dict[str, Any]:
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
 def test_wandb_offline(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
     config.logger.wandb = config.logger.offline = True
-    config.train.max_steps = 4
+    config.logger.group, config.logger.tags = "small ones", ["a", "b"]
+    config.train.max_steps = 5
+    summary = train(config)
+    found = wandb_run(config.output)
+    run = found["run"][0]
+    assert (run.display_name, run.run_group, list(run.tags)) == ("tiny", "small ones", ["a", "b"])
+    settings = values(run.config.update)
+    assert {name: settings[name] for name in config.as_dict()} == json.loads(json.dumps(config.as_dict()))
+    curve = {
+        row["trainer/global_step"]: row["train/loss"]
+        for row in (values(history.item) for history in found["history"])
+        if "train/loss" in row
+    }
+    rows = read_metrics(Path(config.output) / "metrics.csv")
+    assert curve == pytest.approx({int(row["step"]): float(row["train/loss"]) for row in rows if "train/loss" in row})
+    final: dict[str, Any] = {}
+    for part in found["summary"]:
+        final |= values(part.update)
+    assert final["best/emae"] == pytest.approx(summary["best"]["val/emae"])
+    assert final["parameters"] == summary["parameters"]
+    model = next(artifact for artifact in found["artifact"] if artifact.type == "model")
+    assert {entry.path for entry in model.manifest.contents} == {"model.json", "model.safetensors"}
+    assert [end.exit_code for end in found["exit"]] == [0]
+    # continued: the same run
+    config.resume, config.train.max_steps = True, 7
     train(config)
-    assert list(Path(config.output).glob("wandb/offline-run-*/run-*.wandb"))
+    again = wandb_run(config.output)
+    assert again["run"][0].run_id == run.run_id
+    assert [end.exit_code for end in again["exit"]] == [0]
+    steps = [values(history.item)["trainer/global_step"] for history in again["history"]]
+    assert min(steps) > 5
+
+
+def test_wandb_of_a_run_that_fails_is_finished(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    config.logger.wandb = config.logger.offline = True
+    config.optim.lr, config.train.val_every = 1e30, 3
+    with pytest.raises(InputError, match="training diverged"):
+        train(config)
+    assert [end.exit_code for end in wandb_run(config.output)["exit"]] == [1]
 
 
 def test_wandb_missing(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from charge3net.checkpoints import load_card
 from charge3net.errors import InputError
 from charge3net.train.callbacks import Interrupted
 from charge3net.train.config import TrainConfig
@@ -128,9 +132,99 @@ def test_resume_into_another_folder(config: TrainConfig, tmp_path: Path) -> None
     other.resume, other.output, other.train.max_steps = config.output, str(tmp_path / "other"), 12
     train(other)
     assert state(other.output)["global_step"] == 12
-    # the best so far is remembered, though its weights lie in the first folder
+    # the folder holds the whole run: its log from the first step, and the best weights of both parts
+    rows = read_metrics(Path(other.output) / "metrics.csv")
+    assert [int(row["step"]) for row in rows] == [2, 4, 5, 6, 8, 10, 12]
     best = state(other.output)["callbacks"]["RunCheckpoints"]["best"]
-    assert best["val/emae"] <= state(config.output)["callbacks"]["RunCheckpoints"]["best"]["val/emae"]
+    assert (
+        best["val/emae"]
+        == min(float(row["val/emae"]) for row in rows if "val/emae" in row)
+        == pytest.approx(load_card(other.output).metrics["val/emae"], rel=1e-6)
+    )
+    with pytest.raises(InputError, match="holds a run already; choose another output to resume"):
+        train(replace(other, output=other_run(config, tmp_path)))
+
+
+def other_run(config: TrainConfig, tmp_path: Path) -> str:
+    """A finished run of three steps."""
+    short = copy.deepcopy(config)
+    short.output, short.train.max_steps, short.train.val_every = str(tmp_path / "short"), 3, 3
+    train(short)
+    return short.output
+
+
+def test_resume_with_other_settings_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    config.train.max_steps = 5
+    train(config)
+    other = copy.deepcopy(config)
+    other.resume, other.output, other.train.max_steps = config.output, str(tmp_path / "other"), 12
+    other.optim.lr, other.loss.name, other.model["features"] = 1e-4, "mse", 16
+    listed = r"loss\.name is mse, was l1; model\.features is 16, was 8; optim\.lr is 0\.0001, was 0\.01\."
+    with pytest.raises(InputError, match=listed):
+        train(other)
+    # the checkpoint alone knows its settings, too
+    (tmp_path / "alone").mkdir()
+    other.resume = str(shutil.copy(Path(config.output) / "resume.ckpt", tmp_path / "alone"))
+    with pytest.raises(InputError, match=listed):
+        train(other)
+    assert not Path(other.output).exists()
+    # one of an older version does not; then config.json beside it counts
+    checkpoint = torch.load(other.resume, weights_only=True)
+    del checkpoint["callbacks"]["RunCheckpoints"]["settings"]
+    torch.save(checkpoint, other.resume)
+    with pytest.raises(InputError, match="its settings are recorded neither in it nor in"):
+        train(other)
+    shutil.copy(Path(config.output) / "config.json", tmp_path / "alone")
+    with pytest.raises(InputError, match=listed):
+        train(other)
+    other.optim.lr, other.loss.name, other.model["features"] = 0.01, "l1", 8
+    train(other)
+    # what is recorded is what the optimiser has
+    assert state(other.output)["optimizer_states"][0]["param_groups"][0]["initial_lr"] == 0.01
+    assert load_card(other.output).training["optim"]["lr"] == 0.01
+
+
+def test_resume_with_other_data_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    config.train.max_steps = 5
+    train(config)
+    split = json.loads(Path(config.data.split).read_text())
+    split["validation"] = split["validation"][:2]
+    other = copy.deepcopy(config)
+    other.resume, other.data.split = True, str(tmp_path / "other.json")
+    Path(other.data.split).write_text(json.dumps(split))
+    with pytest.raises(InputError, match="holds a run with another split"):
+        train(other)
+    other.train.max_steps = 10
+    with pytest.raises(InputError, match=r"cannot resume: validation materials \(hash\)"):
+        train(other)
+    moved = shutil.copy(config.data.split, tmp_path / "moved.json")
+    config.data.split = str(moved)
+    assert train(config)["skipped"]
+
+
+def test_patience_may_change(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.optim.lr, config.train.patience, config.train.val_every = 1e-12, 30, 2
+    monkeypatch.setattr(
+        "charge3net.train.module.structure_sums", lambda p, t, o: (torch.ones(len(o) - 1).double(),) * 2
+    )
+    config.train.max_steps = 6
+    train(config)
+    config.train.max_steps, config.train.patience, config.resume = 100, 4, True
+    assert train(config)["step"] == 10  # the best at step 2, then four
+
+
+def test_what_a_kill_left_is_removed(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_step(monkeypatch, 7, crash)
+    with pytest.raises(RuntimeError, match="power failure"):
+        train(config)
+    folder = Path(config.output)
+    before = {path.name for path in folder.iterdir()}
+    (folder / ".model-x1" / "new").mkdir(parents=True)
+    for name in (".resume.ckpt.partial", ".metrics.csv.123.part", ".config.json.7.part"):
+        (folder / name).write_text("half")
+    config.resume = True
+    train(config)
+    assert {path.name for path in folder.iterdir()} == {*before, "summary.json"}
 
 
 def test_best_metric_survives(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +274,7 @@ def test_finished_run_is_skipped(config: TrainConfig) -> None:
 def test_folder_with_another_run(config: TrainConfig) -> None:
     train(config)
     config.optim.lr = 0.005
-    with pytest.raises(InputError, match=r"optim\.lr=0\.01, now it is 0\.005"):
+    with pytest.raises(InputError, match=r"optim\.lr is 0\.005, was 0\.01"):
         train(config)
 
 

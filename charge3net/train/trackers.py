@@ -1,0 +1,93 @@
+"""TensorBoard and Weights & Biases beside ``metrics.csv``: imported only where they are chosen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+
+from charge3net.checkpoints.card import CARD, WEIGHTS
+from charge3net.errors import InputError
+from charge3net.train.config import TrainConfig
+from charge3net.train.run_folder import RunFolder, flat
+
+
+def build_trackers(config: TrainConfig, folder: RunFolder) -> list[Logger]:
+    """The loggers that the settings ask for; nothing is written yet.
+
+    Raises:
+        InputError: if a package is missing.
+    """
+    loggers: list[Logger] = []
+    if config.logger.tensorboard:
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        try:
+            loggers.append(TensorBoardLogger(folder.path, name="", version="tensorboard", default_hp_metric=False))
+        except ModuleNotFoundError as error:
+            raise InputError("logger.tensorboard=true needs tensorboard: pip install 'charge3net[plot]'") from error
+    if config.logger.wandb:
+        loggers.append(_wandb(config, folder))
+    return loggers
+
+
+def _wandb(config: TrainConfig, folder: RunFolder) -> Logger:
+    """A run of its own with all settings; a resumed run continues the one whose id is in its folder."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    asked = config.logger
+    try:
+        return WandbLogger(
+            name=config.name,
+            save_dir=folder.path,
+            version=folder.wandb_id(),
+            project=asked.project,
+            offline=asked.offline,
+            group=asked.group,
+            tags=list(asked.tags),
+            config=config.as_dict(),
+            resume="allow",
+        )
+    except ModuleNotFoundError as error:
+        raise InputError("logger.wandb=true needs wandb: pip install 'charge3net[wandb]'") from error
+
+
+def start_trackers(loggers: list[Logger], config: TrainConfig) -> None:
+    """Give the settings to those that do not have them yet."""
+    for logger in loggers:
+        if type(logger).__name__ == "TensorBoardLogger":
+            settings = {name: "" if value is None else value for name, value in flat(config.as_dict()).items()}
+            logger.log_hyperparams(settings)
+
+
+def finish_trackers(loggers: list[Logger], summary: dict[str, Any] | None, model: Path | None) -> None:
+    """End the runs: with the final numbers and the model, or as failed where there is no summary."""
+    for logger in loggers:
+        if type(logger).__name__ == "TensorBoardLogger" and summary is not None:
+            logger.log_metrics(_numbers(summary), int(summary["step"]))
+            logger.finalize("success")
+        elif type(logger).__name__ == "WandbLogger":
+            _finish_wandb(logger, summary, model)
+
+
+def _finish_wandb(logger: Any, summary: dict[str, Any] | None, model: Path | None) -> None:
+    import wandb
+
+    run = logger.experiment
+    if summary is not None:
+        run.summary.update({**_numbers(summary), "stopped": summary["stopped"]})
+        if model is not None:
+            name = re.sub(r"[^\w.-]+", "-", f"{summary['name']}-{run.id}")
+            artifact = wandb.Artifact(name, type="model", metadata=_numbers(summary))
+            for file in (CARD, WEIGHTS):
+                artifact.add_file(str(model / file))
+            run.log_artifact(artifact)
+    run.finish(exit_code=0 if summary is not None else 1)
+
+
+def _numbers(summary: dict[str, Any]) -> dict[str, float]:
+    """The final numbers, by the names of the trackers."""
+    best = {f"best/{name.removeprefix('val/')}": value for name, value in summary["best"].items()}
+    return {**best, "parameters": float(summary["parameters"]), "seconds": float(summary["seconds"])}
