@@ -1,4 +1,4 @@
-"""The card of a checkpoint: what a model is and where it comes from, in JSON."""
+"""The card of a checkpoint: a description of the model and its training, in JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
 
-#: Raised when the layout of the card changes; a change comes with an upgrader below.
+#: Raised when the layout of the card changes; a change needs an upgrader below.
 FORMAT_VERSION = 1
 
 #: Format version → function that turns a card of that version into one of the next.
@@ -24,19 +24,19 @@ WEIGHTS, CARD = "model.safetensors", "model.json"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is and where it comes from.
+    """Description of a model and its training.
 
     Attributes:
         architecture: name in the registry.
         hyperparameters: arguments of the model class.
         cutoff: Å.
         channels: 1 (total density) or 2 (total, magnetisation).
-        elements: atomic numbers the training data hold; empty when unknown.
+        elements: atomic numbers in the training data; empty if unknown.
         units: of the density.
-        data: the training set, e.g. its name, the kind of density, the hash of the split.
+        data: training data: name and hash of the store, hash of the split, sizes.
         metrics: name → value on the validation or test split.
-        training: summary of the training: steps, time, loss, seed, …
-        versions: package → version that wrote the checkpoint.
+        training: settings of the training: steps, seed, optimiser, loss, batch.
+        versions: package → version, at the time of saving.
     """
 
     architecture: str
@@ -59,8 +59,8 @@ class ModelCard:
         metrics: Mapping[str, float] | None = None,
         training: Mapping[str, Any] | None = None,
     ) -> ModelCard:
-        """The card of a model; the versions are those that are installed. Values must be plain JSON values."""
-        from charge3net.provenance import installed_versions  # reading a checkpoint does not need it
+        """The card of a model, with the installed versions. Values must be plain JSON values."""
+        from charge3net.provenance import installed_versions  # not needed for loading
 
         return cls(
             architecture=model.architecture,
@@ -96,7 +96,7 @@ def read_card(path: Path) -> tuple[ModelCard, str, str]:
         raise InputError(f"{path}: has no format_version; this is not a checkpoint of charge3net")
     if found > FORMAT_VERSION:
         raise InputError(
-            f"{path}: has format version {found}, this charge3net reads up to {FORMAT_VERSION}; install a newer one"
+            f"{path}: has format version {found}, this charge3net supports up to {FORMAT_VERSION}; install a newer one"
         )
     for step in range(found, FORMAT_VERSION):
         content = UPGRADERS[step](content)
@@ -135,7 +135,7 @@ _JSON_TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for NaN and infinities, which JSON does not have."""
+    """The same value with None in place of NaN and infinities, which JSON lacks."""
     if isinstance(value, Mapping):
         return {str(key): _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

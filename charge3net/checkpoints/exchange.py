@@ -1,4 +1,4 @@
-"""Replacing a folder by another one such that its name always leads to one of the two."""
+"""Replacing a folder by another such that one of the two is always there."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-#: Arguments of renameat2 (Linux) and renameatx_np (macOS): paths relative to the working directory, and to swap them.
+#: Arguments of renameat2 (Linux) and renameatx_np (macOS): paths relative to the working directory; exchange both.
 _AT_FDCWD = {"linux": -100, "darwin": -2}
 _SWAP = 2
 
 
 def replace_folder(new: Path, folder: Path, old: Path) -> None:
-    """Put ``new`` in the place of ``folder``, which moves to ``new`` or ``old``; on failure what was there stays.
+    """Put ``new`` in the place of ``folder``, which moves to ``new`` or ``old``; on failure the old one stays.
 
     Where the system can swap two names, ``folder`` exists at every instant. Elsewhere it is missing between two
     renames; readers wait for it (:func:`being_replaced`).
@@ -25,7 +25,7 @@ def replace_folder(new: Path, folder: Path, old: Path) -> None:
         os.replace(new, folder)
         return
     if _swap(new, folder):
-        return  # the older one lies where the new one was
+        return  # the old one is now where the new one was
     os.replace(folder, old)
     try:
         os.replace(new, folder)
@@ -35,12 +35,12 @@ def replace_folder(new: Path, folder: Path, old: Path) -> None:
 
 
 def being_replaced(folder: Path) -> bool:
-    """Whether the temporary folder of a replacement is beside it: of one under way, or of one that was killed."""
+    """Whether a temporary folder of a replacement is beside it, in progress or killed."""
     return any(folder.parent.glob(f".{folder.name}-*/"))
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders of replacements that were killed; a folder that is missing is put back first."""
+    """Remove the temporary folders of replacements that were killed; a missing folder is restored first."""
     for beside in sorted(folder.parent.glob(f".{folder.name}-*/")):
         if not folder.exists() and (beside / "old").is_dir():
             os.replace(beside / "old", folder)

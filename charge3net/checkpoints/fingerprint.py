@@ -1,4 +1,4 @@
-"""Which model this is: hashes of its weights, and what records of its densities say of it."""
+"""Fingerprint of a model: a hash of its weights, and the record stored with its predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def weights_hash(model: DensityModel, head: str = "") -> str:
-    """SHA-256 (hex) of names, shapes, dtypes and values of the weights, after a first text."""
+    """SHA-256 (hex) of names, shapes, dtypes and values of the weights, appended to ``head``."""
     digest = hashlib.sha256(head.encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
@@ -26,7 +26,7 @@ def fingerprint(model: DensityModel) -> str:
 
 
 def model_record(model: DensityModel, card: ModelCard | None) -> dict[str, Any]:
-    """What identifies a model beside a density: architecture, hyper-parameters, a hash of the weights, its data."""
+    """The record beside a predicted density: architecture, hyper-parameters, hash of the weights, training data."""
     return {
         "architecture": model.architecture,
         "hyperparameters": model.hyperparameters(),

@@ -1,7 +1,7 @@
-"""Checkpoints for use: a folder with the weights (safetensors) and a card in JSON that says what they are.
+"""Saving and loading models: a folder with the weights (safetensors) and a card (JSON) that describes them.
 
-No file here is ever unpickled, and a card names an architecture of the registry, never a class: opening a stranger's
-checkpoint runs none of their code. The card holds the SHA-256 of the weights, which is verified before they are opened.
+Nothing is unpickled, and the card names an architecture of the registry, never a class, so loading a checkpoint from
+an unknown source runs no code of it. The card holds the SHA-256 of the weights, which is verified first.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[De
 
     Args:
         path: a run folder (its best model, or the last where there is no best yet), a checkpoint folder, or released
-            weights as :func:`charge3net.load_published` takes them; of those the card does not know elements and data.
-        device: where to put it.
+            weights as :func:`charge3net.load_published` takes them; their card has no elements and no data.
+        device: of the model.
 
     Raises:
         InputError: if nothing is found, or what is found is damaged, incomplete, or of an unknown version.
@@ -83,7 +83,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[De
 
 
 def load_card(path: str | Path) -> ModelCard:
-    """The card alone, of the same paths that :func:`load_model` takes.
+    """The card alone, for the paths that :func:`load_model` takes.
 
     Raises:
         InputError: as :func:`load_model`.
@@ -93,10 +93,10 @@ def load_card(path: str | Path) -> ModelCard:
 
 
 def find_checkpoint(path: Path) -> Path | None:
-    """The checkpoint folder that a path stands for; None if it can only be released weights.
+    """The checkpoint folder for a path; None for a path that can only be released weights.
 
     Raises:
-        InputError: if there is nothing, or a folder without any model.
+        InputError: if nothing is there, or a folder without a model.
     """
     if path.is_dir():
         for folder in (path, path / BEST, path / LAST):
@@ -113,7 +113,7 @@ def find_checkpoint(path: Path) -> Path | None:
 
 
 def _has_card(folder: Path) -> bool:
-    """Whether there is a checkpoint, waiting for one that is just being replaced."""
+    """Whether there is a checkpoint; waits while one is being replaced."""
     for wait in _WAITS:
         if (folder / CARD).is_file():
             return True
@@ -130,10 +130,10 @@ def _read_both(folder: Path) -> tuple[ModelCard, dict[str, Tensor]]:
 
 
 def _patiently(read: Callable[[Path], T], folder: Path) -> T:
-    """Read a checkpoint; once more if it was replaced by a training meanwhile.
+    """Read a checkpoint; try again if a training replaced it meanwhile.
 
     Raises:
-        InputError: if it is damaged, and stays so.
+        InputError: if it is damaged.
     """
     for wait in _WAITS:
         before = _stamp(folder)
@@ -147,7 +147,7 @@ def _patiently(read: Callable[[Path], T], folder: Path) -> T:
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:
-    """What changes when the folder is replaced; None where it is missing."""
+    """Inode and time of the folder, which change when it is replaced; None if it is missing."""
     try:
         found = folder.stat()
     except OSError:

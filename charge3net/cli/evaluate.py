@@ -3,7 +3,7 @@
   charge3net evaluate --model runs/demo --data store --split split.json -o evaluation
 
 writes evaluation.csv (per material), elements.csv, evaluation.json and figures, and prints a table.
-An interrupted evaluation goes on where it stopped.
+An interrupted evaluation is resumed by the same command.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", metavar="FILE", help="split file; without it every material is evaluated")
     parser.add_argument("--part", default="test", choices=("train", "validation", "test"), help="default: test")
     parser.add_argument(
-        "-o", "--output", required=True, metavar="DIR", help="where to write; one folder a model if several"
+        "-o", "--output", required=True, metavar="DIR", help="where to write; one folder per model if there are several"
     )
-    parser.add_argument("--zeta", action="store_true", help="also the angular variation ζ of the true densities")
+    parser.add_argument(
+        "--zeta", action="store_true", help="also compute the angular variation ζ of the true densities"
+    )
     parser.add_argument("--device", help="cpu, cuda, …; default: a GPU if there is one")
     parser.add_argument("--no-figures", action="store_true", help="tables only; matplotlib is not needed then")
 
@@ -81,10 +83,10 @@ def _report(evaluations: Sequence[Any], output: Path, figures: bool) -> None:
 
 
 def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The comparison as text, best model first."""
+    """The comparison as text, best model first; SAD is the superposition of atomic densities."""
     several = len(rows) > 1
-    head = ["model", "ε_mae (%)", "superposition (%)", "|Δ electrons|", "materials", "s/material"]
-    table = [head + (["over the best, 95 % interval"] if several else [])]
+    head = ["model", "ε_mae (%)", "SAD (%)", "|Δ electrons|", "materials", "s/material"]
+    table = [head + (["above the best, 95 % interval"] if several else [])]
     for row in rows:
         baseline, error = row["baseline_nmae_percent"], row["standard_error"]
         cells = [
@@ -105,7 +107,7 @@ def format_elements(evaluation: Any) -> str:
     """Errors by element as text."""
     from ase.data import chemical_symbols
 
-    table = [["near", "ε_mae (%)", "superposition (%)", "materials"]]
+    table = [["near", "ε_mae (%)", "SAD (%)", "materials"]]
     for z, errors in evaluation.by_element().items():
         baseline = "" if errors.baseline is None else f"{errors.baseline.nmae:.2f}"
         table.append([chemical_symbols[z], f"{errors.pooled.nmae:.3f}", baseline, str(errors.nmae.count)])
@@ -113,7 +115,7 @@ def format_elements(evaluation: Any) -> str:
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> str:
-    """First column to the left, the others to the right, a rule under the head."""
+    """Align the first column left and the others right, with a line under the head."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     lines = [
         "  ".join(

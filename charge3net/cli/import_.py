@@ -1,4 +1,4 @@
-"""``charge3net import``: released weights of the published codes into a checkpoint folder."""
+"""Convert released weights of the published codes to a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``charge3net import`` takes."""
+    """Options of ``charge3net import``."""
     parser.add_argument(
         "published",
         type=Path,
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, write, say what was found.
+    """Convert, write, and print the card.
 
     Raises:
         InputError: if the weights cannot be read or do not fit, or the folder exists.

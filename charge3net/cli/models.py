@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``charge3net models`` takes."""
+    """Options of ``charge3net models``."""
     parser.add_argument(
         "paths",
         nargs="*",
@@ -104,7 +104,7 @@ def describe(path: Path, card: ModelCard) -> str:
         ("hyper-parameters", _pairs(card.hyperparameters)),
         ("cutoff", f"{card.cutoff:g} Å"),
         ("channels", f"{channels}, {card.units}"),
-        ("elements seen", elements),
+        ("elements", elements),
         ("data", _pairs(card.data) or "unknown"),
         ("metrics", _pairs(card.metrics) or "none"),
         ("training", _pairs(card.training) or "unknown"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Everything is Hydra's: overrides, --multirun, --cfg, --help."""
+    """All arguments are passed to Hydra: overrides, --multirun, --cfg, --help."""
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="key=value, group=option, --multirun, --cfg job")
 
 
@@ -180,7 +180,7 @@ def _fixed(overrides: Sequence[str]) -> list[str]:
 
 
 def _options_and_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Hydra's options, and the settings, which it takes only behind them: people type ``a=1 --multirun b=2``."""
+    """Options of Hydra and settings, which it accepts only after the options (``a=1 --multirun b=2`` is common)."""
     from hydra._internal.utils import get_args_parser
 
     known, rest = get_args_parser().parse_known_args(arguments)
@@ -190,7 +190,7 @@ def _options_and_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def _arguments(argv: list[str]) -> Iterator[None]:
-    """Let ``sys.argv`` be this for a while: Hydra reads it, and so does Lightning when it starts more processes."""
+    """Set ``sys.argv`` for a while: Hydra uses it, and Lightning when it starts more processes."""
     before = sys.argv
     sys.argv = argv
     try:

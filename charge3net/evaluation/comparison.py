@@ -1,4 +1,4 @@
-"""Several models evaluated on the same materials, side by side."""
+"""Comparison of models evaluated on the same materials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def comparison_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """One row a model, best first, each compared in pairs with the best over the materials that both have.
+    """One row per model, best first, with the paired difference to the best over the materials that both have.
 
     ``difference`` is this model's ε_mae minus that of the best, with its 95 % interval, in %.
     """
@@ -45,7 +45,7 @@ def comparison_rows(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
 
 
 def comparison_figure(evaluations: Sequence[Evaluation]) -> Figure:
-    """The errors of every material for several models, with the superposition of atoms where there is one."""
+    """The errors of every material for several models, and those of SAD where the store has it."""
     from charge3net.plot import error_strip
 
     rows = {e.facts["name"]: np.array([m.total.nmae for m in e.materials]) for e in evaluations}

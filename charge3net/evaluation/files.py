@@ -1,4 +1,4 @@
-"""The files of an evaluation: a log that can be taken up again, tables, a summary, and reading them back.
+"""The files of an evaluation: a log to resume from, tables, a summary; writing and reading.
 
 In the folder: ``materials.jsonl`` (everything, one material a line), ``evaluation.csv`` (per material),
 ``elements.csv``, ``evaluation.json`` (summary and facts). docs/evaluation.md lists the columns.
@@ -43,14 +43,14 @@ COLUMNS = (
 
 
 class EvaluationLog:
-    """``materials.jsonl``: what is finished, so that an interrupted evaluation goes on where it stopped.
+    """``materials.jsonl``: the finished materials, so that an interrupted evaluation can be resumed.
 
-    The first line says what is evaluated; a folder that holds another evaluation is refused, and a line cut off by a
-    crash is dropped.
+    The first line identifies model, store and settings; a folder with another evaluation is refused, and an incomplete
+    last line is dropped.
 
     Args:
         folder: made if it does not exist.
-        subject: plain JSON values that decide the numbers (weights, store, ζ or not).
+        subject: plain JSON values on which the numbers depend (weights, store, with ζ or without).
 
     Raises:
         InputError: if the folder holds an evaluation of something else.
@@ -72,7 +72,7 @@ class EvaluationLog:
         write_whole(self.path, "\n".join(lines or [self._head]) + "\n")
 
     def append(self, material: MaterialErrors) -> None:
-        """Keep a material; it is on disk when this returns."""
+        """Add a material; it is on disk when this returns."""
         self.finished[material.key] = material
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(material), ensure_ascii=False) + "\n")
@@ -123,7 +123,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_evaluation(folder: str | Path) -> Evaluation:
-    """Read back what :func:`write_evaluation` and the log wrote.
+    """Read an evaluation written by :func:`write_evaluation` and the log.
 
     Raises:
         InputError: if the folder holds no finished evaluation, or one of another version.
@@ -166,7 +166,7 @@ def _row(material: MaterialErrors) -> dict[str, Any]:
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Comma-separated; numbers with 7 digits, what is undefined (None, NaN) empty."""
+    """Comma-separated; numbers with 7 digits; None and NaN are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -182,7 +182,7 @@ def _cell(value: Any) -> str:
 
 
 def _material(record: dict[str, Any]) -> MaterialErrors:
-    """From a line of the log."""
+    """A material from a line of the log."""
     for name in ("total", "baseline", "spin", "unsigned_spin"):
         record[name] = None if record.get(name) is None else ErrorSums(**record[name])
     for name in ("elements", "baseline_elements"):

@@ -1,6 +1,6 @@
-"""Evaluation on whole grids: how far predicted densities are from stored ones, material by material.
+"""Evaluation on whole grids: errors of predicted densities, material by material.
 
-Nothing here touches files; :mod:`charge3net.evaluation.files` does. docs/evaluation.md defines every number.
+Files are written by :mod:`charge3net.evaluation.files`. docs/evaluation.md defines every number.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
 
-#: Voxels worked on at once.
+#: Voxels per chunk.
 CHUNK = 1 << 18
 
 
 @runtime_checkable
 class PredictsDensity(Protocol):
-    """What is evaluated: :class:`charge3net.predict.predictor.Predictor`, or anything with this method."""
+    """:class:`charge3net.predict.predictor.Predictor`, or any other object with this method."""
 
     def predict(self, structure: Any, *, grid: Grid) -> Density:
         """The density of a structure on a grid."""
@@ -45,14 +45,14 @@ class MaterialErrors:
         key, formula, atoms: which material.
         voxel_volume: Å³.
         total: errors of the total density over every voxel.
-        baseline: the same of the superposition of atoms, where the store has one.
-        spin: errors of the magnetisation, where both model and store have it.
-        unsigned_spin: the same up to the global sign of the magnetisation, which no structure fixes.
+        baseline: errors of the superposition of atomic densities (SAD), where the store has it.
+        spin: errors of the magnetisation, if both model and store have it.
+        unsigned_spin: the same up to the global sign of the magnetisation, which the structure does not determine.
         elements: atomic number → errors of the total density over the voxels nearest to that element.
-        baseline_elements: the same of the superposition of atoms; empty without it.
+        baseline_elements: the same for SAD; empty without it.
         parity: counts of (true, predicted), see :mod:`charge3net.analysis.parity`.
         seconds: time of the prediction.
-        zeta: angular variation ζ of the true density, where it was asked for.
+        zeta: angular variation ζ of the true density, if requested.
     """
 
     key: str
@@ -76,8 +76,8 @@ class Evaluation:
 
     Attributes:
         materials: in the order of evaluation.
-        failed: material → why it could not be evaluated.
-        facts: plain JSON values: what was evaluated on what, by which versions.
+        failed: material → reason why it could not be evaluated.
+        facts: plain JSON values: model, data, versions.
     """
 
     materials: tuple[MaterialErrors, ...]
@@ -89,11 +89,11 @@ class Evaluation:
         return Average.of(m.total.nmae for m in self.materials)
 
     def baseline(self) -> Average:
-        """ε_mae of the superposition of atoms in % over the materials that have one."""
+        """ε_mae of SAD in % over the materials that have it."""
         return Average.of(m.baseline.nmae for m in self.materials if m.baseline is not None)
 
     def summary(self) -> dict[str, Any]:
-        """Plain JSON values: name → {mean, standard_error, count}, each over the materials that have the number."""
+        """Plain JSON values: name → {mean, standard_error, count}, each over the materials for which it is defined."""
         volume = [m.voxel_volume for m in self.materials]
         errors = [abs(m.total.electron_error(v)) for m, v in zip(self.materials, volume, strict=True)]
         averages = {
@@ -129,7 +129,7 @@ class ElementErrors:
 
     Attributes:
         pooled: sums over its voxels in all materials.
-        baseline: the same of the superposition of atoms, None unless all these materials have one.
+        baseline: the same for SAD; None unless all these materials have it.
         nmae: ε_mae in %, mean over materials ± standard error.
     """
 
@@ -139,7 +139,7 @@ class ElementErrors:
 
     @classmethod
     def of(cls, materials: Sequence[MaterialErrors], number: int) -> ElementErrors:
-        """Of the materials that hold the element with this atomic number."""
+        """From the materials that contain the element with this atomic number."""
         having = [m for m in materials if number in m.elements]
         complete = all(number in m.baseline_elements for m in having)
         return cls(
@@ -157,14 +157,14 @@ def evaluate(
     angular: bool = False,
     on_failure: Callable[[str, str], None] | None = None,
 ) -> Iterator[MaterialErrors]:
-    """Errors of one material after the other, each as soon as it is known; memory for one grid at a time.
+    """Errors of the materials, one at a time; memory for one grid.
 
     Args:
-        predictor: reads a density at every voxel of a stored grid.
+        predictor: predicts the density on the grid of the store.
         store: densities to compare with.
-        keys: which of them.
-        angular: compute ζ of the true densities as well.
-        on_failure: called with key and reason when a material cannot be predicted; None raises instead.
+        keys: of the materials.
+        angular: also compute ζ of the true densities.
+        on_failure: called with key and reason if a material cannot be predicted; None raises the error.
 
     Raises:
         InputError: for a key that the store does not have, before anything is computed.

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint on a store: load, predict, compare, keep what is finished, write tables and figures."""
+"""Evaluating a checkpoint on a store: from the model to tables and figures."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TestSet:
-    """What is evaluated on.
+    """The materials of an evaluation.
 
     Attributes:
         store: the densities.
-        keys: which of them.
-        part: name of the part of the split, or "all".
-        split: the split, if there is one.
+        keys: of the materials.
+        part: of the split, or "all".
+        split: None if every entry is evaluated.
     """
 
     __test__ = False  # not for pytest
@@ -48,10 +48,10 @@ class TestSet:
 
     @classmethod
     def of(cls, store: Store, split: Split | None, part: str = "test") -> TestSet:
-        """A part of a split, or everything where there is no split.
+        """A part of a split, or the whole store without a split.
 
         Raises:
-            InputError: if the part is empty or names what the store does not have.
+            InputError: if the part is empty or has keys that the store lacks.
         """
         if split is None:
             return cls(store, tuple(store.keys()), "all", None)
@@ -74,13 +74,13 @@ def evaluate_checkpoint(
     figures: bool = True,
     name: str | None = None,
 ) -> Evaluation:
-    """Evaluate one model and write its folder; an interrupted evaluation goes on where it stopped.
+    """Evaluate one model and write its folder; an interrupted evaluation is resumed.
 
     Args:
         model: run folder, checkpoint folder or released weights.
-        test: materials to compare with.
-        folder: where the tables, the summary and the figures go.
-        angular: compute ζ of the true densities as well.
+        test: the materials.
+        folder: output folder.
+        angular: also compute ζ of the true densities.
         device: of the prediction; None takes a GPU if there is one.
         figures: draw parity, histogram and elements (needs matplotlib).
         name: of the model in tables; None takes its label, e.g. "ChargE3Net L=2".
@@ -123,22 +123,20 @@ def evaluate_checkpoint(
 
 
 def caveats_of(card: ModelCard | None, test: TestSet) -> list[str]:
-    """What to tell about training and test materials being the same ones; empty if all is well."""
+    """Warnings that evaluated materials may have been trained on; empty if they were not."""
     known = None if card is None else card.data.get("split_hash")
     if test.part == "train":
-        return ["these are training materials of the split: the errors say nothing about unseen ones"]
+        return ["these are training materials of the split: the errors do not apply to unseen ones"]
     if known is None:
-        return ["what this model was trained on is not known: the evaluated materials may have been among it"]
+        return ["the training set of this model is not known: the evaluated materials may be part of it"]
     if test.split is None:
-        return [
-            "no split is given: the evaluated materials include those that the model was trained on, if they are here"
-        ]
+        return ["no split is given: the evaluated materials include training materials, if the store has them"]
     if test.split.hash != known:
-        return [
-            "the model was trained with another split: the evaluated materials may have been among its training set"
-        ]
+        return ["the model was trained with another split: the evaluated materials may be part of its training set"]
     if test.part == "validation":
-        return ["the model was chosen by its error on the validation part: on unseen materials it will be larger"]
+        return [
+            "the model was selected by its error on the validation part: on unseen materials the error will be larger"
+        ]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training run: checkpoints, interruption, progress."""
+"""Callbacks of a training run: checkpoints, interruption, early stopping, progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from charge3net.models.base import DensityModel
 from charge3net.train.module import MONITOR, DensityTask
 from charge3net.train.run_folder import RESUME
 
-#: From a model, the step and its metrics to the card that is saved beside it.
+#: Model, step and metrics → the card that is saved with the model.
 CardOf = Callable[[DensityModel, int, dict[str, float]], ModelCard]
 
 
@@ -36,17 +36,17 @@ class Diverged(InputError):
 
 
 class RunCheckpoints(Checkpoint):
-    """Writes the run folder: ``model/`` (best validation), ``last/`` (for use) and ``resume.ckpt`` (to go on from).
+    """Writes the run folder: ``model/`` (lowest validation error), ``last/`` and ``resume.ckpt``.
 
     All three are written whole or not at all. The resume checkpoint is written after every validation and after every
-    ``save_every`` steps, always when a step is wholly done, so that a resumed run repeats an uninterrupted one.
-    The best ε_mae so far is part of it. Also ends a run with a validation, whatever ``val_every``.
+    ``save_every`` steps, always after a complete step, so that a resumed run repeats an uninterrupted one; it
+    includes the lowest ε_mae so far. A run always ends with a validation, whatever ``val_every``.
 
     Args:
         folder: run folder.
         card_of: makes the card of a model.
         settings: those that must stay the same when the run is resumed; part of the resume checkpoint.
-        val_every, max_steps: as in the trainer; a step before a validation is not wholly done.
+        val_every, max_steps: as in the trainer; a step followed by a validation is complete after that.
         save_every: steps between resume checkpoints; None writes them after validations only.
     """
 
@@ -73,7 +73,7 @@ class RunCheckpoints(Checkpoint):
         self.best, self.latest = dict(state_dict["best"]), dict(state_dict["latest"])
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Save if it is time and no validation follows; ask for a validation at the very end."""
+        """Save if it is due and no validation follows; request a validation at the end."""
         step = trainer.global_step
         if step >= self.max_steps:
             trainer.should_stop = True  # Lightning validates before it stops
@@ -81,7 +81,7 @@ class RunCheckpoints(Checkpoint):
             self.save_resume(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the last weights, the best if these are, and where to go on."""
+        """Save the weights as the last and, if the error is the lowest, as the best; write ``resume.ckpt``."""
         assert isinstance(pl_module, DensityTask)
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         metrics = {k: v for k, v in values.items() if math.isfinite(v)}  # one material has no standard error
@@ -109,8 +109,7 @@ class RunCheckpoints(Checkpoint):
 class StopOnSignal(Callback):
     """Ctrl-C or SIGTERM: finish the step, write the resume checkpoint, stop with :class:`Interrupted`.
 
-    A second Ctrl-C stops at once; what was saved before stays. With several processes a signal to one stops all, after
-    the same step.
+    A second Ctrl-C stops at once. With several processes a signal to one stops all after the same step.
 
     Args:
         checkpoints: writes the resume checkpoint.
@@ -123,7 +122,7 @@ class StopOnSignal(Callback):
         self._old: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the signals (after Lightning has set its own handlers)."""
+        """Install the signal handlers (after Lightning has installed its own)."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._old[number] = signal.signal(number, self._on_signal)
 
@@ -133,35 +132,35 @@ class StopOnSignal(Callback):
         self._signal = number
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Save, unless a validation follows, which saves itself."""
-        if not self._told_to_stop(trainer) or trainer.global_step >= self.checkpoints.max_steps:
+        """Save, unless a validation follows, after which it is saved anyway."""
+        if not self._stop_requested(trainer) or trainer.global_step >= self.checkpoints.max_steps:
             return
         if trainer.global_step % self.checkpoints.val_every:
             self.checkpoints.save_resume(trainer)
         self._saved = True
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Stop here, where the loggers have all of the step before."""
+        """Stop here, where the step before has been logged."""
         if self._saved:
             raise Interrupted(f"stopped after step {trainer.global_step}")
 
-    def _told_to_stop(self, trainer: pl.Trainer) -> bool:
-        told = self._signal is not None
+    def _stop_requested(self, trainer: pl.Trainer) -> bool:
+        stop = self._signal is not None
         if trainer.world_size > 1:
-            flag = torch.tensor(float(told), device=trainer.strategy.root_device)
+            flag = torch.tensor(float(stop), device=trainer.strategy.root_device)
             torch.distributed.all_reduce(flag)
-            told = bool(flag > 0)
-        return told
+            stop = bool(flag > 0)
+        return stop
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
-        self._give_back()
+        """Restore the signal handlers."""
+        self._restore()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
-        self._give_back()
+        """Restore the signal handlers."""
+        self._restore()
 
-    def _give_back(self) -> None:
+    def _restore(self) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)
         self._old = {}
@@ -183,10 +182,10 @@ class Patience(EarlyStopping):
 
 
 class FiniteLoss(Callback):
-    """Stops a run whose loss is not a number, before its weights are saved over good ones."""
+    """Stops a run whose loss is not finite, before its weights replace good ones."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the validation just done.
+        """Check the validation error.
 
         Raises:
             Diverged: if ε_mae is not finite.
@@ -200,10 +199,10 @@ class FiniteLoss(Callback):
 
 
 class Progress(Callback):
-    """A bar over all steps with rate and time left, and one line per validation.
+    """Progress bar with rate and remaining time, and one line per validation, on standard error.
 
     Args:
-        bar: draw the bar; the lines are always printed. To standard error.
+        bar: draw the bar; the lines are always printed.
     """
 
     def __init__(self, bar: bool) -> None:
@@ -212,7 +211,7 @@ class Progress(Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open the bar where the run begins or goes on."""
+        """Open the bar at the first step of this run."""
         from tqdm import tqdm
 
         self._bar = tqdm(

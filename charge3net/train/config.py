@@ -1,4 +1,4 @@
-"""What a training run is made of: plain dataclasses, the schema of ``conf/`` and of ``config.json`` in a run folder.
+"""Settings of a training run: dataclasses, the schema of ``conf/`` and of ``config.json`` in a run folder.
 
 Nothing here imports Hydra: in Python, fill :class:`TrainConfig` and call :func:`charge3net.train.run.train`.
 """
@@ -14,7 +14,7 @@ MISSING: Any = "???"
 
 @dataclass
 class DataConfig:
-    """Where the densities are and how they are drawn.
+    """The densities and how they are sampled.
 
     Attributes:
         store: folder made by ``charge3net data build``.
@@ -42,7 +42,7 @@ class DataConfig:
 
 @dataclass
 class ScheduleConfig:
-    """How the learning rate runs; see :mod:`charge3net.train.schedule`.
+    """Schedule of the learning rate; see :mod:`charge3net.train.schedule`.
 
     Attributes:
         name: ``power``, ``cosine`` or ``constant``.
@@ -62,7 +62,7 @@ class OptimConfig:
     Attributes:
         lr: learning rate of step 0 (``cosine``: at its top).
         betas, eps, weight_decay: as in ``torch.optim.Adam``.
-        schedule: the course of the learning rate.
+        schedule: of the learning rate.
     """
 
     lr: float = 0.01
@@ -84,16 +84,16 @@ class LossConfig:
 
 @dataclass
 class LoopConfig:
-    """How long, how often.
+    """Length of the run; how often it is validated, logged and saved.
 
     Attributes:
         max_steps: optimiser steps.
         val_every: steps between validations; there is always one at the end.
         patience: stop after this many validations without a better ε_mae; None never stops early.
         log_every: steps between lines of the log.
-        save_every: steps between resume checkpoints, beside those after every validation; None writes only those.
+        save_every: steps between resume checkpoints, besides those after every validation; None writes only those.
         clip: largest norm of the gradient; None does not clip.
-        ema: decay of a running average of the weights, which is then what is validated and saved; None has no average.
+        ema: decay of a running average of the weights, which is validated and saved instead; None: no average.
     """
 
     max_steps: int = 1000
@@ -107,7 +107,7 @@ class LoopConfig:
 
 @dataclass
 class LoggerConfig:
-    """Logs beside ``metrics.csv``, which is always written.
+    """Logs in addition to ``metrics.csv``, which is always written.
 
     Attributes:
         tensorboard: write TensorBoard events into the run folder.
@@ -115,7 +115,7 @@ class LoggerConfig:
         project: W&B project.
         group: W&B group; in a sweep None takes the name of the sweep.
         tags: W&B tags.
-        offline: keep the W&B run on disk, to be sent later with ``wandb sync``.
+        offline: store the W&B run on disk, for ``wandb sync``.
     """
 
     tensorboard: bool = False
@@ -128,7 +128,7 @@ class LoggerConfig:
 
 @dataclass
 class RuntimeConfig:
-    """Where it runs; nothing here changes the result beyond rounding.
+    """Hardware; nothing here changes the result beyond rounding.
 
     Attributes:
         accelerator: ``auto``, ``cpu`` or ``gpu``.
@@ -154,9 +154,9 @@ class TrainConfig:
     Attributes:
         name: of the run, for logs and folders.
         output: run folder.
-        resume: False starts afresh; True goes on from ``output/resume.ckpt`` where there is one; a path goes on from
+        resume: False starts from the beginning; True resumes ``output/resume.ckpt`` if there is one; a path resumes
             that run folder or checkpoint file.
-        seed: of the first weights and of all that is drawn from the data.
+        seed: of the initial weights and of the sampling of the data.
         model: ``architecture`` and its hyper-parameters.
     """
 

@@ -1,4 +1,4 @@
-"""The data of a training run, as Lightning takes it."""
+"""Data module of a training run."""
 
 from __future__ import annotations
 

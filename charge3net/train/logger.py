@@ -17,8 +17,8 @@ from charge3net.train.run_folder import read_metrics
 class MetricsCsv(Logger):
     """Appends to a CSV file whose first column is ``step``; cells of values not logged at a step are empty.
 
-    A resumed run goes on in the same file: lines later than the step it starts from are dropped first. (Lightning's own
-    CSVLogger begins a new file.)
+    A resumed run continues the same file: lines after the step it starts from are dropped first. (Lightning's CSVLogger
+    starts a new file.)
 
     Args:
         path: of the file.

@@ -1,7 +1,6 @@
-"""Losses: what training minimises.
+"""Loss functions.
 
-A loss is a quotient of two sums, so that processes with unequal shares can add numerators and denominators and get what
-one process would have got.
+A loss is a quotient of two sums: several processes add numerators and denominators and obtain the loss of one process.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from charge3net.nn.segment import segment_sum
 
 
 class Loss(ABC):
-    """Σ something / how many, over the probes of a batch."""
+    """A sum over the probes of a batch, divided by a count."""
 
     @abstractmethod
     def sums(
@@ -57,15 +56,15 @@ class L1(Loss):
         offsets: Int[Tensor, "structures1"],
         mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
-        """Σ|ρ̂ − ρ| and how many numbers were compared."""
+        """Σ|ρ̂ − ρ| and the number of values."""
         return (prediction - target).abs().sum(), target.numel()
 
 
 class UnsignedL1(Loss):
     """L1 where the sign of a structure's whole magnetisation does not count.
 
-    Without spin–orbit coupling a density (ρ, −m) is as good as (ρ, m), and an SCF loop returns the one that it was
-    started towards. Of each structure's Σ|m̂ − m| and Σ|−m̂ − m| the smaller one is taken.
+    Without spin–orbit coupling (ρ, −m) has the same energy as (ρ, m); which one an SCF loop finds depends on its start.
+    Of each structure's Σ|m̂ − m| and Σ|−m̂ − m| the smaller one is taken.
     """
 
     def sums(
@@ -75,7 +74,7 @@ class UnsignedL1(Loss):
         offsets: Int[Tensor, "structures1"],
         mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
-        """Σ|ρ̂ − ρ| + Σ over structures of min over ± of Σ|±m̂ − m|, and how many numbers were compared."""
+        """Σ|ρ̂ − ρ| + Σ over structures of min over ± of Σ|±m̂ − m|, and the number of values."""
         total = (prediction[:, 0] - target[:, 0]).abs().sum()
         owner, n_structures = _owners(offsets, target.shape[0])
         signed = [(sign * prediction[:, 1:] - target[:, 1:]).abs().sum(dim=1) for sign in (1.0, -1.0)]
@@ -93,14 +92,14 @@ class MSE(Loss):
         offsets: Int[Tensor, "structures1"],
         mean_density: Float[Tensor, "structures"] | None = None,
     ) -> tuple[Float[Tensor, ""], int]:
-        """Σ(ρ̂ − ρ)² and how many numbers were compared."""
+        """Σ(ρ̂ − ρ)² and the number of values."""
         return (prediction - target).square().sum(), target.numel()
 
 
 class NormalisedL1(Loss):
     """Σ|ρ̂ − ρ| / Σ|ρ| per structure, then the mean over structures: ε_mae as a fraction, on the probes.
 
-    Every structure counts the same, however dense it is. With a magnetisation its error is divided by Σ|ρ| of the total
+    Every structure has the same weight. With a magnetisation its error is divided by Σ|ρ| of the total
     density too, since Σ|m| may be zero.
     """
 

@@ -19,7 +19,7 @@ from charge3net.train.config import OptimConfig
 from charge3net.train.losses import Loss, structure_sums
 from charge3net.train.schedule import Schedule
 
-#: What best models are chosen by: ε_mae in %, mean over validation materials.
+#: The best model has the lowest ε_mae in %, mean over validation materials.
 MONITOR = "val/emae"
 
 
@@ -39,7 +39,7 @@ class DensityTask(pl.LightningModule):
         optim: settings of Adam.
         schedule: factor of the learning rate as a function of the step.
         log_every: steps between logged lines.
-        ema: decay of the running average of the weights; None keeps no average.
+        ema: decay of the running average of the weights; None: no average.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class DensityTask(pl.LightningModule):
         loss, rate = self._window.close()
         if self._world > 1:
             loss = self._add_over_processes(loss) / self._world
-        lr = self.optim.lr * self.schedule(step)
+        lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         values = {"train/loss": float(loss), "train/structures_per_s": rate * self._world, "train/lr": lr}
         self.latest_line = values
         self._write(values, step + 1)
@@ -160,11 +160,11 @@ class DensityTask(pl.LightningModule):
         self._window.restart_clock()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses since the last logged line, so that a resumed run logs the same."""
+        """Save the losses since the last logged line, so that a resumed run logs the same values."""
         checkpoint["loss_window"] = self._window.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them up again."""
+        """Restore the losses since the last logged line."""
         self._window.load(checkpoint["loss_window"])
 
     @property
@@ -177,16 +177,16 @@ class DensityTask(pl.LightningModule):
         return values
 
     def _write(self, values: dict[str, float], step: int) -> None:
-        """Hand values, the same in every process, to the loggers under the number of steps done.
+        """Log values, the same in every process, with the number of steps done.
 
-        Not by way of ``self.log``, which would look at all values in every step and write old ones again.
+        Not with ``self.log``, which would process all values in every step and write old ones again.
         """
         for logger in self.loggers:
             logger.log_metrics(values, step)
 
 
 class _Window:
-    """Losses since the last logged line, summed where they live so that no step waits for the device."""
+    """Losses since the last logged line, summed on the device so that no step waits for it."""
 
     def __init__(self) -> None:
         self._loss: Tensor | None = None
@@ -208,7 +208,7 @@ class _Window:
         return mean, rate
 
     def restart_clock(self) -> None:
-        """Leave out of the rate what was not training: a validation, the time before a resume."""
+        """Restart the clock of the rate, after a validation or when a run is resumed."""
         self._structures, self._start = 0, time.perf_counter()
 
     def state(self) -> dict[str, float]:

@@ -33,16 +33,16 @@ from charge3net.train.schedule import build_schedule
 from charge3net.train.threads import choose_threads, free_cores
 from charge3net.train.trackers import build_trackers, finish_trackers, start_trackers
 
-#: Warnings about Lightning's and torch's own insides, and advice on workers that is for images (docs/training.md).
+#: Warnings about internals of Lightning and torch, and advice on workers that does not apply (docs/training.md).
 _NOT_FOR_USERS = (".*does not have many workers", ".*isinstance\\(treespec", ".*broadcast_buffers. is deprecated")
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
-    """Train a model as the configuration says.
+    """Train a model with these settings.
 
-    A run that is finished already is not repeated. Nothing is written before model, data and settings are found good.
+    A finished run is not repeated. Nothing is written before model, data and settings are checked.
 
     Returns:
         The summary, also in ``summary.json``: ``step``, ``stopped`` (``max_steps`` or ``early``), ``seconds``,
@@ -51,7 +51,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
     Raises:
         InputError: for wrong settings, data that do not fit, a folder with another run, or a loss that is not finite.
-        charge3net.train.callbacks.Interrupted: on Ctrl-C or SIGTERM, after saving where to go on.
+        charge3net.train.callbacks.Interrupted: on Ctrl-C or SIGTERM, after saving ``resume.ckpt``.
     """
     folder = RunFolder(config.output)
     first = _is_first()
@@ -135,12 +135,12 @@ def _where(config: TrainConfig, trainer: pl.Trainer, reason: str) -> str:
 
 
 def _is_first() -> bool:
-    """Whether this is the process that writes: the only one, or rank 0 (Lightning reads it from the environment)."""
+    """Whether this is the process that writes: the only one, or rank 0 (set by Lightning from the environment)."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _check(config: TrainConfig) -> None:
-    """What can be wrong before anything is built."""
+    """Check settings before anything is built."""
     for name in ("store", "split"):
         if getattr(config.data, name) == MISSING:
             raise InputError(f"data.{name} is not given; add data.{name}=PATH")
@@ -200,7 +200,7 @@ def _data(config: TrainConfig, model: DensityModel) -> DensityDataModule:
 
 
 def _checkpoints(config: TrainConfig, folder: RunFolder, data: DensityDataModule) -> RunCheckpoints:
-    """Checkpoints whose cards say what the model was trained on and how."""
+    """Checkpoints whose cards describe data and settings of the training."""
     about_data = {
         "store": Path(config.data.store).name,
         "store_hash": data.store.hash(),
@@ -252,7 +252,7 @@ def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], chec
 
 
 def _strategy(runtime: RuntimeConfig) -> Any:
-    """One process, or data-parallel ones; buffers are constants, so they are not sent around."""
+    """One process, or data-parallel ones; buffers are constants and not broadcast."""
     if runtime.devices * runtime.nodes == 1:
         return "auto"
     from lightning.pytorch.strategies import DDPStrategy
@@ -264,7 +264,7 @@ def _steps_done(resume: Path, config: TrainConfig) -> int:
     """Optimiser steps of a resume checkpoint.
 
     Raises:
-        InputError: if it is damaged, or does not say that it was made with the settings that are asked for.
+        InputError: if it is damaged, has no record of its settings, or has other settings.
     """
     try:
         state = torch.load(resume, map_location="cpu", weights_only=True)

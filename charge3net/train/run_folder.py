@@ -90,7 +90,7 @@ class RunFolder:
         return read_metrics(self.path / METRICS)
 
     def finished(self, config: TrainConfig) -> dict[str, Any] | None:
-        """The summary of the run if it is done as far as this configuration asks, else None.
+        """The summary of the run if it has as many steps as requested, else None.
 
         Raises:
             InputError: if the folder holds a run with other settings or other data.
@@ -107,7 +107,7 @@ class RunFolder:
         return summary
 
     def _check_data(self, config: TrainConfig) -> None:
-        """Compare the contents of store and split with those of the run, whose paths are others.
+        """Compare the contents of store and split, whose paths have changed, with those of the run.
 
         Raises:
             InputError: if they differ.
@@ -123,8 +123,8 @@ class RunFolder:
         """The checkpoint to resume from; None to start from the beginning.
 
         Raises:
-            InputError: if there is a run and ``resume`` is False, a path that is given has no checkpoint, or this
-                folder holds another run than the given one.
+            InputError: if there is a run and ``resume`` is False, the given path has no checkpoint, or this folder
+                holds another run.
         """
         own = self.path / RESUME
         if isinstance(resume, str):
@@ -144,11 +144,11 @@ class RunFolder:
         return None
 
     def begin(self, config: TrainConfig, resume: Path | None = None) -> None:
-        """Create the folder and write the settings; what a killed run left and an earlier summary are removed.
+        """Create the folder and write the settings; leftovers of a killed run and an earlier summary are removed.
 
         Args:
             config: the settings.
-            resume: checkpoint that the run continues; log and models beside it are copied from another folder.
+            resume: checkpoint to resume; if it is in another folder, log and models are copied from there.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._remove_leftovers()
@@ -167,7 +167,7 @@ class RunFolder:
         return self._wandb_id
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Mark the run as done."""
+        """Write the summary, which marks the run as finished."""
         self._write(SUMMARY, summary)
 
     def _remove_leftovers(self) -> None:

@@ -1,4 +1,4 @@
-"""Reading run folders: what was trained, with what, and how its error fell. No Lightning needed."""
+"""Runs: settings, log and summary of run folders. Does not need Lightning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Run:
 
     Attributes:
         path: the folder.
-        name: unique among the runs that were found together.
+        name: unique among the runs read together.
         card: of its best model.
         config: its settings (``config.json``).
         summary: of the finished run (``summary.json``); empty if it is not finished.
@@ -59,10 +59,10 @@ def find_runs(folder: str | Path) -> list[Run]:
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """These run folders; names are what tells their paths apart.
+    """Read these run folders; their names are the parts in which the paths differ.
 
     Raises:
-        InputError: for a folder that is no run.
+        InputError: for a folder that is not a run.
     """
     from charge3net.checkpoints import load_card
 

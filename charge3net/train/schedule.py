@@ -1,4 +1,4 @@
-"""The course of the learning rate, as a factor on its first value."""
+"""Schedules: the learning rate as a factor of its initial value."""
 
 from __future__ import annotations
 

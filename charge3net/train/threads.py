@@ -1,11 +1,11 @@
-"""How many threads of the CPU a training takes."""
+"""Number of CPU threads of a training."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-#: More do not help: a step consists of many small operations (docs/kernels.md).
+#: Upper limit: a step consists of many small operations (docs/kernels.md).
 MOST = 4
 
 
@@ -19,14 +19,14 @@ def free_cores() -> tuple[int, float]:
 def choose_threads(
     asked: int | None, processes: int, cores: int, busy: float, environment: Mapping[str, str]
 ) -> tuple[int, str]:
-    """Threads of each process, and why.
+    """Threads of each process, and the reason.
 
-    A number that is asked for or that ``OMP_NUM_THREADS`` says is taken. Else the cores that are not busy are shared
-    by the processes, at most :data:`MOST` each: a thread that waits for a core makes all others wait.
+    ``runtime.threads`` and ``OMP_NUM_THREADS`` come first. Otherwise the processes share the free cores, at most
+    :data:`MOST` each: a thread that waits for a core makes all others wait.
 
     Args:
         asked: ``runtime.threads``.
-        processes: of this training on this machine, with those that prepare batches.
+        processes: of this training on this machine, including data workers.
         cores, busy: of the machine, see :func:`free_cores`.
         environment: variables, as in ``os.environ``.
     """

@@ -1,4 +1,4 @@
-"""TensorBoard and Weights & Biases beside ``metrics.csv``: imported only where they are chosen."""
+"""TensorBoard and Weights & Biases, imported only if chosen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from charge3net.train.run_folder import RunFolder, flat
 
 
 def build_trackers(config: TrainConfig, folder: RunFolder) -> list[Logger]:
-    """The loggers that the settings ask for; nothing is written yet.
+    """The chosen loggers; nothing is written yet.
 
     Raises:
         InputError: if a package is missing.
@@ -34,19 +34,19 @@ def build_trackers(config: TrainConfig, folder: RunFolder) -> list[Logger]:
 
 
 def _wandb(config: TrainConfig, folder: RunFolder) -> Logger:
-    """A run of its own with all settings; a resumed run continues the one whose id is in its folder."""
+    """A run with all settings; a resumed run continues the one whose id is in its folder."""
     from lightning.pytorch.loggers import WandbLogger
 
-    asked = config.logger
+    settings = config.logger
     try:
         return WandbLogger(
             name=config.name,
             save_dir=folder.path,
             version=folder.wandb_id(),
-            project=asked.project,
-            offline=asked.offline,
-            group=asked.group,
-            tags=list(asked.tags),
+            project=settings.project,
+            offline=settings.offline,
+            group=settings.group,
+            tags=list(settings.tags),
             config=config.as_dict(),
             resume="allow",
         )
@@ -55,7 +55,7 @@ def _wandb(config: TrainConfig, folder: RunFolder) -> Logger:
 
 
 def start_trackers(loggers: list[Logger], config: TrainConfig) -> None:
-    """Give the settings to those that do not have them yet."""
+    """Write the settings to TensorBoard (W&B has them from the start)."""
     for logger in loggers:
         if type(logger).__name__ == "TensorBoardLogger":
             settings = {name: "" if value is None else value for name, value in flat(config.as_dict()).items()}
@@ -63,7 +63,7 @@ def start_trackers(loggers: list[Logger], config: TrainConfig) -> None:
 
 
 def finish_trackers(loggers: list[Logger], summary: dict[str, Any] | None, model: Path | None) -> None:
-    """End the runs: with the final numbers and the model, or as failed where there is no summary."""
+    """End the runs with the final numbers and the model, or as failed without a summary."""
     for logger in loggers:
         if type(logger).__name__ == "TensorBoardLogger" and summary is not None:
             logger.log_metrics(_numbers(summary), int(summary["step"]))
@@ -88,6 +88,6 @@ def _finish_wandb(logger: Any, summary: dict[str, Any] | None, model: Path | Non
 
 
 def _numbers(summary: dict[str, Any]) -> dict[str, float]:
-    """The final numbers, by the names of the trackers."""
+    """Final numbers by their names in the trackers."""
     best = {f"best/{name.removeprefix('val/')}": value for name, value in summary["best"].items()}
     return {**best, "parameters": float(summary["parameters"]), "seconds": float(summary["seconds"])}

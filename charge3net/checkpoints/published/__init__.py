@@ -1,4 +1,4 @@
-"""Weights of the published codes. With models of your own you never need anything in here."""
+"""Loading weights of the published codes (charge3net, DeepDFT)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def load_published(path: str | Path) -> DensityModel:
     Args:
         path: a weight file of the charge3net or DeepDFT code (bare state dict, ``{"model": …}``, or a Lightning
             checkpoint; prefixes ``network.``, ``module.``, ``model.`` are removed), or a DeepDFT run folder with
-            ``arguments.json`` and ``best_model.pth``. The ``arguments.json`` beside a DeepDFT weight file is read too.
+            ``arguments.json`` and ``best_model.pth``. The ``arguments.json`` beside a DeepDFT weight file is used too.
 
     Every hyper-parameter follows from the shapes of the tensors. The cutoff is 4 Å unless ``arguments.json`` says
     otherwise; for the SchNet-like network it follows from the number of Gaussians. Files are opened with

@@ -1,6 +1,6 @@
-"""Weights of the published ChargE3Net code. You can safely ignore this file unless you load such weights.
+"""Weights of the published ChargE3Net code.
 
-The published network computes much that cannot reach the density (docs/models.md). Its weight tensors are cut to what
+Parts of the published network cannot affect the density (docs/models.md). Its weight tensors are reduced to those that
 can; the result is the same function of the atoms.
 """
 
@@ -18,7 +18,7 @@ from charge3net.nn.convolution import Convolution, tensor_product_paths
 from charge3net.nn.e3nn import o3
 from charge3net.nn.irreps import EVEN_SCALAR, ODD_SCALAR, Gate, IrrepsLinear, hidden_irreps
 
-#: e3nn's own buffers, recomputed here: names that may be in the file and are not used.
+#: Parts of the names of e3nn's buffers, which are recomputed here and ignored in the file.
 _IGNORED = ("output_mask", "_w3j", "_compiled", "tp.weight", "sh.", ".mul.", "cutoff_func")
 
 _MARK = "atom_model.convolutions.0.fc.layer0.weight"
@@ -26,7 +26,7 @@ _MARK = "atom_model.convolutions.0.fc.layer0.weight"
 
 @dataclass(frozen=True)
 class _PublishedLayer:
-    """One convolution of the published network: senders x, receivers y, what goes into its gate."""
+    """One convolution of the published network: irreps of senders x and receivers y, and the gate that follows."""
 
     x: o3.Irreps
     y: o3.Irreps
@@ -73,10 +73,10 @@ def is_charge3net(state: dict[str, Tensor]) -> bool:
 
 
 def convert(state: dict[str, Tensor], cutoff: float = 4.0) -> ChargE3Net:
-    """Our model with the published weights.
+    """A model of this package with the published weights.
 
     Args:
-        state: tensors by published name, prefixes removed; sizes are read off their shapes.
+        state: tensors by published name, prefixes removed; sizes follow from their shapes.
         cutoff: Å; not stored in the file, 4.0 in all published runs.
 
     Raises:
@@ -122,7 +122,7 @@ def _is_spin(state: dict[str, Tensor]) -> bool:
 def _representation_size(
     state: dict[str, Tensor], lmax: int, layers: int, num_basis: int, hidden: int, spin: bool
 ) -> int:
-    """``mul`` such that every tensor has the shape that it gives; the roundest one where several do."""
+    """The ``mul`` that gives every tensor its shape; the roundest number if several do."""
     scalars = state.get("probe_model.convolutions.0.lin3.weight", torch.zeros(0)).numel()
     candidates = range(1, 2 + scalars * (lmax + 1))
     problems = ["no size fits"]
@@ -154,7 +154,7 @@ def _expected_shapes(
 
 
 def _shape_problems(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> list[str]:
-    """What is missing, left over or of another shape, by name."""
+    """Tensors that are missing, unexpected or of another shape, by name."""
     missing = sorted(set(shapes) - set(state))
     extra = sorted(k for k in set(state) - set(shapes) if not any(part in k for part in _IGNORED) and state[k].numel())
     wrong = [
@@ -170,7 +170,7 @@ def _shape_problems(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]
 def _copy_layer(
     state: dict[str, Tensor], prefix: str, published: _PublishedLayer, ours: Convolution, gate: Gate
 ) -> None:
-    """Cut the published tensors of one convolution to the paths and columns ours has."""
+    """Reduce the published tensors of one convolution to the paths and columns of this package."""
     columns = {ir: _columns(published.gate, gate, ir) for _, ir in ours.irreps_out}
     theirs_out, rows = {ir: m for m, ir in published.gate.irreps_in}, published.message_rows()
     ours.radial.first.copy_(state[prefix + "fc.layer0.weight"])
@@ -191,27 +191,27 @@ def _copy_layer(
 
 
 def _columns(published: Gate, ours: Gate, irrep: o3.Irrep) -> Tensor:
-    """Which of the published copies of an irrep of the gate's input ours keeps."""
+    """Indices of the published copies of an irrep of the gate's input that exist here."""
     if irrep != EVEN_SCALAR:
         return torch.arange(ours.irreps_out.count(irrep))
-    kept = [torch.arange(ours.n_scalars)]
+    columns = [torch.arange(ours.n_scalars)]
     start, ours_gated = published.n_scalars, {ir for _, ir in ours.gated}
     for mul, ir in published.gated:
         if ir in ours_gated:
-            kept.append(torch.arange(start, start + mul))
+            columns.append(torch.arange(start, start + mul))
         start += mul
-    return torch.cat(kept)
+    return torch.cat(columns)
 
 
 def _radial_columns(published: _PublishedLayer, ours: Convolution) -> Tensor:
-    """Which columns of the published radial network belong to paths ours has."""
-    kept, start = [torch.zeros(0, dtype=torch.int64)], 0
+    """Indices of the columns of the published radial network whose paths exist here."""
+    columns, start = [torch.zeros(0, dtype=torch.int64)], 0
     for mul, ir in published.x:
         for path in published.paths[ir]:
             if path in ours.paths.get(ir, ()):
-                kept.append(torch.arange(start, start + mul))
+                columns.append(torch.arange(start, start + mul))
             start += mul
-    return torch.cat(kept)
+    return torch.cat(columns)
 
 
 def _copy_readout(flat: Tensor, model: ChargE3Net) -> None:

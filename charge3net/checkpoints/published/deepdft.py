@@ -1,4 +1,4 @@
-"""Weights of DeepDFT (SchNet-like and PaiNN), also as trained with the charge3net code, into our models."""
+"""Weights of DeepDFT (SchNet and PaiNN), also those trained with the charge3net code."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def convert(state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> Densit
 
     Args:
         state: tensors by their published names without wrappers' prefixes.
-        arguments: what DeepDFT's ``arguments.json`` says; may be empty.
+        arguments: content of DeepDFT's ``arguments.json``; may be empty.
 
     Raises:
         InputError: naming tensors that are missing, left over or of a wrong shape, or arguments that contradict the
@@ -83,24 +83,24 @@ def convert(state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> Densit
         "ignore_pbc": bool(arguments.get("ignore_pbc", False)),
     }
     _compare(arguments, {"use_painn_model": painn, "num_interactions": layers, "node_size": features})
-    said = _said_cutoff(arguments)
+    stated = _stated_cutoff(arguments)
     if painn:
         num_basis = _shape(state, "atom_model.interactions.0.filter_layer.weight")[1]
-        hyperparameters |= {"num_basis": num_basis, "cutoff": said or DEFAULT_CUTOFF}
+        hyperparameters |= {"num_basis": num_basis, "cutoff": stated or DEFAULT_CUTOFF}
         return _load_by_name(build_model("painn", hyperparameters), state)
     num_basis = _shape(state, f"atom_model.interactions.0.message_sum_module.{_MESSAGE}edge.0.weight")[1]
-    hyperparameters["cutoff"] = _schnet_cutoff(num_basis, said)
+    hyperparameters["cutoff"] = _schnet_cutoff(num_basis, stated)
     return _load_by_name(build_model("schnet", hyperparameters), state)
 
 
 def published_names(model: DensityModel) -> dict[str, str]:
-    """Our name of every tensor of a SchNetDensity or PaiNNDensity → the published name."""
+    """Name of every tensor of a SchNetDensity or PaiNNDensity → its published name."""
     names = _PAINN_NAMES if model.architecture == "painn" else _SCHNET_NAMES
     return {ours: _published_name(ours, names) for ours in model.state_dict()}
 
 
 def _load_by_name(model: DensityModel, state: Mapping[str, Tensor]) -> DensityModel:
-    """Fill the model, in the dtype of ``state``; every tensor of both sides must find its partner."""
+    """Load the weights in the dtype of ``state``; the tensors must match one to one."""
     wanted = published_names(model)
     missing = [name for name in wanted.values() if name not in state]
     left_over = sorted(set(state) - set(wanted.values()))
@@ -128,7 +128,7 @@ def _published_name(ours: str, names: Sequence[tuple[str, str]]) -> str:
 
 
 def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
-    """Shape of a matrix that must be there."""
+    """Shape of a matrix; an error if it is missing."""
     if name not in state:
         raise InputError(f"the weights are incomplete; missing: {name}")
     if state[name].ndim != 2:
@@ -137,7 +137,7 @@ def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
     return rows, columns
 
 
-def _said_cutoff(arguments: Mapping[str, Any]) -> float | None:
+def _stated_cutoff(arguments: Mapping[str, Any]) -> float | None:
     if "cutoff" not in arguments:
         return None
     cutoff = arguments["cutoff"]
@@ -146,9 +146,9 @@ def _said_cutoff(arguments: Mapping[str, Any]) -> float | None:
     return float(cutoff)
 
 
-def _schnet_cutoff(num_basis: int, said: float | None) -> float:
-    """The cutoff that was said, or else the one that so many Gaussians 0.1 Å apart reach."""
-    cutoff = said if said is not None else round(num_basis * RADIAL_STEP, 10)
+def _schnet_cutoff(num_basis: int, stated: float | None) -> float:
+    """The cutoff of ``arguments.json``, or else that of the number of Gaussians 0.1 Å apart."""
+    cutoff = stated if stated is not None else round(num_basis * RADIAL_STEP, 10)
     if count_gaussians(cutoff, RADIAL_STEP) != num_basis:
         raise InputError(
             f"arguments.json says cutoff {cutoff} Å, but the weights have {num_basis} Gaussians {RADIAL_STEP} Å apart"

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from charge3net.errors import InputError
 
-#: What wrappers of modules (Lightning, data-parallel training, torch.compile) put before a parameter's name.
+#: Prefixes added to the names of parameters by Lightning, data-parallel training and torch.compile.
 PREFIXES = re.compile(r"^((network|module|model|_orig_mod)\.)+")
 
-#: Where a training script's dictionary keeps the weights.
+#: Keys of the weights in the dictionaries of training scripts.
 WRAPPERS = ("model", "state_dict")
 
 
@@ -74,8 +74,8 @@ def _open_safely(path: Path) -> Any:
         if code is None:
             raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
         raise InputError(
-            f"{path}: holds more than weights ({code.group(1)}) and was not opened, since that could run a stranger's "
-            "code; save its state dict alone with torch.save(model.state_dict(), …) where you trust it"
+            f"{path}: holds more than weights ({code.group(1)}) and was not opened, since that could run unknown "
+            "code; if you trust it, save its state dict alone with torch.save(model.state_dict(), …)"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
@@ -100,7 +100,7 @@ def _verify_checksums(path: Path) -> None:
 
 
 def _numpy_numbers() -> list[Any]:
-    """What a pickled numpy number names: training scripts keep their best error so, and it runs no code."""
+    """Globals of a pickled numpy number, which training scripts store as best error; they run no code."""
     scalar: Any = np.float64(0.0).__reduce__()[0]
     dtypes = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
     return [
