@@ -142,13 +142,13 @@ def _valences(entries: Sequence[StoreEntry]) -> dict[int, float]:
     counts = np.array([[(entry.geometry.numbers == z).sum() for z in elements] for entry in entries], dtype=float)
     electrons = np.array([_electrons(entry) for entry in entries])
     found, _, rank, _ = np.linalg.lstsq(counts, electrons, rcond=None)
-    whole = np.round(found)
+    whole = np.asarray(np.round(found))
     if rank < len(elements) or np.abs(counts @ whole - electrons).max() > max(_TOLERANCE, 0.002 * electrons.max()):
         raise InputError(
             "the electrons of each element do not follow from those of the training densities; "
             "give a table of isolated atoms, data.isolated_atoms=FILE.npz"
         )
-    return {z: float(number) for z, number in zip(elements, whole.tolist(), strict=True)}
+    return {z: float(number) for z, number in zip(elements, whole, strict=True)}
 
 
 def _start_from_superpositions(

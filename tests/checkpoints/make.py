@@ -2,8 +2,8 @@
 
     python -m tests.checkpoints.make
 
-writes ``tests/checkpoints/v<FORMAT_VERSION>/`` (once: it does not overwrite) and prints the densities that
-test_structure.py compares with.
+writes ``tests/checkpoints/v<FORMAT_VERSION>/`` (it overwrites nothing, but adds new architectures) and prints the densities
+that test_structure.py compares with.
 """
 
 from __future__ import annotations
@@ -29,12 +29,17 @@ STRUCTURE = "structure.json"
 
 _TENSORS = {"lmax": 2, "mul": 12, "num_interactions": 3, "num_basis": 4, "hidden": 4}
 
+_ATOMS = {"elements": [1, 8], "valences": [1.0, 6.0], "potentials": ["", ""], "cutoff": 2.0}
+
 #: Hyper-parameters for which the structure is recorded: every kind of layer of each architecture occurs.
 FIXED: dict[str, dict[str, Any]] = {
     "charge3net": {**_TENSORS, "channels": 2},
     "schnet": {"features": 4, "num_interactions": 2, "cutoff": 2.0, "channels": 2},
     "painn": {"features": 4, "num_interactions": 2, "num_basis": 3, "channels": 2},
     "charge3net-published-spin": _TENSORS,
+    "fitted_atoms": _ATOMS,
+    "delta_local": {**_ATOMS, "width": 4, "channels": 2},
+    "charge3net_delta": {**_ATOMS, **_TENSORS, "embedding": 3, "width": 4, "channels": 2},
 }
 
 
@@ -74,11 +79,14 @@ def water_densities(model: DensityModel) -> list[float]:
 
 
 def main() -> None:
-    """Write checkpoint and structure of the current version, where they are missing."""
+    """Write checkpoint and structure of the current version, where they are missing; add new architectures."""
     folder = FOLDER / f"v{FORMAT_VERSION}"
-    if not (folder / STRUCTURE).exists():
-        folder.mkdir(exist_ok=True)
-        (folder / STRUCTURE).write_text(json.dumps(structure(), indent=1) + "\n")
+    folder.mkdir(exist_ok=True)
+    found = structure()
+    if (folder / STRUCTURE).exists():
+        stored = json.loads((folder / STRUCTURE).read_text())
+        found = {**stored, "architectures": found["architectures"] | stored["architectures"]}
+    (folder / STRUCTURE).write_text(json.dumps(found, indent=1) + "\n")
     if (folder / CARD).exists():
         return
     torch.manual_seed(20)

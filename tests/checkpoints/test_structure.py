@@ -56,8 +56,8 @@ def test_older_cards_are_upgraded_step_by_step(monkeypatch):
 def test_the_structure_is_that_of_its_version():
     found = list(differences(stored_structure(FORMAT_VERSION), structure()))
     assert not found, (
-        f"checkpoints changed: {'; '.join(found)}. Raise FORMAT_VERSION in charge3net/checkpoints/card.py, add an "
-        "upgrader, and run `python -m tests.checkpoints.make`"
+        f"checkpoints changed: {'; '.join(found)}. Raise FORMAT_VERSION in charge3net/checkpoints/card.py and "
+        "add an upgrader (not for a new architecture), then run `python -m tests.checkpoints.make`"
     )
 
 
