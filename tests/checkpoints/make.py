@@ -2,8 +2,8 @@
 
     python -m tests.checkpoints.make
 
-writes ``tests/checkpoints/v<FORMAT_VERSION>/`` (it overwrites nothing, but adds new architectures) and prints the densities
-that test_structure.py compares with.
+writes ``tests/checkpoints/v<FORMAT_VERSION>/`` (nothing is overwritten, new architectures are added) and prints the
+densities that test_structure.py compares with.
 """
 
 from __future__ import annotations
