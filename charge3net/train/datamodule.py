@@ -16,6 +16,9 @@ from charge3net.errors import InputError
 from charge3net.graph.collate import collate
 from charge3net.graph.types import DensityBatch
 
+#: The one entry of the state that depends on the number of processes, which is known once the training has started.
+PER_STEP = "structures per step over all processes"
+
 #: Validation does not depend on the run's seed, so that runs with different seeds can be compared.
 _VALIDATION_SEED = 0
 
@@ -133,18 +136,22 @@ class DensityDataModule(pl.LightningDataModule):
             "validation materials (hash)": Split(tuple(self.validation_keys), ()).hash,
             "probes per structure": self.train_data.n_probes,
             "store (hash)": self.store.hash(),
-            "structures per step over all processes": self.batch_size * self._place()[1],
+            PER_STEP: self.batch_size * self._place()[1],
             "pseudo-random order of voxels": self.store.shuffled,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Called by Lightning on resume.
+        """Called by Lightning on resume: see :meth:`check`."""
+        self.check(state_dict)
+
+    def check(self, state_dict: dict[str, Any]) -> None:
+        """Compare the data with those of the run that is resumed; entries that are missing are not compared.
 
         Raises:
-            InputError: if the data differ from those of the run that is resumed.
+            InputError: if they differ.
         """
         for name, now in self.state_dict().items():
-            before = state_dict.get(name, now)  # older checkpoints lack some of them
+            before = state_dict.get(name, now)
             if before != now:
                 raise InputError(
                     f"cannot resume: {name} was {before} and is now {now}; "

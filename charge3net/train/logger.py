@@ -29,10 +29,6 @@ class MetricsCsv(Logger):
         self.path = path
         self._columns = ["step"]
         self._rows: dict[int, dict[str, str]] = {}
-        if path.exists():
-            for row in read_metrics(path):
-                self._rows[int(row["step"])] = row
-                self._columns += [name for name in row if name not in self._columns]
 
     @property
     def name(self) -> str:
@@ -50,8 +46,11 @@ class MetricsCsv(Logger):
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
-        """Drop lines later than this step."""
-        self._rows = {at: row for at, row in self._rows.items() if at <= step}
+        """Start with the lines of the file up to this step; later ones are dropped."""
+        for row in read_metrics(self.path) if self.path.exists() else ():
+            if int(row["step"]) <= step:
+                self._rows[int(row["step"])] = row
+                self._columns += [name for name in row if name not in self._columns]
         self._rewrite()
 
     @rank_zero_only

@@ -24,11 +24,11 @@ from charge3net.models.registry import build_model
 from charge3net.train.atoms import atoms_of_training, fill_atoms
 from charge3net.train.callbacks import FiniteLoss, Patience, Progress, RunCheckpoints, StopOnSignal
 from charge3net.train.config import MISSING, RuntimeConfig, TrainConfig
-from charge3net.train.datamodule import DensityDataModule
+from charge3net.train.datamodule import PER_STEP, DensityDataModule
 from charge3net.train.logger import MetricsCsv
 from charge3net.train.losses import build_loss
 from charge3net.train.module import MONITOR, DensityTask
-from charge3net.train.run_folder import METRICS, RunFolder, check_same, fixed_settings, flat
+from charge3net.train.run_folder import CONFIG, METRICS, RunFolder, check_same, fixed_settings, flat
 from charge3net.train.schedule import build_schedule
 from charge3net.train.threads import choose_threads, free_cores
 from charge3net.train.trackers import build_trackers, finish_trackers, start_trackers
@@ -59,10 +59,12 @@ def train(config: TrainConfig) -> dict[str, Any]:
         return {**done, "skipped": True}
     _check(config)
     resume = folder.resume_from(config.resume if first else config.resume or True)
-    steps_done = 0 if resume is None else _steps_done(resume, config)
+    state = None if resume is None else _state_to_resume(resume, config)
     reason = _set_threads(config)
     model = _model(config)
     data = _data(config, model)
+    if state is not None:
+        data.check({name: value for name, value in state["DensityDataModule"].items() if name != PER_STEP})
     if model.fits_atoms:
         model = _with_fitted_atoms(config, data)
     task = DensityTask(
@@ -79,7 +81,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     trainer = _trainer(config, folder, [log, *trackers], checkpoints)
     if first:
         folder.begin(config, resume)
-    log.rewind(steps_done)
+    log.rewind(0 if state is None else state["global_step"])
     if first:
         start_trackers(trackers, config)
         print(_where(config, trainer, reason), file=sys.stderr, flush=True)
@@ -260,23 +262,24 @@ def _strategy(runtime: RuntimeConfig) -> Any:
     return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def _steps_done(resume: Path, config: TrainConfig) -> int:
-    """Optimiser steps of a resume checkpoint.
+def _state_to_resume(resume: Path, config: TrainConfig) -> dict[str, Any]:
+    """The content of a resume checkpoint.
 
     Raises:
         InputError: if it is damaged, has no record of its settings, or has other settings.
     """
     try:
-        state = torch.load(resume, map_location="cpu", weights_only=True)
-        steps, settings = int(state["global_step"]), state["callbacks"]["RunCheckpoints"].get("settings")
+        state: dict[str, Any] = torch.load(resume, map_location="cpu", weights_only=True)
+        settings = state["callbacks"]["RunCheckpoints"].get("settings")
+        _ = state["DensityDataModule"], int(state["global_step"])
     except Exception as error:
         raise InputError(f"{resume} cannot be resumed from: it is damaged or not a checkpoint of a run") from error
     if settings is None:  # checkpoints of older versions
         settings = flat(RunFolder(resume.parent).config() or {})
     if not settings:
-        raise InputError(f"{resume} cannot be resumed from: its settings are recorded neither in it nor in config.json")
+        raise InputError(f"{resume} cannot be resumed from: its settings are recorded neither in it nor in {CONFIG}")
     check_same(resume.parent, settings, config)
-    return steps
+    return state
 
 
 def describe(summary: dict[str, Any], folder: str | Path) -> str:

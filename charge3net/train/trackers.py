@@ -58,8 +58,17 @@ def start_trackers(loggers: list[Logger], config: TrainConfig) -> None:
     """Write the settings to TensorBoard (W&B has them from the start)."""
     for logger in loggers:
         if type(logger).__name__ == "TensorBoardLogger":
-            settings = {name: "" if value is None else value for name, value in flat(config.as_dict()).items()}
-            logger.log_hyperparams(settings)
+            _settings_of_tensorboard(logger, flat(config.as_dict()))
+
+
+def _settings_of_tensorboard(logger: Any, settings: dict[str, Any]) -> None:
+    """Write ``hparams.yaml`` and the entries of TensorBoard's HPARAMS page, which Lightning leaves out here."""
+    from torch.utils.tensorboard.summary import hparams
+
+    plain = {name: v if isinstance(v, bool | int | float | str) else str(v) for name, v in settings.items()}
+    logger.log_hyperparams(plain)
+    for part in hparams(plain, {"best/emae": None}):
+        logger.experiment.file_writer.add_summary(part)
 
 
 def finish_trackers(loggers: list[Logger], summary: dict[str, Any] | None, model: Path | None) -> None:

@@ -27,6 +27,8 @@ def records(path: Path) -> list[Any]:
             continue
         _, length, kind = struct.unpack_from("<IHB", content, position)
         start = position + _HEADER
+        if start + length > len(content):  # still being written
+            break
         whole += content[start : start + length]
         position = start + length
         if kind in (_FULL, _LAST):

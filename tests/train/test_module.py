@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -175,14 +176,19 @@ def test_tensorboard_has_the_settings(config: TrainConfig) -> None:
     assert events.Scalars("best/emae")[-1].value == pytest.approx(summary["best"]["val/emae"], rel=1e-6)
 
 
-def wandb_run(output: str, number: int = -1) -> dict[str, list[Any]]:
-    """Kind → records of an offline run of Weights & Biases, of which a folder may hold several parts."""
-    parts = sorted(Path(output).glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-    found: dict[str, list[Any]] = {}
-    for record in records(parts[number]):
-        kind = record.WhichOneof("record_type")
-        found.setdefault(kind, []).append(getattr(record, kind))
-    return found
+def wandb_run(output: str) -> dict[str, list[Any]]:
+    """Kind → records of the last part of an offline run of Weights & Biases, whose service writes a little later."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        path = max(Path(output).glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+        found: dict[str, list[Any]] = {}
+        for record in records(path):
+            kind = record.WhichOneof("record_type")
+            found.setdefault(kind, []).append(getattr(record, kind))
+        if "exit" in found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"the run in {output} was not finished")
 
 
 def values(items: Any) -> dict[str, Any]:
