@@ -1,11 +1,26 @@
-"""The examples of docs/restart.md for codes that are used from Python."""
+"""The examples of docs/restart.md, run where their codes are installed."""
 
 from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from charge3net import read_density
+from charge3net.density import Density
+from charge3net.io import read_grid
+from charge3net.io.abinit import write_abinit
+from charge3net.io.qe.pw_input import read_pw_input
+from charge3net.io.qe.start import read_potentials, write_start
 from charge3net.units import BOHR
+from data_prep.quantum_espresso.gth import POTENTIALS
+from data_prep.quantum_espresso.gth import main as gth
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_pyscf_starts_from_a_density() -> None:
@@ -37,3 +52,49 @@ def test_pyscf_starts_from_a_density() -> None:
     np.testing.assert_allclose(guess, orbitals, atol=1e-3)
     assert again.kernel(dm0=guess) == pytest.approx(energy, abs=1e-7)
     assert again.cycles <= 2 < own.cycles
+
+
+def test_page_and_inputs_agree() -> None:
+    """What docs/restart.md shows of the inputs stands in them."""
+    page = (ROOT / "docs" / "restart.md").read_text("utf-8")
+    blocks = [block for block in page.split("```")[1::2] if "&ELECTRONS" in block or "ndtset" in block]
+    inputs = [(ROOT / "examples" / "restart" / name).read_text("utf-8") for name in ("si_start.in", "si_start.abi")]
+    assert len(blocks) == 2
+    for block, text in zip(blocks, inputs, strict=True):
+        assert block.strip() in text
+
+
+def run(*command: str, folder: Path) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+
+
+@pytest.mark.skipif(not POTENTIALS.is_file(), reason="CP2K's list (Debian: cp2k-data) is not installed")
+@pytest.mark.skipif(
+    not (shutil.which("pw.x") and shutil.which("abinit")), reason="pw.x and ABINIT are not both installed"
+)
+def test_inputs_run_and_the_two_codes_agree(tmp_path: Path) -> None:
+    """The inputs as they stand; the density of one code starts the other."""
+    for file in (ROOT / "examples" / "restart").glob("si*"):
+        shutil.copy(file, tmp_path)
+    gth(["Si", "-o", str(tmp_path / "pseudo")])
+    assert "convergence has been achieved" in run("pw.x", "-in", "si.in", folder=tmp_path)
+    (tmp_path / "exact.in").write_text((tmp_path / "si.in").read_text().replace("1d-8", "1d-13"))
+    run("pw.x", "-in", "exact.in", folder=tmp_path)
+    espresso = read_density(tmp_path / "out" / "si.save")
+    run("abinit", "si.abi", folder=tmp_path)
+    pw_input = read_pw_input(tmp_path / "si.in")
+    waves, grid = pw_input.plane_waves(), read_grid(tmp_path / "sio_DEN")
+    values = waves.values(waves.coefficients(espresso.values), grid.shape)
+    write_abinit(tmp_path / "start_DEN", tmp_path / "sio_DEN", Density(espresso.geometry, grid, values))
+    output = run("abinit", "si_start.abi", folder=tmp_path)
+    energies = [float(line.split()[2]) for line in output.splitlines() if line.startswith(" ETOT")]
+    assert len(energies) <= 4
+    abinit = read_density(tmp_path / "si_starto_DS2_DEN")
+    assert np.abs(abinit.total - values[0]).sum() < 1e-6 * values[0].sum()
+
+    shutil.rmtree(tmp_path / "out")
+    write_start(tmp_path / "out" / "si.save", pw_input, read_potentials(pw_input), abinit)
+    output = run("pw.x", "-in", "si_start.in", folder=tmp_path)
+    assert "The initial density is read from file" in output
+    assert "convergence has been achieved in   1 iterations" in output

@@ -58,7 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or a _DEN file of ABINIT",
     )
     _grid_arguments(parser)
-    parser.add_argument("--augmentation-from", type=Path, metavar="CHGCAR", help="copy its augmentation charges")
+    parser.add_argument(
+        "--augmentation-from",
+        type=Path,
+        metavar="CHGCAR",
+        help="its augmentation charges: as they stand if of this structure, else (with --potcar) averages per element",
+    )
+    parser.add_argument(
+        "--potcar",
+        type=Path,
+        metavar="FILE",
+        help="POTCAR, POTCAR.spec or vasprun.xml: check and set the number of electrons by its valences",
+    )
     parser.add_argument("--electrons", type=float, metavar="N", help="scale the total density to N electrons")
     parser.add_argument(
         "--uncertainty",
@@ -98,7 +109,8 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
         "--like",
         type=Path,
         metavar="FILE",
-        help="the grid of this CHGCAR, cube or npz; its augmentation charges too; for qe the plane waves of this run",
+        help="the grid of this CHGCAR, cube or npz; its augmentation charges too; for qe the plane waves of this run; "
+        "of an INCAR or OUTCAR the grid of the CHGCAR of its run",
     )
 
 
@@ -147,6 +159,10 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     failures = _all(predictor, targets, args, reference, clock, processes)
     if not processes.collects:
         return 0
+    if reference.augmentation is None and not args.quiet and _is_chgcar(targets):
+        from charge3net.cli.vasp import NO_RESTART
+
+        print(NO_RESTART)
     if args.profile:
         print_profile(clock)
     if len(targets) > 1 or len(args.structures) > 1:
@@ -211,12 +227,16 @@ def _not_yet_there(targets: list[Target], args: argparse.Namespace) -> list[Targ
 
 def _reference(args: argparse.Namespace, targets: list[Target]) -> Reference:
     """What ``--like`` and ``--augmentation-from`` name; a start of Quantum ESPRESSO reads the former itself."""
+    from charge3net.cli.vasp import is_vasp_settings, potentials_of
     from charge3net.io import read_density, read_grid
     from charge3net.io.plausible import what_looks_wrong
 
-    source = args.augmentation_from or args.like
-    if source is None or (targets and density_format(targets[0].output, args.format) == "qe"):
+    if targets and density_format(targets[0].output, args.format) == "qe":
         return Reference(None, None)
+    potentials, settings = potentials_of(args), is_vasp_settings(args)
+    source = args.augmentation_from or (None if settings else args.like)
+    if source is None:
+        return Reference(None, None, potentials)
     try:
         density = read_density(source)
     except InputError as error:
@@ -224,13 +244,18 @@ def _reference(args: argparse.Namespace, targets: list[Target]) -> Reference:
             raise
         grid = read_grid(source)  # of a potential, of several frames
         print(f"charge3net predict: warning: only the grid of --like is used: {error}", file=sys.stderr)
-        return Reference(grid, None)
+        return Reference(grid, None, potentials)
     if args.augmentation_from is not None and not density.augmentation:
         raise InputError(f"{source}: holds no augmentation charges; give a CHGCAR written by VASP")
     if wrong := what_looks_wrong(density):
         print(f"charge3net predict: warning: {source}: {wrong}", file=sys.stderr)
-    like = None if args.like is None else density.grid if args.like == source else read_grid(args.like)
-    return Reference(like, density if density.augmentation else None)
+    like = None if args.like is None or settings else density.grid if args.like == source else read_grid(args.like)
+    return Reference(like, density if density.augmentation else None, potentials)
+
+
+def _is_chgcar(targets: list[Target]) -> bool:
+    """Whether files are written under the name by which VASP reads them."""
+    return any("CHGCAR" in target.output.name and target.structure is not None for target in targets)
 
 
 def _print_summary(written: int, failures: list[str], quiet: bool) -> None:

@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from charge3net.cli.targets import Target
     from charge3net.density import Density
     from charge3net.grid import Grid
+    from charge3net.io.vasp import VaspPotential
     from charge3net.predict.distributed import Processes
     from charge3net.predict.ensemble import EnsemblePredictor
     from charge3net.predict.predictor import Predictor
@@ -31,11 +31,13 @@ class Reference(NamedTuple):
 
     Attributes:
         grid: the grid to be like.
-        augmentation: the density whose augmentation charges are copied.
+        augmentation: the density whose augmentation charges are taken.
+        potentials: of VASP, by element.
     """
 
     grid: Grid | None
     augmentation: Density | None
+    potentials: dict[str, VaspPotential] | None = None
 
 
 def predict_target(
@@ -51,6 +53,7 @@ def predict_target(
     Raises:
         InputError: for a structure that could not be read, or cannot be predicted or written as asked for.
     """
+    from charge3net.cli.vasp import augmented, electrons_of, grid_of
     from charge3net.io import write_density
     from charge3net.io.formats import density_format
     from charge3net.predict.ensemble import EnsemblePredictor
@@ -79,9 +82,9 @@ def predict_target(
             shape=start.shape if start else tuple(args.shape) if args.shape else None,
             spacing=args.spacing,
             encut=args.encut,
-            like=reference.grid,
+            like=reference.grid or grid_of(args, target.structure, reference.potentials),
             symmetry=not args.no_symmetry,
-            electrons=args.electrons,
+            electrons=electrons_of(args, target.structure, reference.potentials),
             progress=not args.quiet and sys.stderr.isatty() and processes.collects,
             allocate=MemmapAllocator(folder, first_axis_fastest=density_format(target.output, args.format) == "chgcar"),
             processes=processes,
@@ -93,14 +96,20 @@ def predict_target(
     _check_expected_error(density, args.max_error)
     if not args.unchecked and predictor.card is not None and predictor.card.training:
         _check_electrons(density)
-    if reference.augmentation is not None:
-        density = _augmented(density, reference.augmentation, required=args.augmentation_from is not None)
     lines: list[str] = []
+    if reference.potentials is not None and (factor := density.provenance["scaled_by"]):
+        found, electrons = density.electrons() / factor, density.electrons()
+        doubts += check_electrons(found, electrons, target.source)
+    if reference.augmentation is not None:
+        density, lines = augmented(
+            density, reference.augmentation, reference.potentials, args.augmentation_from is not None
+        )
+        doubts += [] if density.augmentation else lines
     with clock("writing"):
         if start is None:
             write_density(density, target.output, args.format)
         else:
-            doubts += check_electrons(density.electrons(), start, target.source)
+            doubts += check_electrons(density.electrons(), start.electrons, target.source)
             lines, more = start.write(density)
             doubts += more
         if target.spread is not None:
@@ -109,7 +118,7 @@ def predict_target(
     for warning in [*(text for text in density.provenance["warnings"] if text not in printed), *doubts]:
         print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
     if not args.quiet:
-        _print_result(target, density, time.perf_counter() - begun, lines)
+        _print_result(target, density, time.perf_counter() - begun, lines if density.augmentation or start else [])
 
 
 @contextmanager
@@ -167,30 +176,6 @@ def _check_expected_error(density: Density, limit: float | None) -> None:
         raise InputError(f"not written: expected error {expected:.2g} %, above --max-error {limit:g} %")
 
 
-def _augmented(density: Density, donor: Density, required: bool) -> Density:
-    """The density with the augmentation charges of another one with the same atoms in the same order.
-
-    Raises:
-        InputError: if they do not fit and ``required``; else a warning goes into the provenance.
-    """
-    from charge3net.io.augmentation import augmentation_of
-
-    texts = augmentation_of(donor, len(density.values))
-    same = density.geometry.numbers.tolist() == donor.geometry.numbers.tolist()
-    if same and texts:
-        return replace(density, augmentation=texts)
-    name = donor.provenance.get("file", "the file")
-    problem = (
-        f"the augmentation charges of {name} belong to other atoms or another order of them"
-        if not same
-        else f"{name} holds no augmentation charges for the magnetisation"
-    )
-    if required:
-        raise InputError(f"{problem}; give a CHGCAR of this structure")
-    caveats = [*density.provenance["warnings"], f"{problem}: none are written"]
-    return replace(density, provenance={**density.provenance, "warnings": caveats})
-
-
 def _print_result(target: Target, density: Density, seconds: float, lines: list[str]) -> None:
     about = density.provenance
     parts = [
@@ -198,7 +183,6 @@ def _print_result(target: Target, density: Density, seconds: float, lines: list[
         f"{density.electrons():.4f} electrons",
         *([] if density.spin is None else [f"{density.magnetisation():.4f} μ_B"]),
         *([] if about["scaled_by"] is None else [f"scaled by {about['scaled_by']:.6f}"]),
-        *(["augmentation copied"] if density.augmentation else []),
         f"{seconds:.2f} s",
     ]
     print(f"{target.output}: {', '.join(parts)}; symmetry {about['symmetry']}", flush=True)

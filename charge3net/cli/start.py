@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: A prediction whose number of electrons is off by more, relative to the valence, is refused or warned about.
 REFUSED, DOUBTFUL = 0.1, 0.02
 
-_GRIDS = ("spacing", "shape", "encut", "electrons", "augmentation_from")
+_GRIDS = ("spacing", "shape", "encut", "electrons", "augmentation_from", "potcar")
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ def prepare_start(target: Target, args: argparse.Namespace) -> Start | None:
     return _espresso(target, args.like) if kind == "qe" else _abinit(target)
 
 
-def check_electrons(found: float, start: Start, source: str) -> list[str]:
+def check_electrons(found: float, expected: float, source: str) -> list[str]:
     """Warnings about a prediction that holds another number of electrons than the run.
 
     Raises:
         InputError: if the numbers have nothing to do with each other.
     """
-    deviation = abs(found - start.electrons) / start.electrons
+    deviation = abs(found - expected) / expected
     if deviation > REFUSED:
         raise InputError(
             f"{source}: the model predicts {found:.2f} electrons where the pseudopotentials of this run have "
-            f"{start.electrons:g}: it was trained with pseudopotentials of another kind, or is not good enough"
+            f"{expected:g}: it was trained with pseudopotentials of another kind, or is not good enough"
         )
     if deviation > DOUBTFUL:
-        return [f"the model predicts {found:.2f} electrons where the run has {start.electrons:g}; it is scaled"]
+        return [f"the model predicts {found:.2f} electrons where the run has {expected:g}; it is scaled"]
     return []
 
 

@@ -2,8 +2,8 @@
 
     python examples/restart/pyscf_start.py MODEL water.xyz
 
-The model must predict the valence density of GTH pseudopotentials, as trained on runs of Quantum ESPRESSO, CP2K or ABINIT
-with them. PySCF wants no density but a density matrix; the potential of the density is enough to get one.
+The model must predict the valence density of GTH pseudopotentials, as trained on runs of Quantum ESPRESSO, CP2K or
+ABINIT with them. PySCF wants no density but a density matrix; the potential of the density is enough to get one.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def donor(name: str, atoms: Atoms, channels: int = 1) -> None:
 def test_augmentation_charges_are_copied_without_the_moments_of_a_second_grid(here, model, channels, capsys):
     donor("CHGCAR_old", crystals.silicon(), channels)
     assert predict("POSCAR", "-m", model, "--like", "CHGCAR_old", "-o", "CHGCAR") == 0
-    assert "augmentation copied" in capsys.readouterr().out
+    assert "augmentation charges copied" in capsys.readouterr().out
     written = read_density("CHGCAR")
     assert written.augmentation == AUGMENTATION
     assert written.grid.shape == (4, 4, 4)
