@@ -16,11 +16,11 @@ PACKAGE = ROOT / "charge3net"
 #: From the ground up. A room uses rooms of lower floors only, so there is no circle either.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "units", "version", "progress", "kernels"),
-    ("geometry", "grid", "provenance", "nn", "io.numbers"),
+    ("geometry", "grid", "provenance", "nn", "io.numbers", "io.files"),
     ("density", "graph"),
-    ("io", "analysis", "atoms"),
-    ("models",),
-    ("io.qe", "data", "plot", "testing", "checkpoints.published", "predict.backends"),
+    ("io.qe", "analysis", "atoms"),
+    ("io", "models"),
+    ("data", "plot", "testing", "checkpoints.published", "predict.backends"),
     ("checkpoints",),
     ("predict", "pretrained", "train"),
     ("evaluation",),
@@ -30,7 +30,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 
 #: Methods that users love; they import io when they are called. No other use of a higher room is known here.
-KNOWN = {("charge3net.density", "Density.write"), ("charge3net.grid", "Grid.like")}
+KNOWN = {
+    ("charge3net.density", "Density.write"),
+    ("charge3net.density", "Density.of"),
+    ("charge3net.grid", "Grid.like"),
+}
 
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
