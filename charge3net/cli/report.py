@@ -1,7 +1,7 @@
 """Write a self-contained HTML page about a set of training runs.
 
-charge3net evaluate --model runs/demo/* --data store --split split.json -o evaluation
-charge3net report --runs runs/demo --data store --split split.json --evaluation evaluation -o report.html
+charge3net evaluate --model runs/* --data store --split split.json -o evaluation
+charge3net report --runs runs --data store --split split.json --evaluation evaluation -o report.html
 """
 
 from __future__ import annotations
