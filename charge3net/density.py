@@ -79,15 +79,6 @@ class Density:
         channels = min(len(self.values), len(other.values))
         return replace(self, values=self.values[:channels] - other.values[:channels], augmentation=(), provenance={})
 
-    @classmethod
-    def of(cls, volumetric: Any) -> Density:
-        """From pymatgen's ``Chgcar`` or ``VolumetricData``; see :func:`charge3net.io.json_files.density_of`."""
-        if isinstance(volumetric, cls):
-            return volumetric
-        from charge3net.io.json_files import density_of
-
-        return density_of(volumetric)
-
     def write(self, path: str | Path, format: str | None = None) -> None:
         """Write to a file whose format follows from the name; see :func:`charge3net.io.write_density`."""
         from charge3net.io import write_density

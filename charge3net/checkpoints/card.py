@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from charge3net.errors import InputError
+from charge3net.geometry import MAX_ATOMIC_NUMBER
+from charge3net.io.json_files import read_json
 from charge3net.models.base import DensityModel
 
 #: Raised when the layout of the card changes; a change needs an upgrader below.
@@ -87,10 +89,7 @@ def read_card(path: Path) -> tuple[ModelCard, str, str]:
     Raises:
         InputError: if the file is damaged, incomplete, or of an unknown version.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is damaged or no JSON ({error}); get the checkpoint again") from error
+    content = read_json(path, "the card")
     found = content.get("format_version") if isinstance(content, dict) else None
     if type(found) is not int or found < 1:
         raise InputError(f"{path}: has no format_version; this is not a checkpoint of charge3net")
@@ -114,6 +113,10 @@ def _card_from(content: dict[str, Any], path: Path) -> tuple[ModelCard, str, str
     wrong = [name for name, kind in _JSON_TYPES.items() if not isinstance(values[name], kind)]
     if wrong:
         raise InputError(f"{path}: {', '.join(wrong)} has the wrong type; get the checkpoint again")
+    if not all(type(z) is int and 0 <= z <= MAX_ATOMIC_NUMBER for z in values["elements"]):
+        raise InputError(f"{path}: elements must be atomic numbers; get the checkpoint again")
+    if not all(v is None or type(v) in (int, float) for v in values["metrics"].values()):
+        raise InputError(f"{path}: metrics must be numbers or null; get the checkpoint again")
     values["elements"] = tuple(values["elements"])
     values["cutoff"] = float(values["cutoff"])
     values["metrics"] = {name: math.nan if v is None else float(v) for name, v in values["metrics"].items()}

@@ -38,7 +38,7 @@ def read_json(path: str | Path, what: str) -> Any:
             a name twice in one object.
     """
     with open_source(path) as source:
-        return parse_json(source.read_all(LARGEST), f"{what} {path}")
+        return parse_json(source.read_all(LARGEST), f"{path}: {what}")
 
 
 LARGEST = 1 << 28

@@ -250,3 +250,21 @@ def test_nothing_there(tmp_path):
     (tmp_path / "notes.pt").write_text("these are my notes\n")
     with pytest.raises(InputError, match="is not a weight file"):
         load_published(tmp_path / "notes.pt")
+
+
+@pytest.mark.parametrize("kind", ["meta", "complex", "nan", "int", "flat", "text"])
+def test_tensors_that_are_no_weights_are_one_sentence(tmp_path, kind):
+    state = {name: value.float() for name, value in golden_state("painn").items()}
+    name = max(state, key=lambda name: state[name].ndim)
+    changed = {
+        "meta": lambda value: value.to("meta"),
+        "complex": lambda value: value.to(torch.complex64),
+        "nan": lambda value: value * float("nan"),
+        "int": lambda value: value.to(torch.int64).reshape(-1),
+        "flat": lambda value: value.reshape(-1),
+        "text": lambda value: "weights",
+    }[kind]
+    torch.save({**state, name: changed(state[name])}, tmp_path / "x.pt")
+    with pytest.raises(InputError, match=r"x\.pt: ") as error:
+        load_published(tmp_path / "x.pt")
+    assert "\n" not in str(error.value)

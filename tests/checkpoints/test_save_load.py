@@ -245,7 +245,7 @@ def test_damage_is_found_before_the_weights_are_opened(saved):
     with pytest.raises(InputError, match=r"model\.safetensors: cannot be read \(No such file"):
         load_model(folder)
     (folder / CARD).write_text("{")
-    with pytest.raises(InputError, match=r"model\.json: is damaged"):
+    with pytest.raises(InputError, match=r"model\.json: the card is not JSON"):
         load_model(folder)
 
 
@@ -254,3 +254,24 @@ def test_where_there_is_no_model(tmp_path):
         load_model(tmp_path / "absent")
     with pytest.raises(InputError, match="holds no model; expected"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"cutoff": ', '"cutoff": 5.0,\n  "cutoff": ', "the name 'cutoff' occurs twice"),
+        ('"data": {', '"data": {"x": ' + "[" * 100_000, "nested too deeply"),
+        ('"elements": [', '"elements": ["8",', "elements must be atomic numbers"),
+        ('"cutoff": ', '"cutoff": NaN,\n "x": ', "NaN is not a number of JSON"),
+    ],
+)
+def test_damaged_cards_are_one_sentence(tmp_path, old, new, message):
+    folder = tmp_path / "model"
+    network = build_model("painn", {"features": 8, "num_interactions": 1})
+    save_model(folder, network, ModelCard.of(network, elements=[1]))
+    text = (folder / CARD).read_text()
+    assert old in text
+    (folder / CARD).write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message) as error:
+        load_model(folder)
+    assert "\n" not in str(error.value)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from charge3net.density import Density
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.io import read_density, read_grid, read_structure
+from charge3net.io import density_of, read_density, read_grid, read_structure
 
 QUICK = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -83,7 +83,7 @@ def test_pymatgen_reads_our_chgcar(density: Density) -> None:
     check_grid(density, theirs.structure.lattice.matrix, theirs.structure.cart_coords, 1e-10)
     check_values(theirs.data["total"] / density.grid.volume, density.values[0], 1e-10, 2e-98 / density.grid.volume)
     assert ("diff" in theirs.data) == (len(density.values) == 2)
-    again = Density.of(theirs)
+    again = density_of(theirs)
     check_values(again.values, density.values, 1e-10, 2e-98 / density.grid.volume)
 
 
@@ -168,7 +168,7 @@ def test_json_of_the_materials_project(tmp_path: Path) -> None:
         read_density(tmp_path / "s.json")
     locpot = Locpot(poscar, {"total": np.ones((2, 2, 2))})
     with pytest.raises(InputError, match="a Locpot holds a potential, not a density"):
-        Density.of(locpot)
+        density_of(locpot)
     with pytest.raises(InputError, match="JSON is only read; write chgcar, cube or npz"):
         density.write(tmp_path / "rho.json")
 
@@ -177,6 +177,6 @@ def test_volumetric_data_of_a_cube_file_is_recognised(tmp_path: Path) -> None:
     from pymatgen.io.common import VolumetricData
 
     path = Path(__file__).parent / "cases" / "plain.cube"
-    density = Density.of(VolumetricData.from_cube(str(path)))
+    density = density_of(VolumetricData.from_cube(str(path)))
     assert density.electrons() == pytest.approx(8.0, rel=1e-3)
     np.testing.assert_allclose(density.values, read_density(path).values, rtol=1e-6)

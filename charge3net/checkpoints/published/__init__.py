@@ -9,6 +9,7 @@ from typing import Any
 from charge3net.checkpoints.published import deepdft
 from charge3net.checkpoints.published.weights import open_state_dict, read_arguments
 from charge3net.errors import InputError
+from charge3net.io.files import reason
 from charge3net.models.base import DensityModel
 
 __all__ = ["load_published"]
@@ -47,5 +48,7 @@ def load_published(path: str | Path) -> DensityModel:
             return charge3net.convert(state).eval()
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # tensors of another rank or kind than any released model has
+        raise InputError(f"{path}: its tensors are not those of a released model ({reason(error)})") from error
     names = ", ".join(sorted(state)[:3])
     raise InputError(f"{path}: tensors of neither ChargE3Net nor DeepDFT, found {names} …; is this a density model?")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 import zipfile
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from charge3net.errors import InputError
+from charge3net.io.json_files import read_json
 
 #: Prefixes added to the names of parameters by Lightning, data-parallel training and torch.compile.
 PREFIXES = re.compile(r"^((network|module|model|_orig_mod)\.)+")
@@ -41,6 +41,10 @@ def open_state_dict(path: Path) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for name, tensor in found.items():
         bare = PREFIXES.sub("", name)
+        if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
+            raise InputError(f"{path}: {name} holds no plain numbers ({tensor.layout}, {tensor.device}); save it again")
+        if tensor.is_complex() or (tensor.is_floating_point() and not torch.isfinite(tensor).all()):
+            raise InputError(f"{path}: {name} holds complex numbers, NaN or infinity; get the file again")
         if bare in state:
             raise InputError(f"{path}: holds {bare} twice, under different prefixes; save one of the two models alone")
         state[bare] = tensor
@@ -53,10 +57,7 @@ def read_arguments(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it is not a JSON object.
     """
-    try:
-        arguments = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    arguments = read_json(path, "DeepDFT's arguments")
     if not isinstance(arguments, dict):
         raise InputError(f"{path}: expected a JSON object with DeepDFT's arguments, found {type(arguments).__name__}")
     return arguments
@@ -77,7 +78,7 @@ def _open_safely(path: Path) -> Any:
             f"{path}: holds more than weights ({code.group(1)}) and was not opened, since that could run unknown "
             "code; if you trust it, save its state dict alone with torch.save(model.state_dict(), …)"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except Exception as error:  # torch raises whatever its parts raise
         raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
 
 
