@@ -6,11 +6,11 @@
 #include <string.h>
 
 extern "C" {
-void c3n_read_layout(int32_t* width, int32_t* columns);
-int c3n_read_charge3net(void* job);
-int c3n_read_charge3net_slopes(void* job);
-int c3n_read_painn(void* job);
-int c3n_read_schnet(void* job);
+void c3n_layout(int32_t* width, int32_t* columns);
+int c3n_density_charge3net(void* job);
+int c3n_gradient_charge3net(void* job);
+int c3n_density_painn(void* job);
+int c3n_density_schnet(void* job);
 int c3n_messages_forward(void* job);
 int c3n_messages_backward(void* job);
 }
@@ -20,10 +20,10 @@ struct Kernel {
     int (*run)(void*);
 };
 
-const Kernel kKernels[] = {{"c3n_read_charge3net", c3n_read_charge3net},
-                           {"c3n_read_charge3net_slopes", c3n_read_charge3net_slopes},
-                           {"c3n_read_painn", c3n_read_painn},
-                           {"c3n_read_schnet", c3n_read_schnet},
+const Kernel kKernels[] = {{"c3n_density_charge3net", c3n_density_charge3net},
+                           {"c3n_gradient_charge3net", c3n_gradient_charge3net},
+                           {"c3n_density_painn", c3n_density_painn},
+                           {"c3n_density_schnet", c3n_density_schnet},
                            {"c3n_messages_forward", c3n_messages_forward},
                            {"c3n_messages_backward", c3n_messages_backward}};
 
@@ -57,7 +57,7 @@ static void* block(FILE* file) {
 
 int main(int count, char** arguments) {
     int32_t width, columns;
-    c3n_read_layout(&width, &columns);
+    c3n_layout(&width, &columns);
     if (count < 4) return printf("%d %d\n", width, columns) < 0;
     FILE* file = fopen(arguments[2], "rb");
     void* job = block(file);

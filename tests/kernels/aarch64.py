@@ -68,7 +68,7 @@ class Emulator:
             else:
                 self.sizes[one.ctypes.data] = one.nbytes
 
-    def c3n_read_layout(self, width: Any, columns: Any) -> None:
+    def c3n_layout(self, width: Any, columns: Any) -> None:
         """As the library of that processor answers."""
         width._obj.value, columns._obj.value = self.width, self.columns
 

@@ -37,8 +37,8 @@ inline void add_atoms(const Atoms& atoms, double reach, const Tile& tile, float*
         Vec<W> t = place - __builtin_convertvector(step, Vec<W>);
         t = where<W>(t < 1.f, t, all<W>(1.f));
         const Vec<W> s = 1.f - t;
-        const Ints<W> heard = (Ints<W>)load<W>(reinterpret_cast<float*>(tile.heard.data()) + first, count);
-        const Vec<W> sixth = where<W>(heard, all<W>(1.f / 6), Vec<W>{});
+        const Ints<W> within = (Ints<W>)load<W>(reinterpret_cast<float*>(tile.within.data()) + first, count);
+        const Vec<W> sixth = where<W>(within, all<W>(1.f / 6), Vec<W>{});
         const Vec<W> numbers[kNumbers] = {s * s * s * sixth, (t * t * (t * 3.f - 6.f) + 4.f) * sixth,
                                           (s * s * (s * 3.f - 6.f) + 4.f) * sixth, t * t * t * sixth, (Vec<W>)step};
         for (int k = 0; k < kNumbers; ++k) at(scratch + (first / W * kNumbers + k) * W) = numbers[k];

@@ -186,19 +186,19 @@ inline double rounded_square(double x, double y, double z) {
 }
 
 // mask[i] gets bit p where image i is closer than the cutoff (strictly) to point p, for i < near.n.
-inline void mark_heard(const CellList& list, const double* points, int n, const Images& near, int64_t* mask) {
+inline void mark_within(const CellList& list, const double* points, int n, const Images& near, int64_t* mask) {
     const double square = list.cutoff * list.cutoff, surely = square * (1 - 1e-12), never = square * (1 + 1e-12);
     for (int i = 0; i < near.n; i += kDoubles) {
         const Doubles x = load_doubles(near.x.data() + i), y = load_doubles(near.y.data() + i),
                       z = load_doubles(near.z.data() + i);
-        Longs heard = {}, doubtful = {};
+        Longs within = {}, doubtful = {};
         for (int p = 0; p < n; ++p) {
             const Doubles dx = points[3 * p] - x, dy = points[3 * p + 1] - y, dz = points[3 * p + 2] - z;
             const Doubles distance = dx * dx + dy * dy + dz * dz;
-            heard |= (distance < surely) & (int64_t(1) << p);
+            within |= (distance < surely) & (int64_t(1) << p);
             doubtful |= (distance >= surely) & (distance <= never) & (int64_t(1) << p);
         }
-        *reinterpret_cast<Longs*>(mask + i) = heard;
+        *reinterpret_cast<Longs*>(mask + i) = within;
         int64_t doubt[kDoubles] __attribute__((aligned(64))), any = 0;
         *reinterpret_cast<Longs*>(doubt) = doubtful;
         for (int k = 0; k < kDoubles; ++k) any |= doubt[k];

@@ -1,6 +1,6 @@
-// The dense part of a read of ChargE3Net: message sums → scalars of each layer → density.
+// The dense part of ChargE3Net: message sums → scalars of each layer → density.
 //
-//   a = angle·z    s = silu(sin a · (z · heard) + cos a · (s · own))    (first layer: s before is nothing)    ρ = s · readout
+//   a = angle·z    s = silu(sin a · (z · mix) + cos a · (s · own))    (first layer: no s before)    ρ = s · readout
 //
 // All factors (1/√fan-in, activation constants) are already in the weights.
 #pragma once

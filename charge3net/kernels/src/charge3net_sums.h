@@ -2,12 +2,12 @@
 //
 //   z[p, c] = Σ_{edges of p} w_c(r) · Σ_m B[atom, c, m] · Y_lm(direction)
 //
-// A channel c is a copy of an order l in one layer; those of all layers stand side by side, in vectors of W. The edges are
+// A channel c is a copy of an order l in one layer; those of all layers are adjacent, in vectors of W. The edges are
 // gone through once per block of a few vectors: the block's part of the radial table then stays in the nearest cache and its
 // sums in registers.
 #pragma once
 
-#include "read_tile.h"
+#include "tile.h"
 
 namespace c3n {
 

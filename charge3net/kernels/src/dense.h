@@ -1,10 +1,10 @@
-// Products of rows of probes with small matrices: the dense part of a read.
+// Products of rows of probes with small matrices: the dense part of a network.
 //
 // Probes run fastest in memory, kTile to a row; a matrix [inputs, columns] comes as blocks of kColumns columns, each
 // [inputs, columns of the block].
 #pragma once
 
-#include "read_tile.h"
+#include "tile.h"
 
 namespace c3n {
 

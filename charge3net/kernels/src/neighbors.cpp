@@ -10,7 +10,7 @@ namespace {
 
 using namespace c3n;
 
-constexpr int kPoints = 256;     // points in a piece of work
+constexpr int kPoints = 256;     // points in a chunk of work
 constexpr int kFarthest = 1023;  // largest image number relative to the point's own that a key holds, either way
 
 struct Edge {
@@ -19,7 +19,7 @@ struct Edge {
 };
 
 // Edges of some points; grows.
-struct Piece {
+struct Chunk {
     Edge* edges;
     int64_t n, room;
 };
@@ -35,8 +35,8 @@ struct Search {
     double* wrapped;   // [atoms, 3] Å, in the order of the bins
     int64_t* members;  // [atoms] atoms in the order of the bins, ascending within one
     int64_t* bounds;   // [bins + 1]
-    Piece* pieces;
-    int n_pieces;
+    Chunk* chunks;
+    int n_chunks;
     int failed;
 };
 
@@ -197,12 +197,12 @@ int search_point(const Search& s, const double* point, int64_t* home, Hits& hits
 }
 
 // The candidates that are inside, by the expression of the graphs' edge vectors: |point − (atom + shift)| < cutoff.
-bool keep_inside(const Search& s, int64_t receiver, const int64_t* home, const Hits& hits, Piece& piece) {
-    if (piece.n + hits.n > piece.room) {
-        const int64_t room = 2 * (piece.n + hits.n) + 1024;
-        void* more = realloc(piece.edges, size_t(room) * sizeof(Edge));
+bool keep_inside(const Search& s, int64_t receiver, const int64_t* home, const Hits& hits, Chunk& chunk) {
+    if (chunk.n + hits.n > chunk.room) {
+        const int64_t room = 2 * (chunk.n + hits.n) + 1024;
+        void* more = realloc(chunk.edges, size_t(room) * sizeof(Edge));
         if (!more) return false;
-        piece.edges = static_cast<Edge*>(more), piece.room = room;
+        chunk.edges = static_cast<Edge*>(more), chunk.room = room;
     }
     const double* point = s.points + 3 * receiver;
     for (int64_t i = 0; i < hits.n; ++i) {
@@ -210,7 +210,7 @@ bool keep_inside(const Search& s, int64_t receiver, const int64_t* home, const H
         int64_t image[3];
         for (int k = 0; k < 3; ++k)
             image[k] = home[k] + ((key >> (22 - 11 * k)) & 2047) - kFarthest - s.wraps[3 * sender + k];
-        Edge& edge = piece.edges[piece.n];
+        Edge& edge = chunk.edges[chunk.n];
         edge.receiver = receiver, edge.sender = sender;
         translation(s.cell, image, edge.shift);
         double square = 0;
@@ -218,12 +218,12 @@ bool keep_inside(const Search& s, int64_t receiver, const int64_t* home, const H
             const double d = point[k] - (s.positions[3 * sender + k] + edge.shift[k]);
             square += d * d;
         }
-        piece.n += square < s.cutoff * s.cutoff;
+        chunk.n += square < s.cutoff * s.cutoff;
     }
     return true;
 }
 
-void search_piece(void* context, int number) {
+void search_chunk(void* context, int number) {
     Search& s = *static_cast<Search*>(context);
     const int64_t begin = int64_t(number) * kPoints, end = begin + kPoints < s.n_points ? begin + kPoints : s.n_points;
     Hits hits = {nullptr, 0, 0};
@@ -234,15 +234,15 @@ void search_piece(void* context, int number) {
         problem = search_point(s, s.points + 3 * i, home, hits);
         if (problem) break;
         sort(hits.keys, hits.n);
-        problem = !keep_inside(s, i, home, hits, s.pieces[number]);
+        problem = !keep_inside(s, i, home, hits, s.chunks[number]);
     }
     free(hits.keys);
     if (problem) __atomic_store_n(&s.failed, problem, __ATOMIC_RELAXED);
 }
 
 void release(Search* s) {
-    for (int i = 0; s->pieces && i < s->n_pieces; ++i) free(s->pieces[i].edges);
-    free(s->pieces);
+    for (int i = 0; s->chunks && i < s->n_chunks; ++i) free(s->chunks[i].edges);
+    free(s->chunks);
     free(s->wraps);
     free(s->wrapped);
     free(s->members);
@@ -261,29 +261,29 @@ C3N_EXPORT void* c3n_find_neighbors(int64_t n_points, const double* points, int6
     if (!s) return nullptr;
     s->n_points = n_points, s->n_atoms = n_atoms, s->points = points, s->positions = positions;
     s->cell = cell, s->inverse = inverse, s->periodic = periodic, s->cutoff = cutoff;
-    s->n_pieces = int((n_points + kPoints - 1) / kPoints);
-    s->pieces = static_cast<Piece*>(calloc(size_t(s->n_pieces) + 1, sizeof(Piece)));
+    s->n_chunks = int((n_points + kPoints - 1) / kPoints);
+    s->chunks = static_cast<Chunk*>(calloc(size_t(s->n_chunks) + 1, sizeof(Chunk)));
     for (int k = 0; k < 3; ++k) s->bins[k] = 1;
-    if (!s->pieces || n_atoms >= (int64_t(1) << 30) || !fill_bins(*s)) {
+    if (!s->chunks || n_atoms >= (int64_t(1) << 30) || !fill_bins(*s)) {
         release(s);
         return nullptr;
     }
-    parallel_for(s->n_pieces, threads, search_piece, s);
+    parallel_for(s->n_chunks, threads, search_chunk, s);
     if (s->failed) {
         release(s);
         return nullptr;
     }
     *found = 0;
-    for (int i = 0; i < s->n_pieces; ++i) *found += s->pieces[i].n;
+    for (int i = 0; i < s->n_chunks; ++i) *found += s->chunks[i].n;
     return s;
 }
 
 // receivers [found], senders [found], shifts [found, 3] of a search, in the order (receiver, sender, image); ends the search.
 C3N_EXPORT void c3n_take_neighbors(void* search, int64_t* receivers, int64_t* senders, double* shifts) {
     Search* s = static_cast<Search*>(search);
-    for (int i = 0; i < s->n_pieces; ++i)
-        for (int64_t e = 0; e < s->pieces[i].n; ++e) {
-            const Edge& edge = s->pieces[i].edges[e];
+    for (int i = 0; i < s->n_chunks; ++i)
+        for (int64_t e = 0; e < s->chunks[i].n; ++e) {
+            const Edge& edge = s->chunks[i].edges[e];
             *receivers++ = edge.receiver;
             *senders++ = edge.sender;
             for (int k = 0; k < 3; ++k) *shifts++ = edge.shift[k];

@@ -13,7 +13,7 @@ using namespace c3n;
 
 constexpr int kMostPerLine = 24;
 constexpr int kBatch = 64;   // fields whose words stand side by side
-constexpr int kPiece = 4096;  // fields a thread takes at once, about
+constexpr int kChunk = 4096;  // fields a thread takes at once, about
 
 struct Fields {
     const uint8_t* text;  // the first field
@@ -23,7 +23,7 @@ struct Fields {
     int tens_low, tens_high;
     double* values;
     int64_t n;
-    int64_t piece;  // fields a thread takes at once: whole groups of 16 lines
+    int64_t chunk;  // fields a thread takes at once: whole groups of 16 lines
     int64_t odd;    // fields that are left to the caller
 };
 
@@ -213,10 +213,10 @@ int64_t decode_lines(const Fields& f, int64_t i, int64_t end) {
     return i;
 }
 
-void decode_piece(void* context, int piece) {
+void decode_chunk(void* context, int chunk) {
     Fields& f = *static_cast<Fields*>(context);
-    const int64_t end = (piece + 1) * f.piece < f.n ? (piece + 1) * f.piece : f.n;
-    int64_t i = decode_lines(f, piece * f.piece, end);
+    const int64_t end = (chunk + 1) * f.chunk < f.n ? (chunk + 1) * f.chunk : f.n;
+    int64_t i = decode_lines(f, chunk * f.chunk, end);
     int64_t c = i % f.shape[2], b = i / f.shape[2] % f.shape[1], a = i / f.shape[2] / f.shape[1];
     const uint8_t* field = f.text + a * f.strides[0] + b * f.strides[1] + c * f.strides[2];
     int64_t odd = 0;
@@ -248,10 +248,10 @@ void decode_piece(void* context, int piece) {
 C3N_EXPORT int64_t c3n_decode_columns(const uint8_t* text, const int64_t* shape, const int64_t* strides, int dot, int digits,
                                       int letter, const uint64_t* tens, int tens_low, int tens_high, int threads,
                                       double* values) {
-    const int64_t group = 16 * shape[2], piece = (kPiece + group - 1) / group * group;
+    const int64_t group = 16 * shape[2], chunk = (kChunk + group - 1) / group * group;
     Fields f = {text, {shape[0], shape[1], shape[2]}, {strides[0], strides[1], strides[2]}, dot, digits, letter, tens, tens_low,
-                tens_high, values, shape[0] * shape[1] * shape[2], piece, 0};
-    parallel_for(int((f.n + piece - 1) / piece), threads, decode_piece, &f);
+                tens_high, values, shape[0] * shape[1] * shape[2], chunk, 0};
+    parallel_for(int((f.n + chunk - 1) / chunk), threads, decode_chunk, &f);
     return f.odd;
 }
 
@@ -276,9 +276,9 @@ inline void turn_tile(const double* from, int64_t plane, int64_t depth, int64_t 
         for (int64_t z = 0; z < depth; ++z) to[x * column + z] = tile[z][x];
 }
 
-void turn_columns(void* context, int piece) {
+void turn_columns(void* context, int chunk) {
     const Planes& p = *static_cast<Planes*>(context);
-    const int64_t x0 = int64_t(piece) * kLine, width = p.nx - x0 < kLine ? p.nx - x0 : kLine;
+    const int64_t x0 = int64_t(chunk) * kLine, width = p.nx - x0 < kLine ? p.nx - x0 : kLine;
     for (int64_t y = 0; y < p.ny; ++y)
         for (int64_t z0 = 0; z0 < p.planes; z0 += kLine) {
             const int64_t depth = p.planes - z0 < kLine ? p.planes - z0 : kLine;

@@ -145,7 +145,7 @@ inline void harmonics(Vec<W> x, Vec<W> y, Vec<W> z, Vec<W> on, int lmax, const f
 // those along the sphere, ∇Y = (∇F − u(u·∇F))/r with F the polynomial above and Π_lm' = Π_l,m+1. Zero where `inverse` is.
 // ∂Y/∂x for l ≥ 1 go to out[l² + l + m − 1], those for y and z (lmax+1)² − 1 vectors further each.
 template <int W>
-inline void slopes_of_harmonics(Vec<W> x, Vec<W> y, Vec<W> z, Vec<W> inverse, int lmax, const float (*norm)[kMaxL + 1],
+inline void harmonic_derivatives(Vec<W> x, Vec<W> y, Vec<W> z, Vec<W> inverse, int lmax, const float (*norm)[kMaxL + 1],
                                 Vec<W>* out) {
     const int axis = (lmax + 1) * (lmax + 1) - 1;
     Vec<W> column[kMaxL + 1], next[kMaxL + 1];  // Π_lm and Π_l,m+1 for all l

@@ -61,7 +61,7 @@ class _CellList(ctypes.Structure):
 
 @cache
 def _job_of(network: type[ctypes.Structure]) -> type[ctypes.Structure]:
-    """``ReadJob<Network>`` of src/reading.h."""
+    """``EvaluationJob<Network>`` of src/evaluate.h."""
 
     class Job(ctypes.Structure):
         _fields_ = (

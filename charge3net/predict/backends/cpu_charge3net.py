@@ -1,4 +1,4 @@
-"""The probe side of ChargE3Net for src/read_charge3net.cpp."""
+"""The probe side of ChargE3Net for src/density_charge3net.cpp."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Head(ctypes.Structure):
 
 
 class _Network(ctypes.Structure):
-    """``ChargE3Net`` of src/read_charge3net.cpp."""
+    """``ChargE3Net`` of src/density_charge3net.cpp."""
 
     _fields_ = (("channels", ctypes.c_int32), ("sums", Channels), ("head", Head))
 
 
-class _SlopesNetwork(ctypes.Structure):
-    """``ChargE3NetSlopes`` of src/read_charge3net_slopes.cpp."""
+class _GradientNetwork(ctypes.Structure):
+    """``ChargE3NetGradient`` of src/gradient_charge3net.cpp."""
 
     _fields_ = (*_Network._fields_, ("back", ctypes.c_void_p))
 
@@ -71,7 +71,7 @@ def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
     if parts is None:
         return None
     readout = aligned(SILU_NORM * scalar_matrix(model.readout).T)
-    network = _SlopesNetwork(model.channels) if order else _Network(model.channels)
+    network = _GradientNetwork(model.channels) if order else _Network(model.channels)
     network.sums, network.head = parts.sums, parts.head
     network.head.channels, network.head.readout = model.channels, readout.ctypes.data
     arrays = [*parts.arrays, readout]
@@ -79,7 +79,7 @@ def pack(model: DensityModel, layout: Layout, order: int = 0) -> Packed | None:
         arrays.append(aligned(np.concatenate([blocks(mix.T, layout.columns) for mix in reversed(parts.mixes)])))
         network.back = arrays[-1].ctypes.data
     nowhere = np.zeros(model.channels * (4 if order else 1), dtype=np.float32)
-    function = "c3n_read_charge3net_slopes" if order else "c3n_read_charge3net"
+    function = "c3n_gradient_charge3net" if order else "c3n_density_charge3net"
     arguments = (function, network, nowhere, tuple(arrays))
     return Packed(*arguments, Senders(layout.width), parts.steps, parts.error)
 

@@ -1,4 +1,4 @@
-"""Fitted atoms, and what is learned on top of them, for src/read_delta.cpp."""
+"""Fitted atoms, and what is learned on top of them, for src/density_delta.cpp."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class _Atoms(ctypes.Structure):
 
 
 class _DeltaHead(ctypes.Structure):
-    """``DeltaHead`` of src/read_delta.cpp."""
+    """``DeltaHead`` of src/density_delta.cpp."""
 
     _fields_ = (("width", ctypes.c_int32), *((name, ctypes.c_void_p) for name in ("factor", "shift", "weights")))
 
 
 class _Delta(ctypes.Structure):
-    """``Delta`` of src/read_delta.cpp."""
+    """``Delta`` of src/density_delta.cpp."""
 
     _fields_ = (
         ("channels", ctypes.c_int32),
@@ -71,7 +71,7 @@ def pack(model: DensityModel, layout: Layout) -> Packed | None:
         arrays += own
     senders = _Senders(layout.width)
     nowhere: Float32[ndarray, "rows"] = np.zeros(model.channels, dtype=np.float32)
-    return Packed("c3n_read_delta", network, nowhere, arrays, senders, steps, error)
+    return Packed("c3n_density_delta", network, nowhere, arrays, senders, steps, error)
 
 
 def _table(atoms: SuperposedAtoms) -> Float[ndarray, "elements rows lanes"]:

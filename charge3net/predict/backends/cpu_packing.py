@@ -18,7 +18,7 @@ from charge3net.models.base import DensityModel
 
 
 class EdgeForm(ctypes.Structure):
-    """``EdgeForm`` of src/read_tile.h."""
+    """``EdgeForm`` of src/tile.h."""
 
     _fields_ = (("lmax", ctypes.c_int32), ("n_steps", ctypes.c_int32), ("on_atom", ctypes.c_double))
 
@@ -33,7 +33,7 @@ class Layout:
     @classmethod
     def of(cls, handle: ctypes.CDLL) -> Layout:
         width, columns = ctypes.c_int32(), ctypes.c_int32()
-        handle.c3n_read_layout(ctypes.byref(width), ctypes.byref(columns))
+        handle.c3n_layout(ctypes.byref(width), ctypes.byref(columns))
         return cls(width.value, columns.value)
 
 

@@ -1,4 +1,4 @@
-"""The probe side of PaiNN for src/read_painn.cpp."""
+"""The probe side of PaiNN for src/density_painn.cpp."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ON_ATOM = 1e-12
 
 
 class _Network(ctypes.Structure):
-    """``PaiNN`` of src/read_painn.cpp."""
+    """``PaiNN`` of src/density_painn.cpp."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("channels", "features", "layers")),
@@ -62,7 +62,7 @@ def pack(model: DensityModel, layout: Layout) -> Packed | None:
     for name, array in arrays.items():
         setattr(network, name, array.ctypes.data)
     nowhere = density_without_neighbours(model, (torch.zeros(1, 4, model.features),) * model.num_interactions)
-    arguments = ("c3n_read_painn", network, nowhere, tuple(arrays.values()))
+    arguments = ("c3n_density_painn", network, nowhere, tuple(arrays.values()))
     return Packed(*arguments, _Senders(layout.width), tables.steps, tables.error)
 
 

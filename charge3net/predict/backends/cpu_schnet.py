@@ -1,4 +1,4 @@
-"""The probe side of SchNet for src/read_schnet.cpp."""
+"""The probe side of SchNet for src/density_schnet.cpp."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from charge3net.predict.backends.spline import Functions, fit
 
 
 class _Network(ctypes.Structure):
-    """``SchNet`` of src/read_schnet.cpp."""
+    """``SchNet`` of src/density_schnet.cpp."""
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("channels", "features", "layers")),
@@ -60,7 +60,7 @@ def pack(model: DensityModel, layout: Layout) -> Packed | None:
     for name, array in arrays.items():
         setattr(network, name, array.ctypes.data)
     nowhere = density_without_neighbours(model, (torch.zeros(1, model.features),) * model.num_interactions)
-    arguments = ("c3n_read_schnet", network, nowhere, tuple(arrays.values()))
+    arguments = ("c3n_density_schnet", network, nowhere, tuple(arrays.values()))
     return Packed(*arguments, _Senders(layout.width), tables.steps, tables.error)
 
 

@@ -1,13 +1,13 @@
 // Reading ChargE3Net's density and its gradient.
-#include "charge3net_slopes.h"
-#include "reading.h"
+#include "charge3net_gradient.h"
+#include "evaluate.h"
 
 namespace {
 
 using namespace c3n;
 
 // Rows: the density in each channel, then for each channel its derivatives with respect to x, y and z.
-struct ChargE3NetSlopes {
+struct ChargE3NetGradient {
     int32_t channels;
     Channels sums;
     Head head;
@@ -25,9 +25,9 @@ struct ChargE3NetSlopes {
         return tile.scratch.reserve(head_scratch(head) + backward_scratch(head));
     }
 
-    bool read(int64_t n_atoms, Tile& tile, int probes, float* out) const {
+    bool evaluate(int64_t n_atoms, Tile& tile, int probes, float* out) const {
         const int64_t component = int64_t(sums.count()) * W * kTile, messages = head.bounds[head.n_layers] + 1;
-        add_all_slopes<0>(sums, n_atoms, tile, sums.table, sums.senders, tile.sums.data(), component);
+        add_all_derivatives<0>(sums, n_atoms, tile, sums.table, sums.senders, tile.sums.data(), component);
         float *z = tile.turned.data(), *g = z + messages * kTile;
         turn(tile.sums.data(), sums.count(), probes, head.rows, z);
         float *scratch = tile.scratch.data(), *linear = scratch + head_scratch(head);
@@ -45,4 +45,4 @@ struct ChargE3NetSlopes {
 }  // namespace
 
 // Returns 0, or 1 without memory.
-C3N_EXPORT int c3n_read_charge3net_slopes(const ReadJob<ChargE3NetSlopes>* job) { return read_points(job); }
+C3N_EXPORT int c3n_gradient_charge3net(const EvaluationJob<ChargE3NetGradient>* job) { return evaluate_points(job); }

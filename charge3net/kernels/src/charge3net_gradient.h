@@ -13,15 +13,15 @@ namespace c3n {
 
 // Sums of V vectors of channels of one order, M = 2l+1, for one probe: z, ∂z/∂x, ∂z/∂y, ∂z/∂z, `component` numbers apart.
 template <int M, int V>
-inline void add_slopes(const float* records, int64_t edges, int size, int lmax, const float* table, int64_t table_size,
+inline void add_derivatives(const float* records, int64_t edges, int size, int lmax, const float* table, int64_t table_size,
                        const float* senders, int64_t senders_size, float* sums, int64_t component) {
     constexpr int l = (M - 1) / 2;
-    const int slopes = slope_field(lmax), axis = (lmax + 1) * (lmax + 1) - 1;
+    const int derivatives = derivative_field(lmax), axis = (lmax + 1) * (lmax + 1) - 1;
     Vec<W> sum[4][V] = {};
     for (int64_t e = 0; e < edges; ++e, records += size) {
         const float* sender = senders + int64_t(reinterpret_cast<const int32_t*>(records)[kSender]) * (M * W);
-        const float *y = records + kHarmonics + l * l, *slope = records + slopes;
-        const float* steep = slope + kSlopesOfHarmonics + l * l - 1;
+        const float *y = records + kHarmonics + l * l, *derivative = records + derivatives;
+        const float* steep = derivative + kHarmonicDerivatives + l * l - 1;
         Vec<W> dot[4][V];
         for (int m = 0; m < M; ++m)
             for (int v = 0; v < V; ++v) {
@@ -33,7 +33,7 @@ inline void add_slopes(const float* records, int64_t edges, int size, int lmax, 
             }
         Vec<W> b[4], d[4];
         spread<W>(records + kSpline, b);
-        spread<W>(slope, d);
+        spread<W>(derivative, d);
         const float* row = table + reinterpret_cast<const int32_t*>(records)[kRow];
         for (int v = 0; v < V; ++v) {
             const Vec<W>* c = reinterpret_cast<const Vec<W>*>(row + v * table_size);
@@ -41,7 +41,7 @@ inline void add_slopes(const float* records, int64_t edges, int size, int lmax, 
             const Vec<W> radial = ((c[0] * d[0] + c[1] * d[1]) + (c[2] * d[2] + c[3] * d[3])) * dot[0][v];
             sum[0][v] += w * dot[0][v];
             for (int i = 0; i < 3; ++i) {
-                sum[1 + i][v] += radial * slope[kDirection + i];
+                sum[1 + i][v] += radial * derivative[kDirection + i];
                 if constexpr (M > 1) sum[1 + i][v] += w * dot[1 + i][v];
             }
         }
@@ -51,39 +51,39 @@ inline void add_slopes(const float* records, int64_t edges, int size, int lmax, 
 }
 
 template <int M, int V>
-inline void add_slopes_of_order(const Channels& channels, int64_t n_atoms, const Tile& tile, int vectors,
+inline void add_derivatives_of_order(const Channels& channels, int64_t n_atoms, const Tile& tile, int vectors,
                                 const float* table, const float* senders, float* sums, int64_t component) {
     const int64_t table_size = int64_t(channels.edges.n_steps + 3) * W, senders_size = n_atoms * M * W;
     for (; vectors >= V; vectors -= V) {
         for (int i = 0; i < tile.n_groups; ++i) {
             const Group& group = tile.groups[i];
-            add_slopes<M, V>(tile.records.data() + group.first * tile.record, tile.groups[i + 1].first - group.first,
+            add_derivatives<M, V>(tile.records.data() + group.first * tile.record, tile.groups[i + 1].first - group.first,
                              tile.record, channels.edges.lmax, table, table_size, senders, senders_size,
                              sums + group.probe * W, component);
         }
         table += V * table_size, senders += V * senders_size, sums += V * kTile * W;
     }
     if constexpr (V > 1)
-        add_slopes_of_order<M, V - 1>(channels, n_atoms, tile, vectors, table, senders, sums, component);
+        add_derivatives_of_order<M, V - 1>(channels, n_atoms, tile, vectors, table, senders, sums, component);
 }
 
 // z and ∇z of all channels, four times [vectors, kTile, W].
 template <int L>
-inline void add_all_slopes(const Channels& channels, int64_t n_atoms, const Tile& tile, const float* table,
+inline void add_all_derivatives(const Channels& channels, int64_t n_atoms, const Tile& tile, const float* table,
                            const float* senders, float* sums, int64_t component) {
     if (L > channels.edges.lmax) return;
     const int64_t n = channels.vectors[L];
-    add_slopes_of_order<2 * L + 1, 2>(channels, n_atoms, tile, int(n), table, senders, sums, component);
+    add_derivatives_of_order<2 * L + 1, 2>(channels, n_atoms, tile, int(n), table, senders, sums, component);
     if constexpr (L < kMaxL)
-        add_all_slopes<L + 1>(channels, n_atoms, tile, table + n * (channels.edges.n_steps + 3) * W,
+        add_all_derivatives<L + 1>(channels, n_atoms, tile, table + n * (channels.edges.n_steps + 3) * W,
                               senders + n * n_atoms * (2 * L + 1) * W, sums + n * kTile * W, component);
 }
 
 // silu(x) and its derivative.
-inline void silu_and_slope(Vec<W> x, Vec<W>& value, Vec<W>& slope) {
+inline void silu_and_derivative(Vec<W> x, Vec<W>& value, Vec<W>& derivative) {
     const Vec<W> s = sigmoid<W>(x);
     value = x * s;
-    slope = s + value * (1.f - s);
+    derivative = s + value * (1.f - s);
 }
 
 // Rows of scratch memory behind those of apply_head: scalars before the activation, their derivatives, those of the inputs.
@@ -98,11 +98,11 @@ inline void differentiate_head(const Head& head, const float* back, int channel,
     const int n = head.n_scalars, layers = head.n_layers;
     const float *cosine = sine + layers * kTile, *readout = head.readout + channel * n;
     float *change = scratch, *inputs = change + n * kTile;  // ∂ρ/∂ of a layer's scalars before the activation; its inputs
-    Vec<W> value, slope;
+    Vec<W> value, derivative;
     for (int c = 0; c < n; ++c)
         for (int p = 0; p < probes; p += W) {
-            silu_and_slope(at(linear_ + int64_t((layers - 1) * n + c) * kTile + p), value, slope);
-            at(change + c * kTile + p) = slope * readout[c];
+            silu_and_derivative(at(linear_ + int64_t((layers - 1) * n + c) * kTile + p), value, derivative);
+            at(change + c * kTile + p) = derivative * readout[c];
         }
     Weights matrices = {back};
     for (int t = layers - 1; t >= 0; --t) {
@@ -116,9 +116,9 @@ inline void differentiate_head(const Head& head, const float* back, int channel,
             if (t)
                 for (int k = 0; k < n; ++k) {
                     const Vec<W> d = at(of_scalars + k * kTile + p);
-                    silu_and_slope(at(before + k * kTile + p), value, slope);
+                    silu_and_derivative(at(before + k * kTile + p), value, derivative);
                     by_cosine += d * value;
-                    at(change + k * kTile + p) = d * c * slope;
+                    at(change + k * kTile + p) = d * c * derivative;
                 }
             const Vec<W> by_angle = c * by_sine - s * by_cosine;
             for (int k = 0; k < messages; ++k)

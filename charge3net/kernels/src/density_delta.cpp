@@ -2,7 +2,7 @@
 #include "atom_sums.h"
 #include "charge3net_head.h"
 #include "charge3net_sums.h"
-#include "reading.h"
+#include "evaluate.h"
 
 namespace {
 
@@ -37,7 +37,7 @@ struct Delta {
     }
 
     // Rows of the scratch memory: layers of the network, input of the head, two hidden layers; then what edges need.
-    bool read(int64_t n_atoms, Tile& tile, int probes, float* out) const {
+    bool evaluate(int64_t n_atoms, Tile& tile, int probes, float* out) const {
         const int scalars = layers.n_layers ? layers.n_scalars : 0, inputs = kFeatures + scalars;
         const int64_t rows = layers_scratch() + int64_t(inputs + 2 * head.width) * kTile;
         if (!tile.scratch.reserve(rows + 5 * (tile.n_records + W))) return false;
@@ -91,4 +91,4 @@ struct Delta {
 }  // namespace
 
 // Returns 0, or 1 without memory.
-C3N_EXPORT int c3n_read_delta(const ReadJob<Delta>* job) { return read_points(job); }
+C3N_EXPORT int c3n_density_delta(const EvaluationJob<Delta>* job) { return evaluate_points(job); }

@@ -1,4 +1,4 @@
-// A tile of probes and the edges that end in it, described once for all layers.
+// A tile of probes and the edges that end at them, described once for all layers.
 #pragma once
 
 #include "cell_list.h"
@@ -15,11 +15,11 @@ constexpr int W = 8;
 constexpr int W = 4;
 #endif
 constexpr int kTile = 64;             // probes
-constexpr int kMaxRecords = 1 << 12;  // a tile with more is read, full or not
-constexpr int kMaxNumbers = 8;        // read at a probe
+constexpr int kMaxRecords = 1 << 12;  // a tile with more is evaluated, full or not
+constexpr int kMaxNumbers = 8;        // per probe
 
-// Neighbouring probes hear mostly the same atoms. They are summed together, so that what an atom sends is loaded once for
-// all of them; measured for ChargE3Net, 4 take 280 cycles per edge at L = 4, 2 take 350, 1 takes 380 (Zen 4).
+// Adjacent probes have mostly the same neighbours. They are summed together, so that an atom's features are loaded once
+// for all of them; measured for ChargE3Net, 4 take 280 cycles per edge at L = 4, 2 take 350, 1 takes 380 (Zen 4).
 #if defined(__AVX512F__)
 constexpr int kTogether = 4;
 #else
@@ -27,15 +27,15 @@ constexpr int kTogether = 2;
 #endif
 
 // A record describes one edge: four B-spline weights, first table row times W, sender, Y_lm for l ≥ 1. The records of a
-// group alternate; where a probe does not hear an atom that another one of its group hears, its weights are zero.
+// group alternate; an atom that is a neighbour of some probes of the group only has zero weights for the others.
 enum Field { kSpline = 0, kRow = 4, kSender = 5, kHarmonics = 5 };  // Y of order l begins at kHarmonics + l²
 
-// How a network takes its tiles.
+// Tiles of a network.
 struct TileForm {
     bool together;                  // neighbouring probes share records
     int probes = kTile;             // in a tile, at most
-    int64_t records = kMaxRecords;  // a tile with more is read, full or not
-    bool slopes = false;            // records hold derivatives with respect to the probe's position too
+    int64_t records = kMaxRecords;  // a tile with more is evaluated, full or not
+    bool derivatives = false;       // records hold derivatives with respect to the probe's position too
 };
 
 struct Group {
@@ -43,10 +43,10 @@ struct Group {
     int64_t first;  // record
 };
 
-// Where in a record its slopes are: four derivatives of the B-spline weights (1/Å), the direction (x, y, z), and for each of
+// Position of the derivatives in a record: four derivatives of the B-spline weights (1/Å), the direction (x, y, z), and for each of
 // x, y, z the derivatives of Y_lm for l ≥ 1 (1/Å).
-inline int slope_field(int lmax) { return kHarmonics + (lmax + 1) * (lmax + 1); }
-constexpr int kDirection = 4, kSlopesOfHarmonics = 7;
+inline int derivative_field(int lmax) { return kHarmonics + (lmax + 1) * (lmax + 1); }
+constexpr int kDirection = 4, kHarmonicDerivatives = 7;
 
 // How edges are described.
 struct EdgeForm {
@@ -56,7 +56,7 @@ struct EdgeForm {
 
 struct Tile {
     Buffer<float> x, y, z, records, sums, turned, scratch;
-    Buffer<int32_t> sender, heard, listed;
+    Buffer<int32_t> sender, within, listed;
     Buffer<int64_t> mask;
     Images region, near;
     int n = 0, n_groups = 0, record = 0;  // record: its size
@@ -66,14 +66,14 @@ struct Tile {
     float norm[kMaxL + 1][kMaxL + 1];
 };
 
-// Lengths, B-spline weights, table rows and spherical harmonics of the tile's edges, and their slopes; false without memory.
-template <bool kSlopes>
+// Lengths, B-spline weights, table rows and spherical harmonics of the tile's edges, and their derivatives; false without memory.
+template <bool kDerivatives>
 bool describe_edges(const EdgeForm& form, double cutoff, Tile& tile) {
     if (!tile.records.reserve((tile.n_records + W) * tile.record + W)) return false;
     const float per_step = float(form.n_steps / cutoff), on_atom = float(form.on_atom);
     const float last = float(form.n_steps) - 0.5f;
-    constexpr int kMost = (kSlopes ? 4 : 1) * (kMaxL + 1) * (kMaxL + 1);
-    float fields[(kHarmonics + kSlopesOfHarmonics + kMost + W) * W] __attribute__((aligned(64))) = {};
+    constexpr int kMost = (kDerivatives ? 4 : 1) * (kMaxL + 1) * (kMaxL + 1);
+    float fields[(kHarmonics + kHarmonicDerivatives + kMost + W) * W] __attribute__((aligned(64))) = {};
     Vec<W>* rows = reinterpret_cast<Vec<W>*>(fields);
     for (int64_t first = 0; first < tile.n_records; first += W) {
         const int count = int(tile.n_records - first < W ? tile.n_records - first : W);
@@ -88,22 +88,22 @@ bool describe_edges(const EdgeForm& form, double cutoff, Tile& tile) {
         const Vec<W> place = length * per_step;
         const Ints<W> step = __builtin_convertvector(where<W>(place < last, place, all<W>(last)), Ints<W>);
         const Vec<W> t = place - __builtin_convertvector(step, Vec<W>), s = 1.f - t;
-        const Ints<W> heard = (Ints<W>)load<W>(reinterpret_cast<float*>(tile.heard.data()) + first, count);
-        const Vec<W> sixth = where<W>(heard, all<W>(1.f / 6), Vec<W>{});
+        const Ints<W> within = (Ints<W>)load<W>(reinterpret_cast<float*>(tile.within.data()) + first, count);
+        const Vec<W> sixth = where<W>(within, all<W>(1.f / 6), Vec<W>{});
         rows[kSpline] = s * s * s * sixth;
         rows[kSpline + 1] = (t * t * (t * 3.f - 6.f) + 4.f) * sixth;
         rows[kSpline + 2] = (s * s * (s * 3.f - 6.f) + 4.f) * sixth;
         rows[kSpline + 3] = t * t * t * sixth;
-        if constexpr (kSlopes) {
-            Vec<W>* slope = rows + slope_field(form.lmax);
-            const Vec<W> half = where<W>(heard, all<W>(0.5f * per_step), Vec<W>{});
-            slope[0] = s * s * -half;
-            slope[1] = t * (t * 3.f - 4.f) * half;
-            slope[2] = s * (s * 3.f - 4.f) * -half;
-            slope[3] = t * t * half;
-            slope[kDirection] = x * inverse, slope[kDirection + 1] = y * inverse, slope[kDirection + 2] = z * inverse;
-            slopes_of_harmonics<W>(slope[kDirection], slope[kDirection + 1], slope[kDirection + 2], inverse, form.lmax,
-                                   tile.norm, slope + kSlopesOfHarmonics);
+        if constexpr (kDerivatives) {
+            Vec<W>* derivative = rows + derivative_field(form.lmax);
+            const Vec<W> half = where<W>(within, all<W>(0.5f * per_step), Vec<W>{});
+            derivative[0] = s * s * -half;
+            derivative[1] = t * (t * 3.f - 4.f) * half;
+            derivative[2] = s * (s * 3.f - 4.f) * -half;
+            derivative[3] = t * t * half;
+            derivative[kDirection] = x * inverse, derivative[kDirection + 1] = y * inverse, derivative[kDirection + 2] = z * inverse;
+            harmonic_derivatives<W>(derivative[kDirection], derivative[kDirection + 1], derivative[kDirection + 2], inverse, form.lmax,
+                                   tile.norm, derivative + kHarmonicDerivatives);
         }
         rows[kRow] = (Vec<W>)(step * W);
         memcpy(rows + kSender, tile.sender.data() + first, count * sizeof(int32_t));

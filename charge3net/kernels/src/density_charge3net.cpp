@@ -1,7 +1,7 @@
 // Reading ChargE3Net.
 #include "charge3net_head.h"
 #include "charge3net_sums.h"
-#include "reading.h"
+#include "evaluate.h"
 
 namespace {
 
@@ -24,7 +24,7 @@ struct ChargE3Net {
         return tile.scratch.reserve(head_scratch(head));
     }
 
-    bool read(int64_t n_atoms, Tile& tile, int probes, float* out) const {
+    bool evaluate(int64_t n_atoms, Tile& tile, int probes, float* out) const {
         add_orders<0>(sums, n_atoms, tile, sums.table, sums.senders, tile.sums.data());
         turn(tile.sums.data(), sums.count(), probes, head.rows, tile.turned.data());
         apply_head(head, tile.turned.data(), probes, tile.scratch.data(), nullptr, out);
@@ -35,10 +35,10 @@ struct ChargE3Net {
 }  // namespace
 
 // Width of a vector and columns of a block of the dense part: how tables, senders and matrices are to be laid out.
-C3N_EXPORT void c3n_read_layout(int32_t* width, int32_t* columns) {
+C3N_EXPORT void c3n_layout(int32_t* width, int32_t* columns) {
     *width = W;
     *columns = kColumns;
 }
 
 // Returns 0, or 1 without memory.
-C3N_EXPORT int c3n_read_charge3net(const ReadJob<ChargE3Net>* job) { return read_points(job); }
+C3N_EXPORT int c3n_density_charge3net(const EvaluationJob<ChargE3Net>* job) { return evaluate_points(job); }

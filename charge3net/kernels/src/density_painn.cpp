@@ -4,7 +4,7 @@
 //
 // with S, V, E what an atom sends, and w the radial filters with the cutoff function in them, from tables.
 #include "dense.h"
-#include "reading.h"
+#include "evaluate.h"
 
 namespace {
 
@@ -75,9 +75,9 @@ struct PaiNN {
         }
     }
 
-    bool read(int64_t n_atoms, Tile& tile, int probes, float* out) const {
+    bool evaluate(int64_t n_atoms, Tile& tile, int probes, float* out) const {
         const int n = features;
-        const float* heard = tile.turned.data();
+        const float* received = tile.turned.data();
         float *s = tile.scratch.data(), *norm = s + n * kTile, *v = norm + n * kTile, *u = v + 3 * n * kTile;
         float *vv = u + 3 * n * kTile, *hidden = vv + 3 * n * kTile, *a = hidden + 2 * n * kTile;
         memset(s, 0, int64_t(5) * n * kTile * sizeof(float));
@@ -85,13 +85,13 @@ struct PaiNN {
         for (int t = 0; t < layers; ++t) {
             add_messages(n_atoms, tile, t);
             turn(tile.sums.data(), 4 * vectors(), probes, rows, tile.turned.data());
-            perceptron<silu<W>>(next, heard, n, 2 * n, 2 * n, probes, hidden, a);
-            for (int k = 0; k < 4 * n; ++k) {  // gates: keep what was, or take what is heard
+            perceptron<silu<W>>(next, received, n, 2 * n, 2 * n, probes, hidden, a);
+            for (int k = 0; k < 4 * n; ++k) {  // gates between the old state and the messages
                 float* state = k < n ? s + k * kTile : v + (k - n) * kTile;
                 const float* gate = a + (k < n ? k : n + k % n) * kTile;
                 for (int p = 0; p < probes; p += W)
-                    at(state + p) = at(heard + k * kTile + p) +
-                                    sigmoid<W>(at(gate + p)) * (at(state + p) - at(heard + k * kTile + p));
+                    at(state + p) = at(received + k * kTile + p) +
+                                    sigmoid<W>(at(gate + p)) * (at(state + p) - at(received + k * kTile + p));
             }
             update(next, t + 1 < layers, probes, s, norm, v, u, vv, hidden, a);
         }
@@ -99,7 +99,7 @@ struct PaiNN {
         return true;
     }
 
-    // s += a_ss + a_sv·⟨u, v⟩ and, unless nobody asks any more, v += a_vv·u
+    // s += a_ss + a_sv·⟨u, v⟩ and, unless it is not used any more, v += a_vv·u
     void update(Weights& next, bool vectors_too, int probes, float* s, float* norm, float* v, float* u, float* vv,
                 float* hidden, float* a) const {
         const int n = features;
@@ -133,4 +133,4 @@ struct PaiNN {
 }  // namespace
 
 // Returns 0, or 1 without memory.
-C3N_EXPORT int c3n_read_painn(const ReadJob<PaiNN>* job) { return read_points(job); }
+C3N_EXPORT int c3n_density_painn(const EvaluationJob<PaiNN>* job) { return evaluate_points(job); }

@@ -6,7 +6,7 @@
 // registers. In the first layer c is zero and the whole bracket a matter of the atom.
 #include "charge3net_sums.h"
 #include "dense.h"
-#include "reading.h"
+#include "evaluate.h"
 
 namespace {
 
@@ -121,7 +121,7 @@ struct SchNet {
         }
     }
 
-    bool read(int64_t n_atoms, Tile& tile, int probes, float* out) const {
+    bool evaluate(int64_t n_atoms, Tile& tile, int probes, float* out) const {
         const int n = features;
         float *state = tile.scratch.data(), *change = state + n * kTile, *gate = change + n * kTile;
         float *hidden = gate + n * kTile, *c = hidden + 2 * n * kTile, *x = c + width() * kTile;
@@ -156,4 +156,4 @@ struct SchNet {
 }  // namespace
 
 // Returns 0, or 1 without memory.
-C3N_EXPORT int c3n_read_schnet(const ReadJob<SchNet>* job) { return read_points(job); }
+C3N_EXPORT int c3n_density_schnet(const EvaluationJob<SchNet>* job) { return evaluate_points(job); }
