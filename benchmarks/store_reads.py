@@ -8,7 +8,7 @@ other in random order, each of a material, picked at random, that nothing else t
 more: warm. Medians, and the 90th percentile; growth of anonymous memory over the reads. The files are removed.
 
 The package announces the pages that it is going to read (``MADV_WILLNEED``). Of a shuffled store the voxels are one
-piece. Rows named *idea* are not what the package does: pages touched without a word, and ``MADV_RANDOM``.
+piece. Rows named *idea* are not what the package does: access without prefetching, and ``MADV_RANDOM``.
 
     python -m benchmarks.store_reads [--smoke] [--folder DIR] [--out results/store_reads.json]
 """

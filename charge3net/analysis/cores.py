@@ -56,7 +56,9 @@ def valence_electrons(
     counts = np.array([[composition.get(z, 0) for z in numbers] for composition in compositions], dtype=np.float64)
     found, _, rank, _ = np.linalg.lstsq(counts, np.asarray(electrons, dtype=np.float64), rcond=None)
     if rank < len(numbers):
-        raise InputError("these compositions do not tell the valence electrons of each element; take more structures")
+        raise InputError(
+            "these compositions do not determine the valence electrons of each element; use more structures"
+        )
     whole = np.rint(found).astype(int)
     off = float(np.abs(counts @ whole - electrons).max())
     if off > 0.05:

@@ -1,4 +1,4 @@
-"""Numbers that say how elements are related, for features and embeddings; rows 0 (unknown, all zero) … 118."""
+"""Properties of the elements, for features and embeddings; rows 0 (unknown, all zero) … 118."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _DENSITY, _SLOPE, _LAPLACIAN, _SMOOTHED = 0, 1, 2, slice(3, N_FUNCTIONS)
 #: Functions in whose values the shares of the elements are averaged: the density, smoothed by 0, 0.5 and 1 Å.
 _SHARED = (0, 3, 4)
 
-#: e/Å³: densities are told apart down to about this.
+#: e/Å³: smaller densities are not resolved by the features.
 _FLOOR = 0.01
 
 #: Number of local features.

@@ -26,7 +26,7 @@ def fingerprint(model: DensityModel) -> str:
 
 
 def model_record(model: DensityModel, card: ModelCard | None) -> dict[str, Any]:
-    """The record beside a predicted density: architecture, hyper-parameters, hash of the weights, training data."""
+    """The model in a density's provenance: architecture, hyper-parameters, hash of the weights, training data."""
     return {
         "architecture": model.architecture,
         "hyperparameters": model.hyperparameters(),

@@ -33,7 +33,7 @@ _WAITS = (0.01, 0.05, 0.2)
 
 
 def save_model(folder: str | Path, model: DensityModel, card: ModelCard) -> None:
-    """Write a checkpoint folder, whole or not at all; an older checkpoint there is replaced.
+    """Write a checkpoint folder, completely or not at all; an existing checkpoint is replaced.
 
     Raises:
         InputError: if the card does not describe the model, or the folder exists and is no checkpoint.

@@ -1,4 +1,4 @@
-"""From a store to the graphs of one structure, with only the probes that are asked for."""
+"""From a store to the graphs of one structure, with the requested probes only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CACHE_BYTES = 256 * 2**20
 
 
 class StructureDataset(Dataset[DensityBatch]):
-    """Reads entries of a store as graphs; atom graphs are kept in memory, the least recently used go first.
+    """Reads entries of a store as graphs; atom graphs are cached, the least recently used are dropped first.
 
     The base of the two data sets below, which differ in where the probes are. An item is one structure as a
     :class:`~charge3net.graph.types.DensityBatch`; ``charge3net.graph.collate.collate`` joins them.
@@ -68,7 +68,7 @@ class StructureDataset(Dataset[DensityBatch]):
         return len(self.keys)
 
     def structure(self, key: str) -> tuple[StoreEntry, Geometry, AtomGraph]:
-        """The entry, the geometry as the model sees it, and its atom graph."""
+        """The entry, the geometry with the model's periodicity, and its atom graph."""
         found = self._cache.get(key)
         if found is not None:
             self._cache.move_to_end(key)

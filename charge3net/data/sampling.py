@@ -1,4 +1,4 @@
-"""Which voxels and which structures a training step sees: counter-based, so nothing depends on history.
+"""Which voxels and structures a training step uses: counter-based, so independent of earlier steps.
 
 Every choice is a pure function of (seed, epoch, key) or (seed, epoch): not of the number of workers, the number of
 processes, or what was drawn before. A run that starts again at step n draws what the uninterrupted one drew. The

@@ -1,4 +1,4 @@
-"""A file of values, mapped into memory, that is told beforehand which of its pages will be read."""
+"""A file of values, mapped into memory, whose pages are prefetched."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Shard:
         self.bytes: UInt8[ndarray, "size"] = np.frombuffer(self._pages, dtype=np.uint8)
 
     def announce(self, offsets: Int[ndarray, "*offsets"]) -> None:
-        """Tell the system that the pages with these bytes are read next.
+        """Ask the system to prefetch the pages with these bytes.
 
         It then asks a cold disk for all of them at once, and for no others: a first touch would make it wait for each,
         and read ahead what nobody wants. Does nothing where the system takes no advice.

@@ -1,7 +1,7 @@
 """The fixed pseudo-random order in which a shuffled store keeps the voxels of a density.
 
 Random probes of a density in C order lie in as many pages of the file as there are probes, and a cold disk is asked for
-each. In pseudo-random order a contiguous piece of the file is a random sample: one page. The order is a function of the
+each. In pseudo-random order a contiguous range of the file is a random sample: one page. The order is a function of the
 number of voxels alone: a Feistel network of four rounds on the numbers below 4^h (Luby & Rackoff, SIAM J. Comput. 17,
 1988), h the least with n ≤ 4^h, repeated until the number is below n (Black & Rogaway, CT-RSA 2002).
 """

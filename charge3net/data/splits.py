@@ -41,7 +41,7 @@ class Split:
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hex) of who is in which part; the order within a part does not count."""
+        """SHA-256 (hex) of the assignment of names to parts; the order within a part does not count."""
         text = json.dumps({part: sorted(getattr(self, part)) for part in PARTS}, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -101,7 +101,7 @@ class StoreEntry:
         return None if stored is None else self._natural(stored).reshape(self.grid.shape)
 
     def voxels(self, positions: Int[ndarray, "positions"]) -> Int[ndarray, "positions"]:
-        """Flat index (C order) of the voxels that stand at these positions of :attr:`stored`."""
+        """Flat index (C order) of the voxels at these positions of :attr:`stored`."""
         return shuffled_voxels(positions, len(self.grid)) if self.shuffled else positions
 
     def probed(self, positions: Int[ndarray, "positions"], channels: int) -> Float[ndarray, "channels positions"]:

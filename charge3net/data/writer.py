@@ -55,7 +55,7 @@ class StoreWriter:
 
     Args:
         path: folder of the store; made if it does not exist.
-        shuffled: keep voxels in a fixed pseudo-random order, so that random probes are one piece of the file: for sets
+        shuffled: store voxels in a fixed pseudo-random order, so that random probes are one range of the file: for sets
             that do not fit into memory. Whole densities take longer to read. None: as the store is, in C order if new.
         electron_tolerance: allowed |∫ρ − expected| / expected.
         shard_bytes: a shard is closed when the next entry would make it longer than this.

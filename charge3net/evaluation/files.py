@@ -87,7 +87,7 @@ class EvaluationLog:
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
-    """Write ``evaluation.csv``, ``elements.csv`` and ``evaluation.json``, each whole or not at all."""
+    """Write ``evaluation.csv``, ``elements.csv`` and ``evaluation.json``, each completely or not at all."""
     from ase.data import chemical_symbols
 
     folder = Path(folder)

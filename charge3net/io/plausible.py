@@ -31,7 +31,7 @@ def fewest_electrons(geometry: Geometry) -> int:
 
 
 def what_looks_wrong(density: Density) -> str:
-    """What tells against an electron density, in words; empty where nothing does."""
+    """Why this is probably not an electron density, in words; empty if it may be one."""
     values = density.total
     electrons, geometry = density.electrons(), density.geometry
     total = float(np.abs(values).sum(dtype=np.float64))

@@ -1,8 +1,9 @@
-"""Δ-learning on fitted atoms: ``ρ = ρ_atoms + scale · head(what is known of the point)``.
+"""Δ-learning on fitted atoms: ``ρ = ρ_atoms + scale · head(features of the point)``.
 
-The superposition of fitted atoms is a density for any structure, without a DFT code; a small network learns what is
-left (Δ-learning: R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, J. Chem. Theory Comput. 11, 2087 (2015)).
-Two models: :class:`DeltaLocal` knows local features of the superposed density, :class:`DeltaChargE3Net` also the probe
+The superposition of fitted atoms is a density for any structure, without a DFT code; a small network learns the
+difference (Δ-learning: R. Ramakrishnan, P. O. Dral, M. Rupp, O. A. von Lilienfeld, J. Chem. Theory Comput. 11, 2087
+(2015)).
+Two models: :class:`DeltaLocal` uses local features of the superposed density, :class:`DeltaChargE3Net` also the probe
 scalars of a ChargE3Net with a smooth cutoff. Everything has two continuous derivatives in the positions of atoms and
 probes, but at nuclei, where the radial functions of the network have a cusp. Equations: docs/models.md.
 """
@@ -85,7 +86,7 @@ class DeltaHead(nn.Module):
 
 
 class DeltaLocal(DensityModel):
-    """Fitted atoms and a head that knows local features of their superposed density: no messages.
+    """Fitted atoms and a head on local features of their superposed density: no messages.
 
     Args:
         elements: atomic numbers that have a radial function, ascending; of a training run those of its data.
@@ -136,9 +137,9 @@ class DeltaLocal(DensityModel):
 
 
 class DeltaChargE3Net(ChargE3NetLayers):
-    """Fitted atoms and a head that knows local features and the probe scalars of a smooth ChargE3Net.
+    """Fitted atoms and a head on local features and on the probe scalars of a smooth ChargE3Net.
 
-    The scalars are divided by √(1 + their mean square), so that the head sees bounded numbers however long one trains.
+    The scalars are divided by √(1 + their mean square), so that the inputs of the head stay bounded.
     Elements enter the network by an embedding of their properties, so that new and rare ones lie between known ones.
 
     Args:

@@ -97,7 +97,7 @@ def check_figure_name(path: str | Path) -> str:
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure whole or not at all; the format follows from the suffix (png, svg, pdf).
+    """Write a figure, completely or not at all; the format follows from the suffix (png, svg, pdf).
 
     Raises:
         InputError: for a suffix that matplotlib cannot write.

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Processes:
-    """The processes that work together; this class stands for a single one.
+    """The processes that work together; this class is a single process.
 
     Attributes:
         rank: number of this process; 0 is the one that collects.

@@ -1,4 +1,4 @@
-"""Prediction with an ensemble: the mean of its members, and what their spread says of the error."""
+"""Prediction with an ensemble: the mean of its members, and an error estimate from their spread."""
 
 from __future__ import annotations
 

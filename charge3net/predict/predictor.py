@@ -45,7 +45,7 @@ Allocate = Callable[[tuple[int, ...], np.dtype], ndarray]
 
 
 class PredictionWarning(UserWarning):
-    """The prediction is computed, but may be wrong; the message says why."""
+    """The prediction may be wrong; the message gives the reason."""
 
 
 class Predictor:

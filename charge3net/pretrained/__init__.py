@@ -1,4 +1,4 @@
-"""Trained models by name: those shipped with the package, and the published ones, fetched once and kept in a cache."""
+"""Trained models by name: those shipped with the package, and the published ones, downloaded once into a cache."""
 
 from charge3net.pretrained.releases import Release, choose_release, shipped_releases
 from charge3net.pretrained.resolve import resolve_model

@@ -1,1 +1,1 @@
-"""Fast evaluation of a model's density, on the CPU and the GPU, beside the plain torch path."""
+"""Fast evaluation of a model's density, on the CPU and the GPU, and the plain torch path."""
