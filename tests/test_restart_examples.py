@@ -98,3 +98,18 @@ def test_inputs_run_and_the_two_codes_agree(tmp_path: Path) -> None:
     output = run("pw.x", "-in", "si_start.in", folder=tmp_path)
     assert "The initial density is read from file" in output
     assert "convergence has been achieved in   1 iterations" in output
+
+
+GPAW = ROOT / ".cache" / "gpaw-env" / "bin" / "python"
+
+
+@pytest.mark.skipif(not GPAW.exists(), reason="no GPAW environment; `make gpaw` builds it")
+def test_gpaw_starts_from_a_density() -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [str(GPAW), "-W", "ignore", str(ROOT / "examples" / "restart" / "gpaw_start.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done.stderr
+    energies = [float(line.split(": ")[1].split()[0]) for line in (lines[0], lines[2])]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-4)
+    assert float(lines[1].split()[2]) < 1e-6  # scaled to the number of electrons
