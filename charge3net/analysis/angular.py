@@ -11,7 +11,8 @@ the distance to the nearest atom has ζ = 0; gradients at right angles to r̂ ev
 Source: Koker, Quigley, Taw, Tibbetts, Li, npj Comput. Mater. 10, 161 (2024), the analysis of what higher orders gain,
 and the definition in its published code (github.com/AIforGreatGood/charge3net). There the gradient is a finite
 difference, one-sided at the faces of the cell (method ``"published"``); here it is periodic (spectral, or central
-differences). A voxel that sits on an atom has no direction and is left out.
+differences). A voxel that sits on an atom has no direction and is left out. Where several atoms are nearest to a voxel
+(within 0.001 Å), the mean of |∇ρ · r̂| over them is taken; the published code takes the one that its search finds first.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from charge3net.analysis.nearest import nearest_atoms
+from charge3net.analysis.nearest import equally_near_atoms
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
@@ -120,13 +121,16 @@ def angular_variation(density: Density, cutoff: float | None = None, method: Gra
     voxels = 0
     for start in range(0, len(grid), CHUNK):
         index = np.arange(start, min(start + CHUNK, len(grid)))
-        nearest = nearest_atoms(grid.points(index), density.geometry)
-        keep = (nearest.distances > ON_ATOM) & (nearest.distances < (np.inf if cutoff is None else cutoff))
-        slope = gradient[:, index[keep]].T
-        direction = nearest.vectors[keep] / nearest.distances[keep, None]
-        along += float(np.abs(np.einsum("pi,pi->p", slope, direction)).sum())
-        total += float(np.linalg.norm(slope, axis=1).sum())
-        voxels += int(keep.sum())
+        point, vectors = equally_near_atoms(grid.points(index), density.geometry)
+        distances = np.linalg.norm(vectors, axis=1)
+        first = np.append(True, np.diff(point) > 0)
+        keep = ((distances[first] > ON_ATOM) & (distances[first] < (np.inf if cutoff is None else cutoff)))[point]
+        slope = gradient[:, index[point[keep]]].T
+        direction = vectors[keep] / distances[keep, None]
+        share = 1.0 / np.bincount(point)[point[keep]]  # the mean over atoms that are equally near
+        along += float(share @ np.abs(np.einsum("pi,pi->p", slope, direction)))
+        total += float(share @ np.linalg.norm(slope, axis=1))
+        voxels += int((first & keep).sum())
     if voxels == 0:
         raise InputError(f"no voxel lies within {cutoff} Å of an atom; take a larger cutoff")
     if total < 1e-12 * max(1.0, float(np.abs(density.total).max())):

@@ -16,6 +16,9 @@ from scipy.spatial import cKDTree
 
 from charge3net.geometry import Geometry
 
+#: Å; room for atoms that are nearest up to a tolerance.
+_MARGIN = 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
@@ -41,9 +44,46 @@ def nearest_atoms(points: Float[ndarray, "points 3"], geometry: Geometry) -> Nea
         points: [points, 3] Å; anywhere, inside the cell or not.
         geometry: atoms, cell and periodicity.
     """
+    return _query(*_candidates(points, geometry))
+
+
+def equally_near_atoms(
+    points: Float[ndarray, "points 3"], geometry: Geometry, tolerance: float = 1e-3
+) -> tuple[Int[ndarray, "pairs"], Float[ndarray, "pairs 3"]]:
+    """All atoms that are nearest to each point, up to a tolerance: in a symmetric structure there are often several.
+
+    Args:
+        points, geometry: as for :func:`nearest_atoms`.
+        tolerance: Å; an atom counts if it is not farther than the nearest one plus this.
+
+    Returns:
+        The point of each pair, in ascending order, and point − (atom's image) in Å; one pair or more for each point.
+    """
+    points, images, _ = _candidates(points, geometry)
+    tree = cKDTree(images)
+    found = min(2, len(images))
+    distances, index = (part.reshape(len(points), -1) for part in tree.query(points, k=found))
+    near = distances <= distances[:, :1] + tolerance
+    rows, pairs = np.flatnonzero(~near[:, -1]), []
+    if found == 1:
+        rows = np.arange(len(points))
+    pairs.append((rows, index[rows, 0]))
+    tied = np.setdiff1d(np.arange(len(points)), rows)
+    for row, members in zip(tied, tree.query_ball_point(points[tied], distances[tied, 0] + tolerance), strict=True):
+        pairs.append((np.full(len(members), row), np.array(members, dtype=np.int64)))
+    owners_of = np.concatenate([rows for rows, _ in pairs])
+    order = np.argsort(owners_of, kind="stable")
+    owners_of, chosen = owners_of[order], np.concatenate([members for _, members in pairs])[order]
+    return owners_of, points[owners_of] - images[chosen]
+
+
+def _candidates(
+    points: Float[ndarray, "points 3"], geometry: Geometry
+) -> tuple[Float[ndarray, "points 3"], Float[ndarray, "images 3"], Int[ndarray, "images"]]:
+    """The points, wrapped into the cell, every image of an atom that can be nearest to one of them, and their atoms."""
     pbc = geometry.pbc
     if not pbc.any():
-        return _query(points, geometry.positions, np.arange(len(geometry)))
+        return points, geometry.positions, np.arange(len(geometry))
     cell = geometry.complete_cell
     points = _wrapped(points, cell, pbc)
     atoms = _wrapped(geometry.positions, cell, pbc)
@@ -51,8 +91,7 @@ def nearest_atoms(points: Float[ndarray, "points 3"], geometry: Geometry) -> Nea
     # The images next door bound the distance; then every image that could be nearer still is included.
     images, owners = _images(atoms, cell, pbc, np.zeros(3))
     bound = _query(points, images, owners).distances.max(initial=0.0)
-    images, owners = _images(atoms, cell, pbc, bound / heights)
-    return _query(points, images, owners)
+    return points, *_images(atoms, cell, pbc, (bound + _MARGIN) / heights)
 
 
 def _query(points: Float[ndarray, "points 3"], images: ndarray, owners: ndarray) -> Nearest:

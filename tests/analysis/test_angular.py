@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from charge3net.analysis.angular import angular_variation, gradient_central, gradient_published, gradient_spectral
+from charge3net.analysis.nearest import equally_near_atoms
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -146,3 +149,26 @@ def test_chunks_give_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = angular_variation(density)
     monkeypatch.setattr("charge3net.analysis.angular.CHUNK", 101)
     assert angular_variation(density) == pytest.approx(whole, abs=1e-12)
+
+
+def test_equally_near_atoms_count_alike() -> None:
+    """Voxels half-way between the two atoms of a dimer: the order of the atoms and a shift of 1e-9 Å change nothing."""
+    cell = np.diag([8.0, 4.0, 4.0])
+    positions = np.array([[2.0, 0.0, 0.0], [6.0, 1.0, 0.0]])
+    grid = Grid(cell, (8, 4, 4))
+    values = np.random.default_rng(0).random(grid.shape)
+    found = []
+    for order, shift in (([0, 1], 0.0), ([1, 0], 0.0), ([0, 1], 1e-9), ([0, 1], -1e-9)):
+        moved = positions[order] + np.array([[shift, 0, 0], [0, 0, 0]])
+        geometry = Geometry(np.array([1, 1]), moved, cell, np.ones(3, dtype=bool))
+        found.append(angular_variation(Density(geometry, grid, values)))
+    assert found == pytest.approx([found[0]] * 4, abs=1e-8)
+
+
+def test_the_mean_over_equally_near_atoms_by_hand() -> None:
+    """One atom at the corner of a cube: the voxel at its centre has eight nearest images, the gradient is along x."""
+    geometry = Geometry(np.array([1]), np.zeros((1, 3)), np.eye(3) * 2, np.ones(3, dtype=bool))
+    grid = Grid(np.eye(3) * 2, (2, 2, 2), np.array([1.0, 1.0, 1.0]))
+    point, vectors = equally_near_atoms(grid.points(np.array([0])), geometry)
+    assert point.tolist() == [0] * 8
+    assert sorted(map(tuple, np.round(vectors).tolist())) == sorted(itertools.product([-1.0, 1.0], repeat=3))
