@@ -154,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{sum(good.values())} of {len(found)} cells restarted in one step: {dict(good)}")
     out = options.out or (None if options.cells else RESULT)
     if out is not None:
-        write_result(out, {"circumstances": circumstances(["numpy", "scipy"]), "cells": found})
+        write_result(out, {"machine": circumstances(["numpy", "scipy"]), "cells": found})
     return int(sum(good.values()) < len(found))
 
 

@@ -154,6 +154,26 @@ def _milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:.1f} ms"
 
 
+def restart_qe(result: dict[str, Any]) -> list[str]:
+    """Cells by kind, and steps with PAW."""
+    cells = result["cells"]
+    kinds = list(dict.fromkeys(one["kind"] for one in cells.values()))
+    rows = []
+    for kind in kinds:
+        members = [one for one in cells.values() if one["kind"] == kind]
+        good = sum(one.get("steps") == 1 and one["from_file"] and one["same_order"] for one in members)
+        rows.append((kind, str(len(members)), str(good)))
+    paw = {name: one for name, one in cells.items() if "default_start" in one}
+    steps = [(name, str(one["default_start"]), str(one["neutral_occupations"])) for name, one in paw.items()]
+    return [
+        *table(("cells", "number", "restarted in one step"), rows),
+        "",
+        "PAW, steps to 1e-8 Ry:",
+        "",
+        *table(("cell", "from atoms", "exact density, occupations of neutral atoms"), steps),
+    ]
+
+
 #: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
@@ -164,6 +184,7 @@ SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     ),
     "training_run": ("Training runs, L = 4, mul = 500, 4 structures × 200 probes a step", training_run),
     "loader": ("The training loader alone, 16 structures × 200 probes", loader),
+    "restart_qe": ("pw.x started from its own densities, written by the package", restart_qe),
     "store_reads": ("200 random voxels of one material of 108³", store_reads),
     "io_speed": ("Density files of 100³ points", io_speed),
 }
