@@ -36,6 +36,8 @@ from charge3net.io import read_density, read_grid, read_structures
 from tests.helpers import dft_files
 
 CASES = Path(__file__).parents[1] / "io" / "cases"
+#: Files are made in memory where that is possible.
+MEMORY = Path("/dev/shm")
 #: Longest time for one file, s.
 SLOW = 10.0
 
@@ -194,7 +196,7 @@ def run(cases: int, seed: int = 0, only: str | None = None, keep: Path | None = 
     counts: dict[str, Counter[str]] = {}
     logging.disable(logging.WARNING)
     try:
-        with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as scratch, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             folder = Path(scratch)
             files = seeds(folder)
@@ -203,6 +205,8 @@ def run(cases: int, seed: int = 0, only: str | None = None, keep: Path | None = 
                 kind = kinds[case % len(kinds)]
                 outcome = _one(case, seed, kind, files[kind], folder, keep)
                 counts.setdefault(kind, Counter())[outcome] += 1
+                if (case + 1) % 10_000 == 0:
+                    print(f"{case + 1} files", *_table(counts)[-1:], file=sys.stderr)
     finally:
         logging.disable(logging.NOTSET)
     return counts
@@ -250,11 +254,18 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to put the files of unexpected outcomes")
     args = parser.parse_args()
     counts = run(args.cases, args.seed, args.only, args.keep)
+    print("\n".join(_table(counts)))
+    return int(any(set(found) - {"read", "refused"} for found in counts.values()))
+
+
+def _table(counts: dict[str, Counter[str]]) -> list[str]:
+    """A line for each format and one for all of them."""
     total: Counter[str] = sum(counts.values(), Counter())
-    for kind, found in {**counts, "all": total}.items():
-        other = sum(found.values()) - found["read"] - found["refused"]
-        print(f"{kind:<12}{found['read']:>8} read {found['refused']:>8} refused {other:>6} else")
-    return int(set(total) > {"read", "refused"})
+    return [
+        f"{kind:<12}{found['read']:>8} read {found['refused']:>8} refused "
+        f"{sum(found.values()) - found['read'] - found['refused']:>6} else"
+        for kind, found in {**counts, "all": total}.items()
+    ]
 
 
 if __name__ == "__main__":
