@@ -20,8 +20,8 @@ from charge3net.version import __version__
 NEEDED = ("torch", "e3nn", "numpy", "scipy", "pymatgen-core", "ase", "spglib", "gemmi", "safetensors", "jaxtyping")
 TRAINING = ("lightning", "hydra-core", "omegaconf", "tqdm")
 
-#: Figures: python -m benchmarks.segment_sum.
-SCATTER = "used only with CHARGE3NET_SCATTER=torch_scatter: slower than torch's own sums where measured"
+#: torch sums unless this is set; ``python -m benchmarks.segment_sum`` compares the two.
+SCATTER = "sums of edges, only with CHARGE3NET_SCATTER=torch_scatter; compare with python -m benchmarks.segment_sum"
 
 #: Distribution, module, purpose, and the options of ``pip install`` for it.
 OPTIONAL = (

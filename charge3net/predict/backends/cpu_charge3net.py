@@ -104,7 +104,7 @@ class PackedLayers:
 
 
 def pack_layers(model: ChargE3NetLayers, layout: Layout, derivatives: bool = False) -> PackedLayers | None:
-    """The packed layers; None when no table is accurate enough (``derivatives``: and its slope)."""
+    """The packed layers; None when no table is accurate enough (``derivatives``: for its derivatives too)."""
     layers, width = probe_layers(model), layout.width
     functions = [radial_functions(layer.radial, model.basis) for layer in layers]
     tables = fit(functions, model.cutoff, derivatives=derivatives)
