@@ -88,6 +88,16 @@ class Evaluation:
         """ε_mae in %, mean over materials ± standard error."""
         return Average.of(m.total.nmae for m in self.materials)
 
+    def nmae_by_formula(self) -> Average:
+        """The same, mean over formulas ± standard error; each counts once, with the mean over its materials.
+
+        Entries of one composition are alike, so their standard error is too small where a few compositions have many.
+        """
+        formulas: dict[str, list[float]] = {}
+        for material in self.materials:
+            formulas.setdefault(material.formula, []).append(material.total.nmae)
+        return Average.of(Average.of(errors).mean for errors in formulas.values())
+
     def baseline(self) -> Average:
         """ε_mae of SAD in % over the materials that have it."""
         return Average.of(m.baseline.nmae for m in self.materials if m.baseline is not None)
@@ -98,6 +108,7 @@ class Evaluation:
         errors = [abs(m.total.electron_error(v)) for m, v in zip(self.materials, volume, strict=True)]
         averages = {
             "nmae_percent": self.nmae(),
+            "nmae_by_formula_percent": self.nmae_by_formula(),
             "baseline_nmae_percent": self.baseline(),
             "absolute_electron_error": Average.of(errors),
             "rmse": Average.of(m.total.rmse for m in self.materials),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,16 @@ def test_comparison_is_paired_over_materials(data: tuple[Store, Split]) -> None:
     assert rows[1]["difference"] == pytest.approx(difference.mean(), rel=1e-3)
     half = 4.3026527 * difference.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
     assert rows[1]["difference_low"] == pytest.approx(difference.mean() - half, rel=1e-2)
+
+
+def test_every_formula_counts_once(data: tuple[Store, Split]) -> None:
+    store, split = data
+    found = _evaluation("one", store, split, (1.01, 1.02, 1.06))
+    renamed = [replace(material, formula=name) for material, name in zip(found.materials, ("A", "A", "B"), strict=True)]
+    average = Evaluation(tuple(renamed)).nmae_by_formula()
+    assert average.count == 2
+    assert average.mean == pytest.approx((1.5 + 6.0) / 2, rel=1e-4)
+    assert Evaluation(tuple(renamed)).summary()["nmae_by_formula_percent"]["mean"] == average.mean
 
 
 def test_caveats(data: tuple[Store, Split], checkpoint: Path) -> None:
