@@ -101,7 +101,8 @@ def describe(path: Path, card: ModelCard) -> str:
     channels = "1 (total density)" if card.channels == 1 else "2 (total density, magnetisation)"
     lines = [
         ("architecture", card.architecture),
-        ("hyper-parameters", _pairs(card.hyperparameters)),
+        ("hyper-parameters", _pairs({k: v for k, v in card.hyperparameters.items() if k not in _OF_ATOMS})),
+        *([("fitted atoms", _atoms(card.hyperparameters))] if "potentials" in card.hyperparameters else []),
         ("cutoff", f"{card.cutoff:g} Å"),
         ("channels", f"{channels}, {card.units}"),
         ("elements", elements),
@@ -111,6 +112,20 @@ def describe(path: Path, card: ModelCard) -> str:
         ("written with", _pairs(card.versions)),
     ]
     return "\n".join([str(path), *(f"  {name:<17} {text}" for name, text in lines)])
+
+
+#: Hyper-parameters that say which fitted atoms a model has: lists, an entry for each element.
+_OF_ATOMS = ("elements", "valences", "potentials")
+
+
+def _atoms(hyperparameters: Mapping[str, Any]) -> str:
+    """The atoms of a model with their electrons, and what names the potentials have in common with the elements."""
+    from ase.data import chemical_symbols
+
+    symbols = [chemical_symbols[z] for z in hyperparameters["elements"]]
+    electrons = ", ".join(f"{s} {v:g}" for s, v in zip(symbols, hyperparameters["valences"], strict=True))
+    names = sorted({p.replace(s, "*", 1) for s, p in zip(symbols, hyperparameters["potentials"], strict=True)})
+    return f"{electrons} electrons; potentials {', '.join(names)}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -8,9 +8,10 @@ import json
 import pytest
 import torch
 
-from charge3net.checkpoints import load_model
+from charge3net.checkpoints import ModelCard, load_model, save_model
 from charge3net.cli import import_, models
 from charge3net.errors import InputError
+from charge3net.models.fitted_atoms import FittedAtoms
 from charge3net.models.registry import ARCHITECTURES
 from tests.helpers.golden import golden_cases, golden_state, relative_error
 
@@ -59,3 +60,12 @@ def test_import_does_not_overwrite(tmp_path):
 def test_models_names_a_path_without_model(tmp_path):
     with pytest.raises(InputError, match="holds no model"):
         call(models, tmp_path)
+
+
+def test_models_shows_fitted_atoms_in_a_line(tmp_path, capsys):
+    model = FittedAtoms([1, 8], [1.0, 6.0], ["H.PBE.gz", "O.PBE.gz"])
+    save_model(tmp_path / "atoms", model, ModelCard.of(model))
+    assert call(models, tmp_path / "atoms") == 0
+    card = capsys.readouterr().out
+    assert "fitted atoms      H 1, O 6 electrons; potentials *.PBE.gz\n" in card
+    assert "valences" not in card
