@@ -12,6 +12,8 @@ from charge3net.studies.cache import cached
 if TYPE_CHECKING:
     from charge3net.checkpoints import ModelCard
     from charge3net.density import Density
+    from charge3net.evaluation.materials import Evaluation
+    from charge3net.evaluation.run import TestSet
     from charge3net.geometry import Geometry
     from charge3net.grid import Grid
     from charge3net.predict.predictor import Predictor
@@ -63,9 +65,34 @@ class Checkpoint:
         """The density of a structure on a grid."""
         return self.predictor.predict(geometry, grid=grid, symmetry=symmetry)
 
+    def evaluate(self, test: TestSet, folder: Path) -> Evaluation:
+        """Errors on every material of a test set; a finished evaluation in ``folder`` is read, without the model.
+
+        Raises:
+            InputError: if the folder has an evaluation of another model or store, or no material can be evaluated.
+        """
+        from charge3net.evaluation.files import SUMMARY, read_evaluation
+        from charge3net.evaluation.run import evaluate_checkpoint
+
+        if (folder / SUMMARY).is_file():
+            found = read_evaluation(folder)
+            subject = found.facts["model"]["weights"], found.facts["data"]["store_hash"]
+            if subject == (self.weights, test.store.hash()) and [material.key for material in found.materials] == list(
+                test.keys
+            ):
+                return found
+        found = evaluate_checkpoint(self.path, test, folder, figures=False)
+        known = {name: found.facts["model"][name] for name in ("weights", "parameters")}
+        cached(self._facts_file, lambda: known)
+        return found
+
     @cached_property
     def _facts(self) -> dict[str, Any]:
-        return cached(self._work / "models" / f"{_digest(self._content)}.json", self._identify)
+        return cached(self._facts_file, self._identify)
+
+    @cached_property
+    def _facts_file(self) -> Path:
+        return self._work / "models" / f"{_digest(self._content)}.json"
 
     def _identify(self) -> dict[str, Any]:
         from charge3net.checkpoints import fingerprint

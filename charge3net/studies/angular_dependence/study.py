@@ -112,13 +112,14 @@ def _evaluated(
     """Errors of every trained model on these materials of a part of the split."""
     import warnings
 
-    from charge3net.evaluation.run import TestSet, evaluate_checkpoint
+    from charge3net.evaluation.run import TestSet
+    from charge3net.studies.checkpoint import Checkpoint
 
     test = TestSet(store, tuple(keys), part, split)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="these are training materials")  # intended
         return {
-            place: evaluate_checkpoint(member.path, test, folder / member.path.name, figures=False)
+            place: Checkpoint(member.path, folder.parent).evaluate(test, folder / member.path.name)
             for place, member in trained.items()
         }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charge3net.errors import InputError
+from charge3net.studies.checkpoint import Checkpoint
 from charge3net.studies.learning_curves.config import Config
 
 if TYPE_CHECKING:
@@ -40,13 +41,12 @@ def finished_members(config: Config, folder: Path) -> list[Run]:
     return found
 
 
-def measure(member: Run, test: TestSet, folder: Path) -> tuple[dict[str, Any], Evaluation]:
-    """How a run was trained, with ε_mae in % of every test material; and its evaluation, stored in ``folder``."""
-    from charge3net.evaluation.run import evaluate_checkpoint
+def measure(member: Run, test: TestSet, work: Path) -> tuple[dict[str, Any], Evaluation]:
+    """How a run was trained, with ε_mae in % of every test material; and its evaluation, stored in ``work``."""
     from charge3net.models.registry import label
     from charge3net.studies.training import run_record
 
-    evaluation = evaluate_checkpoint(member.path, test, folder / member.path.name, figures=False)
+    evaluation = Checkpoint(member.path, work).evaluate(test, work / "evaluations" / member.path.name)
     row = {
         "model": label(member.card.architecture, member.card.hyperparameters),
         "size": member.config["data"]["train_size"],

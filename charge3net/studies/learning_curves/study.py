@@ -36,7 +36,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     _train(config, folder)
     split = read_split(config.split)
     test = TestSet.of(Store(config.store), split)
-    measured = [measure(member, test, work / "evaluations") for member in finished_members(config, folder)]
+    measured = [measure(member, test, work) for member in finished_members(config, folder)]
     runs, first = [row for row, _ in measured], measured[0][1]
     formulas = [m.formula for m in first.materials]
     baseline = [None if m.baseline is None else round(m.baseline.nmae, 4) for m in first.materials]

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from charge3net.analysis.power_law import PowerLaw
 from charge3net.plot.style import colour, marker, styled
-from charge3net.studies.scaling.summary import NAMES, QUANTITIES, series
+from charge3net.studies.scaling.summary import QUANTITIES, model_name, series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,6 +114,6 @@ def _growths(result: Mapping[str, Any], name: str, only: str | None = None) -> l
             rows = [r for r in result["measurements"] if (r["architecture"], r["crystal"]) == (architecture, crystal)]
             if rows and only in (None, architecture):
                 law = laws.get((architecture, crystal))
-                title, look = f"{NAMES[architecture]}, {crystal}", (i if only is None else j, j)
+                title, look = f"{model_name(architecture)}, {crystal}", (i if only is None else j, j)
                 drawn.append(Growth(title, *series(rows, name), law, float(result["fit_from"]), look))
     return drawn

@@ -9,7 +9,7 @@ import numpy as np
 
 from charge3net.report.formatting import NO_VALUE, estimate, fixed, interval, percent, table, thousands
 from charge3net.studies.scaling.measure import DISPLACED
-from charge3net.studies.scaling.summary import NAMES
+from charge3net.studies.scaling.summary import model_name
 
 #: Heading of the section.
 TITLE = "Time and memory against size"
@@ -57,7 +57,7 @@ def _table(result: Mapping[str, Any]) -> list[str]:
         time, *laws = (_exponent(fit[name]) for name in ("seconds", "encoding", "reading", "megabytes"))
         alone = interval(min(fit["single"]), max(fit["single"])) if fit["single"] else NO_VALUE
         least = min(row["atoms"] for row in rows if row["atoms"] >= result["fit_from"])
-        first = [NAMES[fit["architecture"]], fit["crystal"], f"{thousands(least)} … {thousands(most)}"]
+        first = [model_name(fit["architecture"]), fit["crystal"], f"{thousands(least)} … {thousands(most)}"]
         shown.append([*first, time, alone, *laws, fixed(1e3 * seconds / most), fixed(megabytes, 0)])
     if not shown:
         return ["No model was measured at three sizes, so there are no exponents."]

@@ -21,7 +21,9 @@ QUANTITIES = {
 }
 
 
-NAMES = {"charge3net": label("charge3net", {"lmax": 4}), "schnet": label("schnet", {}), "painn": label("painn", {})}
+def model_name(architecture: str) -> str:
+    """Name of an architecture at published size."""
+    return label(architecture, {"lmax": 4} if architecture == "charge3net" else {})
 
 
 def fit_exponents(found: list[Measurement], fit_from: int) -> list[dict[str, Any]]:
