@@ -30,11 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 
 #: Methods that users love; they import io when they are called. No other use of a higher room is known here.
-KNOWN = {
-    ("charge3net.density", "Density.write"),
-    ("charge3net.density", "Density.of"),
-    ("charge3net.grid", "Grid.like"),
-}
+KNOWN = {("charge3net.density", "Density.write"), ("charge3net.grid", "Grid.like")}
 
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
