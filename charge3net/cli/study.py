@@ -113,7 +113,7 @@ def compose_settings(study: Study, overrides: Sequence[str]) -> Any:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from charge3net.cli.settings import conf_folder, full_errors, sentence
+    from charge3net.cli.settings import conf_folder, full_errors, quote_where_needed, sentence
 
     schema = study.module().Config
     defaults = study.own_settings() or conf_folder() / "study" / f"{study.name}.yaml"
@@ -122,7 +122,7 @@ def compose_settings(study: Study, overrides: Sequence[str]) -> Any:
     GlobalHydra.instance().clear()
     with full_errors() as asked_for, initialize_config_dir(str(defaults.parent), version_base="1.3"):
         try:
-            return compose(defaults.stem, list(overrides))
+            return compose(defaults.stem, quote_where_needed(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             if asked_for:
                 raise

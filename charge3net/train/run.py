@@ -58,7 +58,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     if first and (done := folder.finished(config)) is not None:
         return {**done, "skipped": True}
     _check(config)
-    resume = folder.resume_from(config.resume if first else config.resume or True)
+    resume = folder.resume_from(config.resume, begun=not first)
     state = None if resume is None else _state_to_resume(resume, config)
     reason = _set_threads(config)
     model = _model(config)

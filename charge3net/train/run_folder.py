@@ -119,8 +119,12 @@ class RunFolder:
                 what = name.removesuffix("_hash")
                 raise InputError(f"{self.path} holds a run with another {what}; choose another output")
 
-    def resume_from(self, resume: bool | str) -> Path | None:
+    def resume_from(self, resume: bool | str, begun: bool = False) -> Path | None:
         """The checkpoint to resume from; None to start from the beginning.
+
+        Args:
+            resume: the setting.
+            begun: the first process of this training has begun already, so the folder may hold a run.
 
         Raises:
             InputError: if there is a run and ``resume`` is False, the given path has no checkpoint, or this folder
@@ -132,10 +136,12 @@ class RunFolder:
             given = given / RESUME if given.is_dir() else given
             if not given.is_file():
                 raise InputError(f"resume={resume}: there is no {RESUME}; give a run folder or a checkpoint file")
-            if (own.exists() or self.is_run) and given.parent.resolve() != self.path.resolve():
-                raise InputError(f"{self.path} holds a run already; choose another output to resume {resume}")
+            if not begun and (own.exists() or self.is_run) and given.parent.resolve() != self.path.resolve():
+                raise InputError(
+                    f"{self.path} holds a run already; continue it with resume=true, or choose another output"
+                )
             return given
-        if resume:
+        if resume or begun:
             return own if own.is_file() else None
         if own.exists() or self.is_run:
             raise InputError(

@@ -263,3 +263,9 @@ def test_two_processes_give_what_one_gives(arguments: list[str], tmp_path: Path)
     for a, b in zip(*logs, strict=True):
         for column in ("step", "train/loss", "val/emae", "val/emae_se", "val/loss"):
             assert float(a[column] or 0) == pytest.approx(float(b[column] or 0), rel=1e-6)
+    # resumed in another folder: every process takes the given checkpoint
+    command = [a for a in command if not a.startswith("output=")]
+    more = ["train.max_steps=8", "resume=runs/two", "output=runs/more"]
+    done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "runs" / "more" / "summary.json").read_text())["step"] == 8

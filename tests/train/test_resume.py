@@ -139,7 +139,7 @@ def test_resume_into_another_folder(config: TrainConfig, tmp_path: Path) -> None
     best = state(other.output)["callbacks"]["RunCheckpoints"]["best"]
     assert best["val/emae"] == pytest.approx(lowest, rel=1e-6)
     assert load_card(other.output).metrics["val/emae"] == pytest.approx(lowest, rel=1e-6)
-    with pytest.raises(InputError, match="holds a run already; choose another output to resume"):
+    with pytest.raises(InputError, match="holds a run already; continue it with resume=true"):
         train(replace(other, output=other_run(config, tmp_path)))
 
 
