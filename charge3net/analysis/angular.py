@@ -33,7 +33,7 @@ GradientMethod = Literal["spectral", "central", "published"]
 #: Voxels closer than this to a nucleus (Å) have no direction.
 ON_ATOM = 1e-6
 
-#: Voxels worked on at once.
+#: Voxels per chunk.
 CHUNK = 1 << 18
 
 

@@ -37,7 +37,7 @@ NUCLEUS = 0.5
 #: Facets smaller than this fraction of the largest are rounding: voxels that touch in an edge or a corner.
 _SMALLEST_FACET = 1e-6
 
-#: Atoms whose weights are held at once.
+#: Atoms per chunk of weights.
 _ATOMS = 8
 
 
@@ -92,7 +92,7 @@ class BaderVolumes:
         found = np.unique(self.atoms[self.distances < NUCLEUS])
         return np.setdiff1d(np.arange(len(self.geometry)), found)
 
-    def astray(self, values: Float[ndarray, "nx ny nz"]) -> float:
+    def not_at_a_nucleus(self, values: Float[ndarray, "nx ny nz"]) -> float:
         """Integral of a field over the volumes of maxima that are farther than :data:`NUCLEUS` from every atom."""
         return float(self.at_maxima(values)[self.distances >= NUCLEUS].sum())
 
@@ -179,12 +179,12 @@ def _facets(steps: tuple[tuple[float, ...], ...]) -> list[tuple[tuple[int, int, 
             area = _area(cells.vertices[corners], points[other])
             found.append((around[other] @ mapping, area, float(np.linalg.norm(points[other]))))
     largest = max(area for _, area, _ in found)
-    kept = [(shift, area / length) for shift, area, length in found if area > _SMALLEST_FACET * largest]
-    return [((int(s[0]), int(s[1]), int(s[2])), conductance) for s, conductance in kept]
+    large = [(shift, area / length) for shift, area, length in found if area > _SMALLEST_FACET * largest]
+    return [((int(s[0]), int(s[1]), int(s[2])), conductance) for s, conductance in large]
 
 
 def _area(corners: Float[ndarray, "corners 3"], normal: Float[ndarray, "3"]) -> float:
-    """Area of a convex polygon whose corners come in any order."""
+    """Area of a convex polygon with corners in any order."""
     centred = corners - corners.mean(axis=0)
     _, _, axes = np.linalg.svd(np.asarray(normal)[None])
     x, y = axes[1:] @ centred.T

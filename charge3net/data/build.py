@@ -101,7 +101,7 @@ def read_content(path: Path) -> FileContent:
         return FileContent(density, electrons, baseline)
     except InputError as error:
         return FileContent(problem=str(error))
-    except Exception as error:  # a file no reader has foreseen must not stop the rest
+    except Exception as error:  # an unexpected error in one file must not stop the others
         return FileContent(problem=f"{type(error).__name__} while reading {path}: {error}")
 
 
@@ -117,7 +117,7 @@ def build_store(
 ) -> BuildResult:
     """Read every file into a store; bad files are listed in it and do not stop the rest.
 
-    A progress bar on standard error says rate and time left. Entries are written in the order of ``files``.
+    A progress bar on standard error shows the rate and the time left. Entries are written in the order of ``files``.
 
     Args:
         files: name of the entry → file, as from :func:`find_files`, or whatever ``read`` takes.
@@ -247,7 +247,7 @@ def _store(
     except InputError as error:
         writer.reject(key, f"{path}: {error}")
         return None
-    except Exception as error:  # a density that no check has foreseen must not stop the rest
+    except Exception as error:  # an unexpected error in one density must not stop the others
         writer.reject(key, f"{path}: cannot be stored ({reason(error)})")
         return None
     return density.electrons() / max(all_electrons(density.geometry), 1) if added else None

@@ -13,14 +13,14 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch.utils.data import Dataset
 
-from charge3net.data.sampling import fixed_voxels, sample_piece, sample_voxels
+from charge3net.data.sampling import fixed_voxels, sample_chunk, sample_voxels
 from charge3net.data.store import Store, StoreEntry
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.graph.types import AtomGraph, DensityBatch
 
-#: Atom graphs kept in memory, per dataset and process.
+#: Memory of the cached atom graphs, per dataset and process.
 CACHE_BYTES = 256 * 2**20
 
 
@@ -38,7 +38,7 @@ class StructureDataset(Dataset[DensityBatch]):
         seed: of the probes.
         channels: 1 for the total density, 2 for total and magnetisation.
         ignore_pbc: build the graphs without periodic images (models trained that way).
-        cache_bytes: bound on the memory of the kept graphs, per process.
+        cache_bytes: bound on the memory of the cached graphs, per process.
 
     Raises:
         InputError: for a material that is not in the store, or has fewer channels than asked for.
@@ -104,7 +104,7 @@ class ProbeDataset(StructureDataset):
     """Training samples: item ``(epoch, position)`` is ``keys[position]`` with that epoch's random probes.
 
     The probes depend on (seed, epoch, key) only, see :func:`charge3net.data.sampling.sample_voxels` (of a shuffled
-    store ``sample_piece``); the pairs come from :class:`charge3net.data.sampling.StepSampler`.
+    store ``sample_chunk``); the pairs come from :class:`charge3net.data.sampling.StepSampler`.
     """
 
     def __getitem__(self, item: tuple[int, int]) -> DensityBatch:
@@ -112,7 +112,7 @@ class ProbeDataset(StructureDataset):
         key = self.keys[position]
         n_voxels = len(self.structure(key)[0].grid)
         n_probes = n_voxels if self.n_probes is None else self.n_probes
-        draw = sample_piece if self.store.shuffled else sample_voxels
+        draw = sample_chunk if self.store.shuffled else sample_voxels
         return self.read(key, draw(n_voxels, n_probes, self.seed, epoch, key))
 
 
@@ -143,6 +143,6 @@ def check_keys(store: Store, keys: Sequence[str], channels: int) -> None:
     for key in keys:
         if store.channels(key) < channels:
             raise InputError(
-                f"{key!r} in {store.path} has no magnetisation but the model wants 2 channels; "
+                f"{key!r} in {store.path} has no magnetisation but the model has 2 channels; "
                 "leave the material out or train with channels=1"
             )

@@ -11,7 +11,7 @@ from charge3net.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-#: Files that a search in a folder takes for densities. CHG and AECCAR stand beside a CHGCAR; name them to take them.
+#: Files that a search in a folder takes for densities. CHG and AECCAR accompany a CHGCAR; name them to read them.
 DENSITY_FILES = re.compile(
     r"^((.*[._-])?CHGCAR([._-].*)?|.+\.(chgcar|cube|cub|npz)(\.(gz|xz|bz2|lz4|zz))?"
     r"|charge-density\.(dat|hdf5)|.+_DEN)$",
@@ -24,7 +24,7 @@ _FORMATS = (".chgcar", ".cube", ".cub", ".npz", ".vasp", ".json", ".pkl")
 NAMELESS = (
     "CHGCAR", "CHG", "AECCAR0", "AECCAR1", "AECCAR2", "PARCHG", "charge-density.dat", "charge-density.hdf5",
 )  # fmt: skip
-#: Copies and parts of a density that stand beside it: CHGCAR.bak, CHGCAR_tot.
+#: Copies and parts of a density in the same folder: CHGCAR.bak, CHGCAR_tot.
 _BESIDE = re.compile(
     r"^CHGCAR[._-](bak|backup|old|orig|save|copy|prev|tot|total|sum|mag|diff|spin|up|down)[0-9]*(\.[a-z0-9]+)?$",
     re.IGNORECASE,
@@ -96,7 +96,7 @@ def _without_copies(paths: list[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _is_density(path: Path) -> bool:
-    """Whether a file is wanted; of two charge densities of one run of pw.x only the first."""
+    """Whether a file holds a density; of two charge densities of one run of pw.x only the first."""
     if not (DENSITY_FILES.match(path.name) and path.is_file()):
         return False
     return path.name != "charge-density.hdf5" or not path.with_suffix(".dat").exists()

@@ -25,7 +25,7 @@ from charge3net.errors import InputError
 INDEX = "index.jsonl"
 REJECTED = "rejected.jsonl"
 HEADER = {"format": "charge3net-store", "version": 1}
-#: Of a store that keeps voxels in the order of :mod:`charge3net.data.shuffle`.
+#: Of a store with voxels in the order of :mod:`charge3net.data.shuffle`.
 SHUFFLED_HEADER = {"format": "charge3net-store", "version": 2, "order": "shuffled"}
 FLOAT = np.dtype("<f4")
 
@@ -45,7 +45,7 @@ _FIELDS = {
 }
 
 _KEY = b'{"key":"'
-#: The last field of a line: SHA-256 (hex) of the previous line's checksum and of what stands before this field.
+#: The last field of a line: SHA-256 (hex) of the previous line's checksum and of the text before this field.
 _CHECKSUM = re.compile(rb'(.*),"line_sha256":"([0-9a-f]{64})"}\n', re.DOTALL)
 _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
 
@@ -81,7 +81,7 @@ def with_checksum(record: Mapping[str, Any], previous: str) -> tuple[bytes, str]
 
 
 def line_checksum(line: bytes) -> str:
-    """The checksum that stands in a line; of the header and of lines of older versions, that of the line itself."""
+    """The checksum in a line; of the header and of lines of older versions, that of the line itself."""
     match = _CHECKSUM.fullmatch(line)
     return match[2].decode() if match else hashlib.sha256(line).hexdigest()
 
@@ -139,7 +139,7 @@ def find_lines(folder: Path) -> Lines:
 
 
 def is_shuffled(folder: Path) -> bool:
-    """Whether a store keeps voxels in pseudo-random order.
+    """Whether the voxels of a store are in pseudo-random order.
 
     Raises:
         InputError: as :func:`find_lines`.
@@ -291,7 +291,7 @@ def open_index(folder: Path, shuffled: bool) -> IO[bytes]:
         temporary = folder / f"{INDEX}.{os.getpid()}.tmp"
         temporary.write_text(dump(SHUFFLED_HEADER if shuffled else HEADER) + "\n", encoding="utf-8")
         os.replace(temporary, index)
-    file = open(index, "r+b")  # noqa: SIM115 - the writer keeps it
+    file = open(index, "r+b")  # noqa: SIM115 - closed by the writer
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -321,7 +321,7 @@ def repair(folder: Path, index: IO[bytes], lines: Lines) -> tuple[int, int]:
     Entries without an index line vanish: the end of a line, the end of a shard, a whole shard.
 
     Raises:
-        InputError: if a shard is shorter than the index says, which no crash of the writer can cause.
+        InputError: if a shard is shorter than the index requires, which no crash of the writer can cause.
     """
     index.truncate(max((stop for _, stop in lines.values()), default=len(index.readline())))
     ends: dict[str, int] = {}

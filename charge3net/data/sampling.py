@@ -27,7 +27,7 @@ def sample_voxels(n_voxels: int, n_probes: int, seed: int, epoch: int, key: str)
     return ((raw >> np.uint64(11)) * (2.0**-53 * n_voxels)).astype(np.int64)
 
 
-def sample_piece(n_voxels: int, n_probes: int, seed: int, epoch: int, key: str) -> Int[ndarray, "probes"]:
+def sample_chunk(n_voxels: int, n_probes: int, seed: int, epoch: int, key: str) -> Int[ndarray, "probes"]:
     """[n_probes] consecutive positions from a random one on, the first after the last: a read of a shuffled density.
 
     They depend on (seed, epoch, key) and the two numbers only. No voxel comes twice unless there are fewer than probes.
@@ -36,16 +36,16 @@ def sample_piece(n_voxels: int, n_probes: int, seed: int, epoch: int, key: str) 
 
 
 def fixed_voxels(
-    n_voxels: int, n_probes: int | None, seed: int, key: str, piece: bool = False
+    n_voxels: int, n_probes: int | None, seed: int, key: str, chunk: bool = False
 ) -> Int[ndarray, "probes"]:
     """Flat voxel indices for validation: the same in every epoch.
 
     All voxels in order if ``n_probes`` is None or not fewer than the voxels, else ``n_probes`` draws with replacement
-    (or, of a shuffled density, a piece) that depend on (seed, key) only.
+    (or, of a shuffled density, a chunk) that depend on (seed, key) only.
     """
     if n_probes is None or n_probes >= n_voxels:
         return np.arange(n_voxels, dtype=np.int64)
-    return (sample_piece if piece else sample_voxels)(n_voxels, n_probes, seed, -1, key)
+    return (sample_chunk if chunk else sample_voxels)(n_voxels, n_probes, seed, -1, key)
 
 
 def epoch_order(n_items: int, seed: int, epoch: int) -> Int[ndarray, "items"]:

@@ -32,8 +32,8 @@ class Shard:
     def announce(self, offsets: Int[ndarray, "*offsets"]) -> None:
         """Ask the system to prefetch the pages with these bytes.
 
-        It then asks a cold disk for all of them at once, and for no others: a first touch would make it wait for each,
-        and read ahead what nobody wants. Does nothing where the system takes no advice.
+        It then requests all of them from the disk at once, and no others. Without this, each first access waits for its
+        page and reads ahead pages that are not needed. Does nothing where the system has no ``madvise``.
         """
         if offsets.size and hasattr(self._pages, "madvise"):
             pages = np.unique(offsets // mmap.PAGESIZE)

@@ -1,4 +1,4 @@
-"""The fixed pseudo-random order in which a shuffled store keeps the voxels of a density.
+"""The fixed pseudo-random order of the voxels of a density in a shuffled store.
 
 Random probes of a density in C order lie in as many pages of the file as there are probes, and a cold disk is asked for
 each. In pseudo-random order a contiguous range of the file is a random sample: one page. The order is a function of the
@@ -28,7 +28,7 @@ def shuffled_voxels(positions: Int[ndarray, "positions"], n_voxels: int) -> Int[
 
 
 def shuffle(values: Float[ndarray, "channels *grid"]) -> Float[ndarray, "channels voxels"]:
-    """Values in C order as a shuffled store keeps them."""
+    """Values in C order in the order of a shuffled store."""
     flat = values.reshape(len(values), -1)
     return np.take(flat, whole_order(flat.shape[1]), axis=1)
 
@@ -52,8 +52,8 @@ def _encrypt(numbers: ndarray, half: int) -> ndarray:
     """One pass of the network over numbers of 2·half bits."""
     mask = _U32((1 << half) - 1)
     left, right = numbers >> _U32(half), numbers & mask
-    for turn in range(_ROUNDS):
-        left, right = right, left ^ (_mix(right + _U32((turn + 1) * 0x9E3779B9 & 0xFFFFFFFF)) & mask)
+    for i in range(_ROUNDS):
+        left, right = right, left ^ (_mix(right + _U32((i + 1) * 0x9E3779B9 & 0xFFFFFFFF)) & mask)
     return left << _U32(half) | right
 
 

@@ -24,7 +24,7 @@ class Split:
     """Names of the materials that train, validate and test.
 
     Raises:
-        InputError: if a name stands twice, in one part or in two.
+        InputError: if a name occurs twice, in one part or in two.
     """
 
     train: tuple[str, ...]
@@ -160,7 +160,7 @@ def read_split(path: str | Path, names: Sequence[str] | None = None) -> Split:
 
     Raises:
         InputError: for a file that is missing or has another form, positions without a list or beyond it, an empty
-            training part, or a name that stands twice.
+            training part, or a name that occurs twice.
     """
     content = read_json(path, "the split")
     if not isinstance(content, dict) or not all(isinstance(content.get(part, []), list) for part in PARTS):

@@ -91,7 +91,7 @@ class StoreEntry:
 
     @property
     def values(self) -> Float[ndarray, "channels nx ny nz"]:
-        """[channels, nx, ny, nz] in e/Å³: a view of the file, or sorted anew at each call where it is shuffled."""
+        """[channels, nx, ny, nz] in e/Å³: a view of the file, or a reordered copy if the store is shuffled."""
         return self._natural(self.stored).reshape(-1, *self.grid.shape)
 
     @property
@@ -126,7 +126,7 @@ class Store:
 
     Attributes:
         path: the folder.
-        shuffled: whether voxels are kept in pseudo-random order, see :class:`StoreWriter`.
+        shuffled: whether voxels are in pseudo-random order, see :class:`StoreWriter`.
 
     Raises:
         InputError: if the folder is not a store, or one of a newer version.

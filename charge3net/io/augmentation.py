@@ -13,7 +13,7 @@ def augmentation_of(density: Density, channels: int) -> tuple[str, ...]:
     """The augmentation texts for a density of ``channels`` channels; empty if this one has too few.
 
     Behind the augmentation of the total density, a file with spin lists a moment per atom. They belong to the second
-    grid and are left out when only the first is wanted.
+    grid and are left out when only the first grid is written.
     """
     texts = density.augmentation[:channels]
     if len(texts) < channels or any("augmentation" not in text for text in texts):
@@ -23,7 +23,7 @@ def augmentation_of(density: Density, channels: int) -> tuple[str, ...]:
 
 def _occupancies(text: str) -> str:
     """The headers and the numbers that they announce, without what follows."""
-    kept, missing = [], 0
+    lines, missing = [], 0
     for line in text.splitlines(keepends=True):
         header = _HEADER.fullmatch(line.rstrip("\r\n"))
         if header and missing <= 0:
@@ -32,5 +32,5 @@ def _occupancies(text: str) -> str:
             missing -= len(line.split())
         else:
             break
-        kept.append(line)
-    return "".join(kept)
+        lines.append(line)
+    return "".join(lines)

@@ -1,4 +1,4 @@
-"""CHGCAR and its kin: AECCAR0/1/2, CHG, PARCHG.
+"""CHGCAR and files of the same layout: AECCAR0/1/2, CHG, PARCHG.
 
 A head like a POSCAR's, the mesh, then ρ·V (e per cell, V the cell's volume) with the first axis fastest, the PAW
 augmentation occupancies, and in spin-polarised files the moments of the atoms and the same again for up − down.
@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 _AUGMENTATION = re.compile(rb"\s*augmentation occupancies(?: \(imaginary part\))?\s*(\d+|\*+)\s+(\d+)\s*")
 _NUMBERS = re.compile(rb"[\d\s.+\-EeDd*]*")
-_SLAB = 8  # planes turned round together, or a multiple: whole cache lines of the result
-_SLAB_VALUES = 1 << 16
+_PLANES = 8  # planes transposed together, or a multiple: whole cache lines of the result
+_PLANE_VALUES = 1 << 16
 _LARGE_PAGE = 1 << 21  # bytes, on most machines
 _FORMAT = NumberFormat(digits=11, width=18, zero_lead=True)
 _PER_LINE = 5
@@ -72,7 +72,7 @@ def read_chgcar_magnetisation(source: Source) -> Float[ndarray, "3 nx ny nz"]:
 def _read_grids(
     source: Source,
 ) -> tuple[str, Geometry, Grid, Float[ndarray, "channels nx ny nz"], list[str]]:
-    """Title, structure, grid, the one, two or four sets of values in e/Å³, and what stands behind each."""
+    """Title, structure, grid, the one, two or four sets of values in e/Å³, and the text after each."""
     title, geometry = read_poscar(source)
     shape = _read_shape(source)
     grid = Grid(geometry.cell, shape)
@@ -116,7 +116,7 @@ def read_chgcar_grid(source: Source) -> Grid:
 
 
 def write_chgcar(stream: BufferedIOBase, density: Density) -> None:
-    """Write in CHGCAR layout: VASP 5 head, ρ·V with 11 digits, augmentation as it stands in the density.
+    """Write in CHGCAR layout: VASP 5 head, ρ·V with 11 digits, augmentation as in the density.
 
     The atoms keep their order; every run of one element gets its own count, since VASP pairs the atoms of a POSCAR, of
     its potentials and of a CHGCAR by their order.
@@ -133,8 +133,8 @@ def write_chgcar(stream: BufferedIOBase, density: Density) -> None:
     for channel, values in enumerate(density.values):
         stream.write("".join(f" {n:4d}" for n in shape).encode() + b"\n")
         planes = (
-            np.asarray(values[:, :, z : z + _SLAB], dtype=np.float64).T.reshape(-1) * density.grid.volume
-            for z in range(0, shape[2], _SLAB)
+            np.asarray(values[:, :, z : z + _PLANES], dtype=np.float64).T.reshape(-1) * density.grid.volume
+            for z in range(0, shape[2], _PLANES)
         )
         write_numbers(stream, planes, _FORMAT, _PER_LINE)
         text = density.augmentation[channel] if channel < len(density.augmentation) else ""
@@ -169,11 +169,11 @@ def _allocate(source: Source, channels: int, grid: Grid) -> Float[ndarray, "chan
 def _read_channel(source: Source, grid: Grid, what: str, values: Float[ndarray, "nx ny nz"]) -> Columns | None:
     """Fill ``values`` with ρ in e/Å³ from ρ·V with the first axis fastest; returns how the numbers are printed."""
     nx, ny, nz = grid.shape
-    planes_at_once = min(max(_SLAB_VALUES // (nx * ny * _SLAB), 1) * _SLAB, nz)
-    slab = np.empty(planes_at_once * nx * ny)
+    planes_at_once = min(max(_PLANE_VALUES // (nx * ny * _PLANES), 1) * _PLANES, nz)
+    planes = np.empty(planes_at_once * nx * ny)
     reader = ValueReader(source, len(grid), what)
     for z in range(0, nz, planes_at_once):
-        part = slab[: (nz - z) * nx * ny]
+        part = planes[: (nz - z) * nx * ny]
         reader.fill(part)
         _turn(part.reshape(-1, ny, nx), grid.volume, values, z)
     return reader.columns
@@ -191,12 +191,12 @@ def _turn(planes: Float[ndarray, "planes ny nx"], volume: float, values: Float[n
 def _read_tail(
     source: Source, shape: tuple[int, int, int], atoms: int, layout: Columns | None
 ) -> tuple[bytes, bool, int]:
-    """What stands behind a grid, verbatim, whether another grid follows, and the number of moments.
+    """The text after a grid, verbatim, whether another grid follows, and the number of moments.
 
-    Behind a grid stand augmentation blocks of all atoms or of none, and one number per atom (its moment) before the
+    After a grid come augmentation blocks of all atoms or of none, and one number per atom (its moment) before the
     next grid.
     """
-    kept: list[bytes] = []
+    lines: list[bytes] = []
     atom, missing, moments, blank = 0, 0, 0, 0
     while line := source.line():
         header = _AUGMENTATION.fullmatch(line)
@@ -222,10 +222,10 @@ def _read_tail(
             moments += 0 if missing else count
             missing -= count if missing else 0
         else:
-            _refuse_line(source, line, atom, missing, kept)
+            _refuse_line(source, line, atom, missing, lines)
         if missing < 0:
             raise source.error(f"the augmentation of atom {atom} has {-missing} numbers more than its header says")
-        kept.append(line)
+        lines.append(line)
     if missing:
         raise source.error(f"the augmentation of atom {atom} of {atoms} lacks {missing} numbers where the file ends")
     if atom not in (0, atoms):
@@ -236,7 +236,7 @@ def _read_tail(
         raise source.error("expected the magnetisation grid after the atoms' moments, but the file ends")
     if moments not in (0, atoms, 3 * atoms):
         raise source.error(f"expected {atoms} moments of atoms before the next grid, found {moments}")
-    text = b"".join(kept)
+    text = b"".join(lines)
     return (text if text.strip() else b""), bool(line), moments
 
 
@@ -248,7 +248,7 @@ def _next_atom(source: Source, header: re.Match[bytes], atom: int, atoms: int) -
     if expected > atoms:
         raise source.error(f"augmentation of {atoms} atoms was expected, found more blocks: atom {found}")
     if found != expected:
-        problem = "is missing" if found > expected else "stands out of order or twice"
+        problem = "is missing" if found > expected else "is out of order or occurs twice"
         raise source.error(
             f"the augmentation of atom {min(found, expected)} {problem}: expected atom {expected}, found {found}"
         )
@@ -262,13 +262,13 @@ def _check_numbers(source: Source, line: bytes) -> None:
         raise source.error(f"expected numbers behind the grid, found {error}") from None
 
 
-def _refuse_line(source: Source, line: bytes, atom: int, missing: int, kept: list[bytes]) -> None:
+def _refuse_line(source: Source, line: bytes, atom: int, missing: int, before: list[bytes]) -> None:
     found = line[:60].decode("ascii", "replace").strip()
     if missing:
         raise source.error(f"the augmentation of atom {atom} lacks {missing} numbers, found {found!r}")
     if b"augmentation" in line:
         raise source.error(f"expected 'augmentation occupancies ATOM COUNT' for atom {atom + 1}, found {found!r}")
-    if not kept and _NUMBERS.fullmatch(line):
+    if not before and _NUMBERS.fullmatch(line):
         raise source.error(f"more numbers than the grid has voxels: {found!r} follows the last one")
     raise source.error(f"expected augmentation, a second grid or the end of the file behind the grid, found {found!r}")
 

@@ -37,7 +37,7 @@ def read_cube(source: Source) -> Density:
     """Density from a cube file with one data set, or two: total and magnetisation.
 
     Raises:
-        InputError: for a file that is cut short, holds something else, or says that it holds an orbital.
+        InputError: for a file that is cut short, holds something else, or announces an orbital.
     """
     title, geometry, grid, data_sets = read_cube_head(source)
     _refuse_orbital(source, title, data_sets)

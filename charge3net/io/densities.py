@@ -57,7 +57,7 @@ def read_density_stream(stream: BufferedIOBase, name: str, format: str | None = 
 
     Args:
         stream: the bytes as they are stored, so compressed if the name says so.
-        name: decides on format and compression, and stands in messages.
+        name: decides on format and compression; used in messages.
         format: ``"chgcar"``, ``"cube"`` or ``"npz"`` when the name does not say it.
 
     Raises:

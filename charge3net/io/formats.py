@@ -24,7 +24,7 @@ def density_format(path: str | Path, given: str | None = None) -> str:
     ``si.save`` and ``charge-density.dat`` of format qe (Quantum ESPRESSO), ``sio_DEN`` of format abinit.
 
     Raises:
-        InputError: for an unknown format, and a name that says none or speaks of something that is no density.
+        InputError: for an unknown format, and a name that shows none or that of a file without a density.
     """
     if given is not None:
         if given not in DENSITY_FORMATS:

@@ -106,7 +106,7 @@ def density_of(volumetric: Any) -> Density:
     """A Density from pymatgen's ``Chgcar`` (ρ·V) or ``VolumetricData`` (ρ·V, or e/Bohr³ if it came from a cube file).
 
     Raises:
-        InputError: for a potential, a localisation function, or values whose unit cannot be told.
+        InputError: for a potential, a localisation function, or values of unknown unit.
     """
     data = {str(key): np.asarray(values, dtype=np.float64) for key, values in dict(volumetric.data).items()}
     return _density(type(volumetric).__name__, Geometry.of(volumetric.structure), data, {})

@@ -19,7 +19,7 @@ _THREADED_BLOCK = 1 << 17  # each block starts threads
 
 
 class ValueReader:
-    """The next ``count`` numbers of a file, a piece at a time; by columns of fixed width as long as that works.
+    """The next ``count`` numbers of a file, in parts; by columns of fixed width as long as that works.
 
     When all are read the source is left at the start of the line after the last number.
 
@@ -67,7 +67,7 @@ class ValueReader:
             raise self._source.error(f"{self._what} needs {self._count} numbers, the line with the last one has more")
 
     def _read(self, target: ndarray) -> int:
-        """Numbers put into the target; others, where a line ends elsewhere than the target, are kept for later."""
+        """Numbers put into the target; those of the last line that do not fit are stored for the next call."""
         left = self._count - self._done
         while self._rows:
             rows = self._rows[0]

@@ -1,6 +1,6 @@
 """Whether a field looks like the electron density of its atoms: by its integral and by its sign.
 
-A cube file says neither its unit nor what it holds. The electrons of a pseudopotential are at least the outermost shell
+A cube file states neither its unit nor its content. The electrons of a pseudopotential are at least the outermost shell
 of each atom, and at most all of them.
 """
 

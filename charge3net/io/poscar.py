@@ -16,7 +16,7 @@ from charge3net.io.elements import atomic_number, number_of_label
 from charge3net.io.files import Source
 from charge3net.io.numbers.fortran import parse_integers, parse_number
 
-# Li, Li_sv, Li_sv/0f3a…, Li/hash, H.5, H1.25: an element, then what tells potentials apart.
+# Li, Li_sv, Li_sv/0f3a…, Li/hash, H.5, H1.25: an element, then the variant of the potential.
 _LABEL = re.compile(r"([A-Z][a-z]?)(?:[_/.\d].*)?")
 #: Runs of elements that a head may have.
 MAX_RUNS = 100_000
@@ -31,7 +31,7 @@ def read_poscar(source: Source) -> tuple[str, Geometry]:
     direct and Cartesian positions.
 
     Raises:
-        InputError: for anything else, with the line that is wrong; for a VASP 4 head whose elements stand neither in
+        InputError: for anything else, with the line that is wrong; for a VASP 4 head whose elements are neither in
             the title nor behind the positions.
     """
     title = source.text_line("a title")
@@ -76,7 +76,7 @@ def check_poscar_end(source: Source) -> None:
 def format_poscar(title: str, geometry: Geometry) -> str:
     """The text of a VASP 5 POSCAR with direct positions, 14 decimals, atoms in the order given.
 
-    Every run of one element gets its own count, so the order is kept whatever it is.
+    Every run of one element gets its own count, so the order is preserved.
 
     Raises:
         InputError: for an atom without an element.

@@ -18,7 +18,7 @@ from charge3net.atoms.fit import Sample, fit_atoms
 from charge3net.atoms.isolated import IsolatedAtoms, read_isolated_atoms
 from charge3net.atoms.splines import steps_of, table_nodes, values_at
 from charge3net.atoms.superposition import local_features
-from charge3net.data.sampling import sample_piece, sample_voxels
+from charge3net.data.sampling import sample_chunk, sample_voxels
 from charge3net.data.splits import nested_subset
 from charge3net.data.store import Store, StoreEntry
 from charge3net.errors import InputError
@@ -108,7 +108,7 @@ def fill_atoms(model: DensityModel, atoms: AtomsOfTraining) -> None:
 
 
 def _sample(entry: StoreEntry, values: Float[ndarray, "voxels"]) -> Sample:
-    draw = sample_piece if entry.shuffled else sample_voxels
+    draw = sample_chunk if entry.shuffled else sample_voxels
     positions: Int[ndarray, "points"] = draw(len(entry.grid), POINTS, 0, _EPOCH, entry.key)
     points = entry.grid.points(entry.voxels(positions))
     return Sample(entry.geometry, points, values[positions].astype(np.float64), entry.mean_density, entry.formula)

@@ -51,7 +51,7 @@ def test_two_separate_gaussians() -> None:
     assert (owners[left] == 0).all()
     assert (owners[26:42] == 1).all()
     assert volumes.without_maximum().size == 0
-    assert volumes.astray(density.total) == pytest.approx(0.0, abs=1e-6)
+    assert volumes.not_at_a_nucleus(density.total) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_rock_salt_gives_equal_ions_equal_charges() -> None:
@@ -127,13 +127,13 @@ def test_the_core_gives_an_atom_without_a_maximum_its_volume() -> None:
     assert charges.sum() == pytest.approx(density.electrons(), rel=1e-12)
 
 
-def test_a_maximum_in_empty_space_is_astray() -> None:
+def test_a_maximum_in_empty_space_is_not_at_a_nucleus() -> None:
     cell = np.diag([6.0, 6.0, 6.0])
     both = _geometry([9, 1], [[0.25, 0.5, 0.5], [0.75, 0.5, 0.5]], cell)
     density = gaussian_density(both, Grid(cell, (30, 30, 30)), 0.5, charges=[6.0, 1.0], images=1)
     single = Density(_geometry([9], [[0.25, 0.5, 0.5]], cell), density.grid, density.values)
     volumes = bader_volumes(single)
-    assert volumes.astray(single.total) == pytest.approx(1.0, abs=0.02)
+    assert volumes.not_at_a_nucleus(single.total) == pytest.approx(1.0, abs=0.02)
     assert volumes.integrate(single.total)[0] == pytest.approx(7.0, abs=1e-3)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from charge3net.data.dataset import FixedProbeDataset, ProbeDataset
-from charge3net.data.sampling import sample_piece
+from charge3net.data.sampling import sample_chunk
 from charge3net.data.shuffle import shuffle, shuffled_voxels, unshuffle
 from charge3net.data.store import Store, StoreWriter
 from charge3net.density import Density
@@ -119,12 +119,12 @@ def test_probes_have_the_density_at_their_points(stores: tuple[Store, Store], de
 
 
 def test_a_read_is_one_piece() -> None:
-    positions = sample_piece(1000, 200, 3, 4, "x")
+    positions = sample_chunk(1000, 200, 3, 4, "x")
     assert ((np.diff(positions) == 1) | (np.diff(positions) == -999)).all()
-    starts = [sample_piece(1000, 1, 0, epoch, "x")[0] for epoch in range(400)]
+    starts = [sample_chunk(1000, 1, 0, epoch, "x")[0] for epoch in range(400)]
     assert len(set(starts)) > 250
     assert np.mean(starts) == pytest.approx(499.5, abs=5 * 1000 / np.sqrt(12 * 400))
-    assert len(sample_piece(30, 200, 0, 0, "x")) == 200
+    assert len(sample_chunk(30, 200, 0, 0, "x")) == 200
 
 
 def test_the_order_of_a_store_is_kept(stores: tuple[Store, Store], densities: dict[str, Density]) -> None:

@@ -38,7 +38,7 @@ _DIGITS = frozenset((*range(1, 6), *range(9, 14)))
 
 @dataclass(frozen=True)
 class Columns:
-    """Where sign, digits and exponent stand in the fields of a line, as in ``" 0.22326214404E+02 -.17238274859E-08"``.
+    """Positions of sign, digits and exponent in the fields of a line, as in ``" 0.22326214404E+02 -.17238274859E-08"``.
 
     Attributes:
         width: characters per field.
@@ -46,7 +46,7 @@ class Columns:
         digits: number of digits between the point and the exponent.
         exponent: the exponent's letter, one of ``E e D d``.
         per_line: number of fields in the line.
-        ending: what stands behind the last field, line break included.
+        ending: the text after the last field, line break included.
         zero_units: whether the digit before the point is 0 or missing, as Fortran prints it.
     """
 
@@ -83,7 +83,7 @@ class Columns:
 
 
 class Decoder:
-    """Decodes blocks of fields; holds the scratch arrays, whose pages would otherwise be fetched anew for every block.
+    """Decodes blocks of fields; holds the scratch arrays, which would otherwise be allocated for every block.
 
     Args:
         columns: the layout of one field.
@@ -197,16 +197,16 @@ class Decoder:
 def _spell(words: ndarray, count: int, odd: ndarray, point: bool) -> None:
     """Replace 8 characters by the number that the last ``count`` of them spell; ``odd`` non-zero where one is no digit.
 
-    With ``point``, a point must stand before them. Little-endian: the last character is the highest byte.
+    With ``point``, a point must precede them. Little-endian: the last character is the highest byte.
     """
-    kept = 8 - count - point
-    first = ord(".") << 8 * kept if point else 0
-    digits = ~((1 << 8 * (kept + point)) - 1) & 0xFFFFFFFFFFFFFFFF
+    dropped = 8 - count - point
+    first = ord(".") << 8 * dropped if point else 0
+    digits = ~((1 << 8 * (dropped + point)) - 1) & 0xFFFFFFFFFFFFFFFF
     words ^= _U64(0x3030303030303030 & digits | first)
-    words &= _U64(~((1 << 8 * kept) - 1) & 0xFFFFFFFFFFFFFFFF)
+    words &= _U64(~((1 << 8 * dropped) - 1) & 0xFFFFFFFFFFFFFFFF)
     np.add(words, _U64(0x0606060606060606 & digits), out=odd)  # a digit plus 6 stays below 16
     odd |= words
-    odd &= _U64(0xF0F0F0F0F0F0F0F0 & digits | (0xFF << 8 * kept if point else 0))
+    odd &= _U64(0xF0F0F0F0F0F0F0F0 & digits | (0xFF << 8 * dropped if point else 0))
     for factor, shift, mask in _JOINS:
         words *= factor
         words >>= shift

@@ -1,4 +1,4 @@
-"""The compiled part of reading: columns of numbers, and grids turned into C order.
+"""The compiled part of reading: columns of numbers, and grids transposed to C order.
 
 The numpy code beside every call gives the same numbers to the last bit; it is what runs without the compiled library.
 Calls release the interpreter's lock and share the work among :func:`charge3net.kernels.threads.threads`.
@@ -40,7 +40,7 @@ def decode_columns(
 
     Args:
         handle: the compiled library.
-        text: the characters; 16 of them must stand before ``offset``.
+        text: the characters; 16 of them must precede ``offset``.
         offset: where the first field starts.
         shape: number of fields along up to three axes.
         strides: characters from one field to the next along each.

@@ -39,7 +39,7 @@ class NumberFormat:
 
     @cached_property
     def _dtype(self) -> np.dtype:
-        """The characters of a number: what stands before the last 8 (4) digits, groups of 4 digits, the exponent."""
+        """The characters of a number: the text before the last 8 (4) digits, groups of 4 digits, the exponent."""
         groups = (self.digits - 1) // 4
         head = self.width - 4 * groups - 4
         names = ["head", *(f"group{i}" for i in range(groups)), "exponent"]

@@ -44,7 +44,7 @@ def analyse_error(entry: StoreEntry, prediction: Density, valence: Mapping[int, 
         "nmae": significant(ErrorSums.of(total, reference.total).nmae, 6),
         "baseline": None if baseline is None else significant(ErrorSums.of(baseline, reference.total).nmae, 6),
         "elements": _by_element(volumes, reference, total, baseline),
-        "astray": significant(volumes.astray(reference.total)),
+        "astray": significant(volumes.not_at_a_nucleus(reference.total)),
         "distance": _by_distance(reference, total, baseline),
         "density": _by_density(reference, prediction),
     }

@@ -90,7 +90,7 @@ def compare(
             for half, found_volumes in zip(halves, volumes, strict=True)
             for i in found_volumes.without_maximum()
         ],
-        "astray": round(max(v.astray(d.total) for v, d in zip(volumes, true, strict=True)), 4),
+        "astray": round(max(v.not_at_a_nucleus(d.total) for v, d in zip(volumes, true, strict=True)), 4),
         "methods": rows,
     }
 
