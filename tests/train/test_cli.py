@@ -14,6 +14,7 @@ import torch
 
 from charge3net.checkpoints import load_model
 from charge3net.cli.main import main
+from charge3net.cli.settings import conf_folder
 
 SMALL = (
     "experiment=small",
@@ -201,7 +202,7 @@ def test_submitit_without_slurm(
     ("line", "expected"),
     [
         ("charge3net tr", {"train"}),
-        ("charge3net train model=", {"model=charge3net", "model=painn", "model=schnet"}),
+        ("charge3net train model=", {f"model={path.stem}" for path in (conf_folder() / "model").glob("*.yaml")}),
         ("charge3net train experiment=small optim.sch", {"optim.schedule."}),
         ("charge3net predict x", set()),
     ],
