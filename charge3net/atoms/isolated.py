@@ -48,9 +48,7 @@ def read_isolated_atoms(path: str | Path) -> IsolatedAtoms:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in names if name in file}
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: is no .npz file that can be read ({error}); give a table of isolated atoms"
-        ) from error
+        raise InputError(f"{path}: is not a readable .npz file ({error}); give a table of isolated atoms") from error
     if missing := [name for name in names if name not in found]:
         raise InputError(f"{path}: lacks {', '.join(missing)}; a table of isolated atoms has {', '.join(names)}")
     numbers, radii, density = found["numbers"], found["radii"].astype(float), found["density"].astype(float)

@@ -7,7 +7,7 @@ import math
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sub-commands build, info, check, split and export."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="{build,info,check,split,export}")
-    build = commands.add_parser("build", help="read densities from files into a store")
-    build.add_argument("inputs", nargs="+", type=Path, help="folders (searched for densities) or files")
+    build = _parser(commands, "build", "read densities from files into a store; every density is checked")
+    build.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="folders (searched for densities) or files"
+    )
     build.add_argument("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the store")
-    build.add_argument("--jobs", type=int, default=None, help="processes that read (default: all cores)")
+    build.add_argument("--jobs", type=int, default=None, metavar="N", help="processes that read (default: all cores)")
     build.add_argument("--resume", action="store_true", help="add to an existing store")
     build.add_argument(
         "--valence", type=Path, metavar="JSON", help='valence electrons, {"Si": 4, …}, to check ∫ρ of each file against'
@@ -34,23 +36,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--unchecked",
         action="store_true",
-        help="also store what does not look like an electron density by its sign and by ∫ρ beside ΣZ",
+        help="also store fields that are probably not electron densities, by their sign or by ∫ρ against ΣZ",
     )
     build.add_argument("--strict", action="store_true", help="exit with status 1 if any file was rejected")
-    info = commands.add_parser("info", help="describe a store")
+    info = _parser(commands, "info", "describe a store")
     info.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     info.add_argument("--keys", action="store_true", help="list the names of the entries only")
-    check = commands.add_parser("check", help="read all entries and compare checksums")
+    check = _parser(commands, "check", "read all entries and compare checksums")
     check.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     check.add_argument("--quick", action="store_true", help="only check that every entry is there")
-    _add_split(commands.add_parser("split", help="divide the materials into training, validation and test part"))
-    export = commands.add_parser("export", help="write one entry as CHGCAR, cube or npz")
+    _add_split(_parser(commands, "split", "divide the materials into training, validation and test part"))
+    export = _parser(commands, "export", "write one entry as CHGCAR, cube or npz")
     export.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     export.add_argument("key", help="name of the entry")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="CHGCAR, cube or npz file")
     export.add_argument(
         "--baseline", action="store_true", help="the stored superposition of atomic densities (SAD) instead"
     )
+
+
+def _parser(commands: Any, name: str, what: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    return parser
 
 
 def _add_split(split: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="STRUCTURE",
-        help="POSCAR, CIF, xyz, cube, CHGCAR …; every frame of a file with several",
+        help="POSCAR, CIF, xyz, cube, CHGCAR, …; of a file with several frames every frame",
     )
     parser.add_argument(
         "-m",
@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-existing", action="store_true", help="leave out structures whose file exists")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; by default a GPU if there is one")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; by default as many as there are cores")
-    parser.add_argument("--profile", action="store_true", help="show where the time goes")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
 
 

@@ -153,7 +153,7 @@ def _check_header(folder: Path, line: bytes) -> dict[str, Any]:
     with contextlib.suppress(ValueError, RecursionError):
         header = json.loads(line)
     if not isinstance(header, dict) or header.get("format") != HEADER["format"]:
-        raise InputError(f"{folder / INDEX} is not the index of a charge3net store: its first line is no header")
+        raise InputError(f"{folder / INDEX} is not the index of a charge3net store: its first line is not a header")
     if header not in (HEADER, SHUFFLED_HEADER):
         raise InputError(
             f"{folder} is a store of version {header.get('version')}, this charge3net reads versions "
@@ -287,7 +287,7 @@ def open_index(folder: Path, shuffled: bool) -> IO[bytes]:
     if not index.exists():
         others = [path.name for path in folder.iterdir() if path.suffix != ".tmp"]
         if others:
-            raise InputError(f"{folder} is no store and not empty (it holds {others[0]}); name another folder")
+            raise InputError(f"{folder} is not a store and not empty (it holds {others[0]}); name another folder")
         temporary = folder / f"{INDEX}.{os.getpid()}.tmp"
         temporary.write_text(dump(SHUFFLED_HEADER if shuffled else HEADER) + "\n", encoding="utf-8")
         os.replace(temporary, index)

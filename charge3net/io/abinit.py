@@ -129,7 +129,7 @@ def _head(source: Source, records: list[bytes]) -> AbinitHead:
 def _parse(source: Source, records: list[bytes]) -> AbinitHead:
     form, kind = np.frombuffer(records[0][-8:], dtype="<i4").tolist()
     if form < 80 or len(records[0]) not in (14, 16):
-        raise source.error("its head is of a version of ABINIT before 8, or it is no file of ABINIT")
+        raise source.error("its head is of a version of ABINIT before 8, or it is not a file of ABINIT")
     if kind not in _DENSITY_FORMS:
         raise source.error(f"holds something else than a density (its form is {kind})")
     whole = np.frombuffer(records[1][:72], dtype="<i4")
@@ -151,7 +151,7 @@ def _parse(source: Source, records: list[bytes]) -> AbinitHead:
     numbers = charges[type_of_atom - 1].round().astype(int)
     first = 5 + files + (2 if paw else 0)
     if [len(record) for record in records[first:]] != [8 * int(np.prod(mesh))] * components:
-        raise source.error("the records behind the head do not fit its grid; it may be cut short")
+        raise source.error("the records after the header do not fit its grid; it may be cut short")
     shape = (mesh[0], mesh[1], mesh[2])
     return AbinitHead(
         Geometry(numbers, fractions @ cell, cell, np.ones(3, dtype=bool)), Grid(cell, shape), components, electrons,

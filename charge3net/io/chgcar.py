@@ -224,7 +224,7 @@ def _read_tail(
         else:
             _refuse_line(source, line, atom, missing, lines)
         if missing < 0:
-            raise source.error(f"the augmentation of atom {atom} has {-missing} numbers more than its header says")
+            raise source.error(f"the augmentation of atom {atom} has {-missing} numbers more than its header announces")
         lines.append(line)
     if missing:
         raise source.error(f"the augmentation of atom {atom} of {atoms} lacks {missing} numbers where the file ends")
@@ -259,7 +259,7 @@ def _check_numbers(source: Source, line: bytes) -> None:
     try:
         parse_numbers(line)
     except ValueError as error:
-        raise source.error(f"expected numbers behind the grid, found {error}") from None
+        raise source.error(f"expected numbers after the grid, found {error}") from None
 
 
 def _refuse_line(source: Source, line: bytes, atom: int, missing: int, before: list[bytes]) -> None:
@@ -270,7 +270,7 @@ def _refuse_line(source: Source, line: bytes, atom: int, missing: int, before: l
         raise source.error(f"expected 'augmentation occupancies ATOM COUNT' for atom {atom + 1}, found {found!r}")
     if not before and _NUMBERS.fullmatch(line):
         raise source.error(f"more numbers than the grid has voxels: {found!r} follows the last one")
-    raise source.error(f"expected augmentation, a second grid or the end of the file behind the grid, found {found!r}")
+    raise source.error(f"expected augmentation, a second grid or the end of the file after the grid, found {found!r}")
 
 
 def _times(shape: tuple[int, ...] | list[int]) -> str:

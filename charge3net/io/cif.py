@@ -142,7 +142,7 @@ def _listed(source: Source, block: gemmi.cif.Block) -> list[gemmi.Op]:
         try:
             return gemmi.Op(",".join(gemmi.cif.as_string(text).split(",")[:3]).strip())
         except Exception:  # gemmi raises RuntimeError
-            raise source.error(f"block {block.name}: {text[:40]!r} is no symmetry operation") from None
+            raise source.error(f"block {block.name}: {text[:40]!r} is not a symmetry operation") from None
 
     operations = [parse(text) for text in _column(block, _OPERATIONS)]
     centrings = [parse(text) for text in _column(block, _CENTRINGS)]

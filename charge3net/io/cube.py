@@ -211,7 +211,7 @@ def _data_sets(source: Source) -> list[int]:
     """The identifiers in the list ``count id id …`` behind the atoms."""
     identifiers = parse_integers(source.text_line("the list of data sets").encode())
     if not identifiers or not 1 <= identifiers[0] <= _LARGEST_COUNT:
-        raise source.error("a negative number of atoms announces a list of data sets, found none behind the atoms")
+        raise source.error("a negative number of atoms announces a list of data sets, found none after the atoms")
     count = identifiers[0]
     while len(identifiers) < count + 1:
         more = parse_integers(source.text_line(f"{count} numbers of data sets").encode())

@@ -141,7 +141,7 @@ def _get(source: Source, archive: Any, key: str, default: Any = None) -> ndarray
 def _head(source: Source, archive: Any, key: str) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and kind of an array from its head, without its values."""
     if f"{key}.npy" not in archive.zip.namelist():
-        raise source.error(f"the member '{key}' is no NumPy array")
+        raise source.error(f"the member '{key}' is not a NumPy array")
     with archive.zip.open(f"{key}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         read_head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -70,7 +70,7 @@ def check_poscar_end(source: Source) -> None:
     text = line.decode("utf-8", "replace").strip()
     if not text or (after_blank and (_numbers_of(text) or text[:1] in "cCkKdDlL")):
         return
-    source.warn(f"lines are left over behind the last atom, the first is {text[:60]!r}; they were ignored")
+    source.warn(f"there are lines after the last atom, the first is {text[:60]!r}; they were ignored")
 
 
 def format_poscar(title: str, geometry: Geometry) -> str:

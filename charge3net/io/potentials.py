@@ -45,7 +45,7 @@ def compare_potentials(trained: Mapping[str, Sequence[Record]] | None, given: Ma
         verdicts = [_difference(known, record) for known in trained[element]]
         if all(verdict.startswith("!") for verdict in verdicts):
             raise InputError(
-                f"{element}: {verdicts[0][1:]}; the density of the one says nothing about the other, so take the "
+                f"{element}: {verdicts[0][1:]}; the density of one does not describe the other, so take the "
                 "pseudopotentials of the training data, or a model trained with these"
             )
         if "" not in verdicts:

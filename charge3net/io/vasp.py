@@ -71,7 +71,7 @@ def read_vasp_potentials(path: str | Path) -> dict[str, VaspPotential]:
         from ase.data import atomic_numbers
 
         if potential.element not in atomic_numbers:
-            raise InputError(f"{path}: is no POTCAR, vasprun.xml or POTCAR.spec (found {potential.title[:40]!r})")
+            raise InputError(f"{path}: is not a POTCAR, vasprun.xml or POTCAR.spec (found {potential.title[:40]!r})")
         if found.setdefault(potential.element, potential).title != potential.title:
             raise InputError(f"{path}: names two potentials of {potential.element}; give one of them")
     if not found:

@@ -159,10 +159,10 @@ def _next_frame(source: Source, comment: str, frame: int) -> bytes:
         source.line()
         if source.line().startswith(b"InChI=") and not source.content_line():
             return b""
-        raise source.error("has QM9's layout, but not its three lines behind the atoms")
+        raise source.error("has QM9's layout, but not its three lines after the atoms")
     if not blank:
         raise source.error(f"frame {frame} has a line left over: {text[:60]!r}; is the number of atoms too small?")
-    source.warn(f"text behind frame {frame} was ignored: {text[:60]!r}")
+    source.warn(f"text after frame {frame} was ignored: {text[:60]!r}")
     return b""
 
 

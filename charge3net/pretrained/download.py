@@ -51,9 +51,9 @@ def _parse(url: str) -> tuple[str, dict[str, str], str]:
     fields = {key: values[0] for key, values in parse_qs(fragment).items()}
     name = fields.pop("name", "") or unquote(urlsplit(address).path.rpartition("/")[2])
     if urlsplit(address).scheme not in ("http", "https"):
-        raise InputError(f"{url} is no http or https address")
+        raise InputError(f"{url} is not an http or https address")
     if set(fields) - {"md5", "sha256"}:
-        raise InputError(f"{url}: behind # may stand md5=, sha256= and name=, not {sorted(fields)[0]!r}")
+        raise InputError(f"{url}: after # only md5=, sha256= and name= are allowed, not {sorted(fields)[0]!r}")
     if "." not in name or name != Path(name).name or name.startswith("."):
         raise InputError(f"{url} does not end in the name of a file; add #name=FILE")
     return address, {kind: value.lower() for kind, value in fields.items()}, name

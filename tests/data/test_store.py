@@ -286,7 +286,7 @@ def test_wrong_folders(tmp_path: Path, make_store: MakeStore) -> None:
     with pytest.raises(InputError, match="version 2"):
         Store(path)
     (path / "index.jsonl").write_text("hello\n")
-    with pytest.raises(InputError, match="no header"):
+    with pytest.raises(InputError, match="not a header"):
         Store(path)
     (path / "index.jsonl").write_text(text + "not json\n")
     with pytest.raises(InputError, match="line 3 is damaged"):

@@ -32,10 +32,10 @@ STRUCTURES = [
     ("lower.xyz", [11, 17], 5.64**3, ""),
     ("wrap20.vasp", [11, 17] * 12, 4.0 * 4.2 * 4.4, ""),
     ("POSCAR_CNC", [6, 7, 6], 216.0, ""),
-    ("count_too_small.vasp", [8], 17.606, "lines are left over behind the last atom, the first is '0.023085103054"),
-    ("two_structures.vasp", [8, 12], 17.606, "lines are left over behind the last atom, the first is 'MgO'"),
+    ("count_too_small.vasp", [8], 17.606, "there are lines after the last atom, the first is '0.023085103054"),
+    ("two_structures.vasp", [8, 12], 17.606, "there are lines after the last atom, the first is 'MgO'"),
     ("dsgdb9nsd_1.xyz", [6, 1, 1, 1, 1], 0.0, ""),
-    ("trailtext.xyz", [8, 1, 1], 0.0, "text behind frame 1 was ignored: 'notes: optimised at B3LYP'"),
+    ("trailtext.xyz", [8, 1, 1], 0.0, "text after frame 1 was ignored: 'notes: optimised at B3LYP'"),
     ("mode_misspelt", [8, 12], 17.606, "'Cirect' is neither Direct nor Cartesian"),
 ]
 

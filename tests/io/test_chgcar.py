@@ -220,7 +220,7 @@ def broken(name: str) -> str:
         ("aug_number", r"found|expected"),
         ("moments_doubled", r"expected 3 moments of atoms before the next grid, found 6"),
         ("line_doubled", r"more numbers than the grid has voxels"),
-        ("frames", r"expected augmentation, a second grid or the end of the file behind the grid, found 'a title'"),
+        ("frames", r"expected augmentation, a second grid or the end of the file after the grid, found 'a title'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, name: str, message: str) -> None:

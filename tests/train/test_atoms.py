@@ -133,5 +133,5 @@ def test_atoms_of_something_else_are_refused(
 def test_a_file_that_is_no_table(delta: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "atoms.npz").write_bytes(b"no table")
     delta.data.isolated_atoms = str(tmp_path / "atoms.npz")
-    with pytest.raises(InputError, match=r"atoms\.npz: is no \.npz file"):
+    with pytest.raises(InputError, match=r"atoms\.npz: is not a readable \.npz file"):
         train(delta)

@@ -73,13 +73,13 @@ def _open_safely(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL ([\w.]+)", str(error))
         if code is None:
-            raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
+            raise InputError(f"{path}: is not a weight file of torch, or is damaged") from error
         raise InputError(
             f"{path}: holds more than weights ({code.group(1)}) and was not opened, since that could run unknown "
             "code; if you trust it, save its state dict alone with torch.save(model.state_dict(), …)"
         ) from error
     except Exception as error:  # torch raises whatever its parts raise
-        raise InputError(f"{path}: is not a weight file of torch, or is damaged; get it again") from error
+        raise InputError(f"{path}: is not a weight file of torch, or is damaged") from error
 
 
 def _verify_checksums(path: Path) -> None:
@@ -97,7 +97,9 @@ def _verify_checksums(path: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path}: is a damaged archive ({error}); get it again") from error
     if damaged is not None:
-        raise InputError(f"{path}: {damaged} does not match its checksum; the file is damaged, get it again")
+        raise InputError(
+            f"{path}: {damaged} does not match its checksum; the file is damaged; download or copy it again"
+        )
 
 
 def _numpy_numbers() -> list[Any]:

@@ -167,7 +167,7 @@ def _namelists(text: str) -> dict[str, dict[str, Any]]:
         raise InputError(f"the namelists cannot be read ({' '.join(str(error).split())[:100]})") from None
     groups = {name.lower(): _with_indices(group) for name, group in found.items()}
     if "system" not in groups:
-        raise InputError("holds no namelist &SYSTEM, so it is no input of pw.x")
+        raise InputError("holds no namelist &SYSTEM, so it is not an input of pw.x")
     return groups
 
 

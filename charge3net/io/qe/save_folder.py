@@ -55,7 +55,7 @@ def read_save_folder(path: str | Path) -> Density:
     waves = read_charge_density(file)
     expected = 2 * np.pi * reciprocal_vectors(geometry.cell / BOHR)
     if np.abs(waves.reciprocal - expected).max() > 1e-5:
-        raise InputError(f"{file}: belongs to another cell than {SCHEMA} beside it")
+        raise InputError(f"{file}: belongs to another cell than {SCHEMA} in the same folder")
     values = grid_values(waves.values, waves.miller, grid.shape) * E_PER_BOHR3
     return Density(geometry, grid, values, provenance={"file": str(folder), "format": "qe", **_about(root, folder)})
 
