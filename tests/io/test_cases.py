@@ -242,3 +242,10 @@ def test_velocities_and_other_blocks_of_vasp_are_no_leftovers(tmp_path: Path, ca
         (tmp_path / "CONTCAR").write_text(dft_files.head() + tail)
         read_structure(tmp_path / "CONTCAR")
     assert not caplog.text
+
+
+def test_names_from_a_file_do_not_break_the_line_of_a_message(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{"numbers": np.ones(1, dtype=int), "dens\nity\x1b": np.ones(1)})
+    with pytest.raises(InputError, match="lacks the array 'positions'") as error:
+        read_density(tmp_path / "a.npz")
+    assert str(error.value).isprintable()

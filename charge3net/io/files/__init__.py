@@ -75,7 +75,7 @@ class Source:
 
     def error(self, message: str) -> InputError:
         """An InputError about this file, to be raised."""
-        return InputError(f"{self.name}: {message}")
+        return InputError(f"{self.name}: {printable(message)}")
 
     def warn(self, message: str) -> None:
         """Log a warning about this file."""
@@ -252,6 +252,11 @@ def time_limit(source: Source, seconds: float = TIME_LIMIT) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+
+
+def printable(text: str) -> str:
+    """A text from a file for a message of one line: control characters become question marks."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def reason(error: BaseException) -> str:
