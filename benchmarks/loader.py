@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader
 
 import charge3net.graph.build as graph_build
 from benchmarks.record import anonymous_mb, circumstances, write_result
-from charge3net.data.build import build_store, find_files
+from charge3net.data.build import build_store
 from charge3net.data.dataset import ProbeDataset
+from charge3net.data.find import find_files
 from charge3net.data.index import INDEX
 from charge3net.data.sampling import StepSampler
 from charge3net.data.store import Store

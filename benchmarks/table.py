@@ -174,9 +174,25 @@ def restart_qe(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def read_delta(result: dict[str, Any]) -> list[str]:
+    """Points per second of a network on fitted atoms beside the plain network, same size."""
+    rows = [
+        (
+            row["structure"],
+            str(row["mul"]),
+            f"{row['charge3net']['points_per_second']:,}",
+            f"{row['charge3net_delta']['points_per_second']:,}",
+            f"{row['ratio']:.2f}",
+        )
+        for row in result["rows"]
+    ]
+    return table(("structure", "mul", "charge3net, points/s", "charge3net_delta, points/s", "time ratio"), rows)
+
+
 #: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
+    "read_delta": ("A network on fitted atoms beside the plain network, L = 4, one thread", read_delta),
     "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),
     "training_step": (
         "A training step, forward and backward, L = 4, mul = 500, structures × probes, one thread",
@@ -202,7 +218,7 @@ def page(results: Path = RESULTS) -> str:
         if not path.exists():
             continue
         result = json.loads(path.read_text(encoding="utf-8"))
-        machine = result.get("machine", result)
+        machine = result.get("machine", result.get("where", result))
         lines += ["", f"## {title}", "", f"{path.name}{_measured({'machine': machine})}", "", *shown(result)]
     return "\n".join(lines) + "\n"
 

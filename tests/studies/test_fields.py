@@ -122,7 +122,7 @@ def test_from_settings_to_the_page(store, tmp_path, monkeypatch):
     error = 100 * result["structures"][0]["errors"]["model"]["gradient"]
     assert f"| ∇ρ, relative L1 (%) | {error:.2f} | " in text
     assert " | 50.00 |\n" in text
-    assert "what this model was trained on is not known" in text
+    assert "the training set of this model is not known" in text
 
 
 def test_mistakes_are_named(store, tmp_path):
