@@ -216,7 +216,7 @@ def broken(name: str) -> str:
         ("three", r"holds three grids; one, two \(spin\) or four"),
         ("five", r"more than four grids"),
         ("aug_swapped", r"the augmentation of atom 2 is missing: expected atom 2, found 3"),
-        ("aug_twice", r"the augmentation of atom 1 stands out of order or twice: expected atom 2, found 1"),
+        ("aug_twice", r"the augmentation of atom 1 is out of order or occurs twice: expected atom 2, found 1"),
         ("aug_number", r"found|expected"),
         ("moments_doubled", r"expected 3 moments of atoms before the next grid, found 6"),
         ("line_doubled", r"more numbers than the grid has voxels"),
