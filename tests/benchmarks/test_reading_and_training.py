@@ -13,7 +13,7 @@ import pytest
 from benchmarks import training_run, training_step
 from benchmarks.table import page
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def run(name: str, out: Path, *arguments: str) -> dict:
