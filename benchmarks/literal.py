@@ -1,8 +1,8 @@
 """The models as published, with everything that cannot reach the density computed all the same.
 
 This is the baseline of every ratio in ``benchmarks/``: written from the equations in docs/models.md with e3nn's own
-tensor products, parameters under the published names, outputs equal to tests/golden (tests/benchmarks/test_literal.py). It is
-slow and large on purpose; nothing in the package uses it.
+tensor products, parameters under the published names, outputs equal to tests/golden (tests/benchmarks/test_literal.py).
+It is slow and large on purpose; nothing in the package uses it.
 """
 
 from __future__ import annotations
