@@ -34,19 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-figures", action="store_true", help="tables only; matplotlib is not needed then")
 
 
-#: Files that a sweep leaves beside its runs, which ``runs/*`` names as well.
-_FILES_OF_SWEEPS = ("multirun.yaml", "optimization_results.yaml")
-
-
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write, print; 1 if some material could not be predicted."""
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
     from charge3net.evaluation.run import TestSet, evaluate_checkpoint
-    from charge3net.train.runs import unique_names
+    from charge3net.train.runs import expand_models, unique_names
 
     test = TestSet.of(Store(args.data), read_split(args.split) if args.split else None, args.part)
-    models = [model for model in args.model if Path(model).name not in _FILES_OF_SWEEPS]
+    models = expand_models(args.model)
     names = unique_names(models)
     folders = [Path(args.output) / name for name in names] if len(names) > 1 else [Path(args.output)]
     evaluations = []

@@ -81,9 +81,9 @@ def _isosurface(args: argparse.Namespace) -> Figure:
 
 def _curves(args: argparse.Namespace) -> Figure:
     from charge3net.plot import Curve, learning_curves
-    from charge3net.train.runs import find_runs, read_runs
+    from charge3net.train.runs import expand_models, read_runs
 
-    runs = read_runs([run.path for folder in args.runs for run in find_runs(folder)])
+    runs = read_runs(expand_models(args.runs))
     return learning_curves([Curve(run.name, *run.validation_curve()) for run in runs])
 
 
@@ -91,7 +91,8 @@ def _errors(args: argparse.Namespace) -> Figure:
     from charge3net.evaluation.comparison import comparison_figure
     from charge3net.evaluation.files import read_evaluation
 
-    evaluations = [read_evaluation(folder) for folder in args.evaluations]
+    folders = [path for path in args.evaluations if not Path(path).is_file()]  # evaluation/* has tables as well
+    evaluations = [read_evaluation(folder) for folder in folders or args.evaluations]
     if len({evaluation.facts["name"] for evaluation in evaluations}) < len(evaluations):
         raise InputError("two of these evaluations have the same name; evaluate both models in one command")
     return comparison_figure(evaluations)

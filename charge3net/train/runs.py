@@ -58,6 +58,28 @@ def find_runs(folder: str | Path) -> list[Run]:
     return read_runs(found)
 
 
+#: Files that a sweep leaves beside its runs, which ``runs/*`` names as well.
+_FILES_OF_SWEEPS = ("multirun.yaml", "optimization_results.yaml")
+
+
+def expand_models(paths: Sequence[str | Path]) -> list[Path]:
+    """The models that these paths name: a folder of runs stands for its runs, as after ``runs/*``.
+
+    Files that a sweep leaves beside its runs (:data:`_FILES_OF_SWEEPS`) are left out.
+
+    Raises:
+        InputError: if nothing is left.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        runs = sorted(metrics.parent for metrics in path.rglob(METRICS) if RunFolder(metrics.parent).has_model)
+        if path.name not in _FILES_OF_SWEEPS:
+            found += runs or [path]
+    if not found:
+        raise InputError(f"there is no model in {', '.join(map(str, paths))}; give run folders or checkpoints")
+    return list(dict.fromkeys(found))
+
+
 def read_runs(paths: Sequence[Path]) -> list[Run]:
     """Read these run folders; their names are the parts in which the paths differ.
 

@@ -68,7 +68,7 @@ def untrained_run(folder: Path, split: Path, seed: int, lmax: int = 0) -> Path:
     torch.manual_seed(seed)
     hyperparameters = {"lmax": lmax, "mul": 8, "num_interactions": 1, "hidden": 8, "cutoff": 3.0}
     model = build_model("charge3net", hyperparameters)
-    save_model(folder / "model", model, ModelCard.of(model, elements=[1, 3, 8, 25]))
+    save_model(folder / "model", model, ModelCard.of(model, elements=[1, 3, 8, 14, 25]))
     data = {"split": str(split), "batch_size": 2, "probes": 10}
     config = {
         "seed": seed,
