@@ -50,7 +50,7 @@ SETS = {
 
 GOLDEN = ROOT / "tests" / "io"
 
-CONTENTS = ([3, 1], [8, 1], [3, 8], [3, 8, 8], [25, 8], [25, 8, 8], [25, 3], [25, 8, 3], [3, 1, 8], [25, 1])
+CONTENTS = ([3, 3, 1, 1], [8, 1], [3, 8], [3, 8, 8], [25, 8], [25, 8, 8], [25, 3], [25, 8, 3], [3, 1, 8], [25, 1])
 
 
 def small_bundle(folder: Path, name: str, others: Collection[str] = ()) -> Path:
@@ -84,7 +84,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, bundles: dict[str, Path]) ->
     densities = {f"mp-{149 + i}": rattled_density(numbers, i) for i, numbers in enumerate(CONTENTS)}
     _write_store(folder, densities)
     _write_models(folder)
-    _write_files(folder, rattled_density([3, 3, 1, 1]))
+    _write_files(folder, densities["mp-149"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unpack, "BUNDLES", bundles)
         for name, places in SETS.items():
@@ -99,6 +99,7 @@ def _write_models(folder: Path) -> None:
     for name in ("mine", "l0", "l2", "demo"):
         untrained_run(folder / "runs" / name, folder / "split.json", 0, lmax=2 if name == "l2" else 0)
     torch.save(golden_state("e3_l2"), folder / "charge3net_mp.pt")
+    shutil.copy(folder / "charge3net_mp.pt", folder / "model.pt")
     home = folder / "cache" / "published" / "charge3net-mp"
     home.mkdir(parents=True)
     for name in PUBLISHED["charge3net-mp"].addresses:
@@ -235,4 +236,4 @@ def test_small_trainings_keep_what_is_varied():
     assert arguments[:4] == ["--multirun", "experiment=small", "model.lmax=0,1", "data.batch_size=1,2"]
     assert "data.batch_size=1" not in arguments
     assert "train.max_steps=2" in arguments
-    assert "model.features=4" in small_training(["model=small/painn"])
+    assert "++model.features=4" in small_training(["model=small/painn"])

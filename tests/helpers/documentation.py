@@ -74,7 +74,10 @@ _SHORT = (
     *("train.max_steps=2", "train.val_every=2", "train.log_every=1"),
     *("runtime=cpu", "runtime.threads=1", "runtime.progress=false"),
 )
-_SMALL = {"charge3net": ("model.mul=4", "model.hidden=4", "model.num_basis=4"), "deepdft": ("model.features=4",)}
+_SMALL = {
+    "charge3net": ("model.mul=4", "model.hidden=4", "model.num_basis=4"),
+    "deepdft": ("++model.features=4", "++model.num_interactions=1"),
+}
 
 
 def small_training(arguments: list[str]) -> list[str]:
@@ -87,7 +90,8 @@ def small_training(arguments: list[str]) -> list[str]:
     if "sweep=training_size" in arguments:
         short.append("data.train_size=1,2")
     if any(argument.startswith("launcher=submitit") for argument in arguments):
-        return [*arguments, *short, "--cfg", "job"]  # there is no Slurm here
+        one = [re.sub(r"=([^,]*),.*", r"=\1", argument) for argument in arguments if argument != "--multirun"]
+        return [*one, *short, "--cfg", "hydra"]  # there is no Slurm here: the settings are composed
     if any(argument.startswith("hydra.launcher.n_jobs") for argument in arguments):
         short.append("hydra.launcher.n_jobs=1")
     return [*arguments, *short]
