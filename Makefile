@@ -7,6 +7,7 @@ VENV   ?= .venv
 JOBS   ?= 2
 BIN     = $(VENV)/bin
 TORCH  ?= 2.13.0
+TRITON ?= 3.7.1
 
 .PHONY: help install demo test lint fuzz scatter gpaw restart-qe clean
 
@@ -17,6 +18,7 @@ help:
 	@echo "make fuzz      read 100 000 damaged files (about half an hour)"
 	@echo "make install   only make $(VENV)"
 	@echo "make scatter   build torch-scatter into $(VENV) (optional, a compiler and some minutes)"
+	@echo "make triton    Triton, whose interpreter runs the GPU kernels on a CPU (optional, for their tests)"
 	@echo "make gpaw      environment with GPAW for data_prep/open_dft (optional)"
 	@echo "make restart-qe  pw.x starts from densities written here (Debian: quantum-espresso quantum-espresso-data cp2k-data)"
 	@echo "make clean     remove the environment and what make demo wrote"
@@ -57,6 +59,9 @@ fuzz: install
 
 scatter: install
 	$(BIN)/python -m pip install --no-build-isolation "torch-scatter>=2.1.2"
+
+triton: install
+	$(BIN)/python -m pip install -q --no-deps "triton==$(TRITON)"
 
 gpaw:
 	sh data_prep/open_dft/install_gpaw.sh
