@@ -103,6 +103,7 @@ def test_a_wrong_path_of_the_gpu_kernels_fails(monkeypatch):
     def missing() -> None:
         raise ImportError("no such module")
 
+    monkeypatch.delenv("CHARGE3NET_KERNELS", raising=False)  # switched off, they are not looked for
     monkeypatch.setattr(gpu, "_triton", lambda: ("3.7", ""))
     monkeypatch.setattr(gpu, "kernels", missing)
     with pytest.raises(ImportError):
