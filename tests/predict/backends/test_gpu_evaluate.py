@@ -124,7 +124,7 @@ def test_pieces_change_nothing(monkeypatch):
     points = np.random.default_rng(2).uniform(-3.0, 3.0, (11, 3))
     whole = at(model, geometry, points)
     assert relative_error(whole, exact(model, geometry, points)) <= 5e-6
-    for name, size in {"TILE": 4, "_POINTS": 8, "_EDGES": 8, "_SLAB": 8}.items():
+    for name, size in {"TILE": 4, "_POINTS": 8, "_EDGES": 8, "_CHUNK": 8}.items():
         monkeypatch.setattr(gpu_read, name, size)
     np.testing.assert_allclose(at(model, geometry, points), whole, rtol=0, atol=1e-6 * np.abs(whole).max())
 
