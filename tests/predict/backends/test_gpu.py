@@ -64,6 +64,7 @@ def test_factors_of_the_harmonics():
 
 
 def test_doctor_names_the_backend_of_a_gpu(monkeypatch):
+    monkeypatch.delenv("CHARGE3NET_KERNELS", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(gpu, "_triton", lambda: ("", "triton is not installed"))
     assert examine()["devices"]["GPU"] == "evaluated by torch: triton is not installed"
