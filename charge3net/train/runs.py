@@ -68,8 +68,10 @@ def expand_models(paths: Sequence[str | Path]) -> list[Path]:
     Files that a sweep leaves beside its runs (:data:`_FILES_OF_SWEEPS`) are left out.
 
     Raises:
-        InputError: if nothing is left.
+        InputError: if nothing is left, or a path is given twice.
     """
+    if len({Path(path).resolve() for path in paths}) < len(paths):
+        raise InputError("the same model is given twice; give each once")
     found: list[Path] = []
     for path in map(Path, paths):
         runs = sorted(metrics.parent for metrics in path.rglob(METRICS) if RunFolder(metrics.parent).has_model)
