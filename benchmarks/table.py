@@ -189,10 +189,22 @@ def read_delta(result: dict[str, Any]) -> list[str]:
     return table(("structure", "mul", "charge3net, points/s", "charge3net_delta, points/s", "time ratio"), rows)
 
 
+def segment_sum(result: dict[str, Any]) -> list[str]:
+    """Processor time of the sums by torch and by torch-scatter, and of a short training."""
+    rows = [
+        (name, *(f"{times[by]:.2f}" for by in ("torch", "torch_scatter")))
+        for name, times in result["milliseconds"].items()
+    ]
+    training = result["seconds_of_training"]
+    rows.append(("SchNet, 60 training steps (s)", f"{training['torch']:.1f}", f"{training['torch_scatter']:.1f}"))
+    return table(("sum of 16 613 edges", "torch", "torch-scatter"), rows)
+
+
 #: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
     "read_delta": ("A network on fitted atoms beside the plain network, L = 4, one thread", read_delta),
+    "segment_sum": ("Sums of edges at their receivers, one thread", segment_sum),
     "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),
     "training_step": (
         "A training step, forward and backward, L = 4, mul = 500, structures × probes, one thread",
@@ -218,7 +230,7 @@ def page(results: Path = RESULTS) -> str:
         if not path.exists():
             continue
         result = json.loads(path.read_text(encoding="utf-8"))
-        machine = result.get("machine", result.get("where", result))
+        machine = next((result[k] for k in ("machine", "where", "circumstances") if k in result), result)
         lines += ["", f"## {title}", "", f"{path.name}{_measured({'machine': machine})}", "", *shown(result)]
     return "\n".join(lines) + "\n"
 
