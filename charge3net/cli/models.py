@@ -37,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
         print(overview())
         return 0
     from charge3net.checkpoints import load_card
-    from charge3net.pretrained.releases import shipped_releases
+    from charge3net.pretrained.releases import release_at
     from charge3net.pretrained.resolve import resolve_model
 
-    releases, texts = shipped_releases(), []
+    texts = []
     for name in args.paths:
         path = resolve_model(name)
-        release = next((r for r in releases.values() if r.folder == path), None)
+        release = release_at(path)
         if release is not None:
             texts.append(describe_release(release))
         texts += [describe(one, load_card(one)) for one in (release.members[:1] if release else (path,))]

@@ -28,13 +28,13 @@ def open_predictor(
     from charge3net.predict.ensemble import EnsemblePredictor
     from charge3net.predict.predictor import Predictor
     from charge3net.predict.uncertainty import Calibration
-    from charge3net.pretrained.releases import shipped_releases
+    from charge3net.pretrained.releases import release_at
     from charge3net.pretrained.resolve import resolve_model
 
     release = _default(args, targets) if args.model is None else None
     if release is None:
         path = resolve_model(args.model)
-        release = next((r for r in shipped_releases().values() if r.folder == path), None)
+        release = release_at(path)
     kernels, strict = not args.no_kernels, args.strict_elements
     if release is None:
         return Predictor.from_checkpoint(path, device=device, strict_elements=strict, kernels=kernels)

@@ -54,6 +54,15 @@ def shipped_releases(folder: Path | None = None) -> dict[str, Release]:
     return {path.parent.name: _read(path) for path in sorted((folder or FOLDER).glob(f"*/{RELEASE}"))}
 
 
+def release_at(path: Path) -> Release | None:
+    """The shipped release whose folder this is; None for any other path, which is not read.
+
+    Raises:
+        InputError: for a damaged installation.
+    """
+    return _read(path / RELEASE) if path.parent == FOLDER else None
+
+
 def choose_release(numbers: Collection[int], folder: Path | None = None) -> Release:
     """The shipped model for a structure with these atomic numbers: it covers all of them, with the fewest others.
 

@@ -109,6 +109,8 @@ def test_a_damaged_release_is_one_sentence(shipped):
     (shipped / "organic" / "release.json").write_text('{"summary": 3')
     with pytest.raises(InputError, match="install charge3net again"):
         shipped_releases()
+    own = str(shipped / "everything" / "seed0")
+    assert main(["predict", "POSCAR", "--shape", "4", "4", "4", "--model", own, "-o", "x.npz"]) == 0
 
 
 def test_every_release_in_the_package_loads_and_says_what_it_needs_to():
