@@ -276,14 +276,17 @@ def open_index(folder: Path, shuffled: bool) -> IO[bytes]:
     """The index, locked for one writer; folder and index are made if there is nothing yet (of a shuffled store or not).
 
     Raises:
-        InputError: if the folder holds something else, or another process holds the lock.
+        InputError: if the folder cannot be made or holds something else, or another process holds the lock.
     """
     import fcntl
 
     index = folder / INDEX
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; name a folder for the store")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a folder ({error.strerror or error}); name another") from error
     if not index.exists():
         others = [path.name for path in folder.iterdir() if path.suffix != ".tmp"]
         if others:

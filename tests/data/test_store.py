@@ -59,6 +59,12 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert store["second"].baseline is None
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made a folder"):
+        StoreWriter(tmp_path / "file" / "store")
+
+
 def test_bytes_on_disk_are_what_the_document_says(make_store: MakeStore) -> None:
     path = make_store(3)
     lines = [json.loads(line) for line in (path / "index.jsonl").read_text().splitlines()]
