@@ -5,7 +5,7 @@ from charge3net.plot.errors import angular_gain, element_bars, error_histogram, 
 from charge3net.plot.isosurface import isosurfaces
 from charge3net.plot.plane import Plane
 from charge3net.plot.slices import density_slice
-from charge3net.plot.style import save_figure
+from charge3net.plot.style import save_figure, save_page_figure
 
 __all__ = [
     "Curve",
@@ -19,4 +19,5 @@ __all__ = [
     "learning_curves",
     "parity",
     "save_figure",
+    "save_page_figure",
 ]

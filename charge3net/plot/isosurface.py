@@ -15,7 +15,7 @@ from scipy.ndimage import map_coordinates
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.plot.plane import sample
-from charge3net.plot.style import styled
+from charge3net.plot.style import PAGE_WIDTH, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,9 @@ RESOLUTION = 60
 
 #: How much of its panel a cell fills; with mplot3d's scaling 1 just fits.
 FILL = 0.88
+
+#: Part of the cell, along each vector, that the atoms of a molecule in a box fill at most.
+_MUCH_SMALLER = 0.75
 
 _LIGHT = np.array([-0.35, -0.55, 0.76])
 
@@ -117,6 +120,15 @@ def level_enclosing(density: Density, fraction: float) -> float:
     return float(values[np.searchsorted(inside, fraction * inside[-1])])
 
 
+def clear_level(density: Density) -> float:
+    """The level in e/Å³ that encloses 80 % of the electrons, or a quarter of the volume where that is less.
+
+    In a metal the density between the atoms is high and nearly constant. The surface around 80 % of its electrons
+    fills most of the cell, and little is seen but the walls that cut it.
+    """
+    return max(level_enclosing(density, 0.8), float(np.quantile(density.total, 0.75)))
+
+
 @styled
 def isosurfaces(
     densities: Sequence[Density],
@@ -130,7 +142,7 @@ def isosurfaces(
     Args:
         densities: of one structure; the first is the reference.
         titles: one for each.
-        level: e/Å³; None takes the level that encloses 80 % of the electrons of the first.
+        level: e/Å³; None takes :func:`clear_level` of the first.
         difference: colour the surfaces after the first by their difference from the first, e/Å³.
         view: elevation and azimuth in degrees.
     """
@@ -138,7 +150,7 @@ def isosurfaces(
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    level = level_enclosing(densities[0], 0.8) if level is None else level
+    level = clear_level(densities[0]) if level is None else level
     start = quiet_start(densities[0], level)
     meshes = [isosurface_mesh(density, level, start) for density in densities]
     deltas = [_difference_on(mesh, density, densities[0]) for mesh, density in zip(meshes, densities, strict=True)]
@@ -181,17 +193,19 @@ def error_isosurfaces(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.3 * len(errors), 3.6))
+    figure = Figure(figsize=(PAGE_WIDTH / 3 * len(errors), 2.9))
     for i, (error, title, level) in enumerate(zip(errors, titles, levels, strict=True)):
-        ax = figure.add_axes((i / len(errors), 0.02, 1.0 / len(errors), 0.9), projection="3d", computed_zorder=False)
+        ax = figure.add_axes((i / len(errors), 0.02, 1.0 / len(errors), 0.86), projection="3d", computed_zorder=False)
         start = quiet_start(replace(error, values=np.abs(error.values)), level)
         corner = start @ error.grid.cell + error.grid.origin
         mesh, signs = _signed_mesh(error, level, start)
         colours = np.where(signs[:, None] > 0, [[0.80, 0.24, 0.20]], [[0.20, 0.40, 0.75]])
         colours[mesh.lids] = 0.6 * colours[mesh.lids] + 0.4
-        _draw(ax, mesh, colours, error.grid.cell, corner, view, alpha=0.55)
-        _draw_atoms(ax, error, corner)
-        figure.text((i + 0.5) / len(errors), 0.95, title, ha="center", weight="bold", fontsize=9)
+        places = _drawn_atoms(error, corner)
+        box, first, whole = _view_of(np.concatenate([mesh.vertices, places]), error.grid.cell, corner)
+        _draw(ax, mesh, colours, box, first, view if whole else _onto_flat_side(box), alpha=0.55, walls=whole)
+        _draw_atoms(ax, places, error.geometry.numbers, float(np.linalg.norm(box, axis=1).max()))
+        figure.text((i + 0.5) / len(errors), 0.99, title, ha="center", va="top", weight="bold", fontsize=9)
         figure.text((i + 0.5) / len(errors), 0.015, f"± {level:.2g} e/Å³", ha="center", fontsize=9, color="#374151")
     return figure
 
@@ -216,17 +230,42 @@ def _signed_mesh(error: Density, level: float, start: Float[ndarray, "3"]) -> tu
     return joined, np.concatenate(signs)
 
 
-def _draw_atoms(ax: Axes3D, density: Density, corner: Float[ndarray, "3"]) -> None:
-    """A ball for each atom of the drawn cell, in ASE's colours."""
+def _view_of(
+    points: Float[ndarray, "points 3"], cell: Float[ndarray, "3 3"], corner: Float[ndarray, "3"]
+) -> tuple[Float[ndarray, "3 3"], Float[ndarray, "3"], bool]:
+    """Vectors and first corner of what is drawn: the cell, or the part that holds all points if that is much smaller.
+
+    The last value is True for the cell. The part has the directions of the cell and 0.5 Å of vacuum.
+    """
+    fractions = (points - corner) @ np.linalg.inv(cell)
+    margin = 0.5 / np.linalg.norm(cell, axis=1)
+    low, high = fractions.min(axis=0) - margin, fractions.max(axis=0) + margin
+    if (high - low).max() > _MUCH_SMALLER:
+        return cell, corner, True
+    return cell * (high - low)[:, None], corner + low @ cell, False
+
+
+def _onto_flat_side(box: Float[ndarray, "3 3"]) -> tuple[float, float]:
+    """Elevation and azimuth from which a flat molecule is seen from above: near the shortest vector of its box."""
+    x, y, z = box[np.argmin(np.linalg.norm(box, axis=1))]
+    elevation, azimuth = np.degrees([np.arctan2(abs(z), np.hypot(x, y)), np.arctan2(y, x)])
+    return float(np.clip(elevation, 18.0, 65.0)), float(azimuth) - 20.0
+
+
+def _drawn_atoms(density: Density, corner: Float[ndarray, "3"]) -> Float[ndarray, "atoms 3"]:
+    """Positions of the atoms in the drawn cell."""
+    cell = density.grid.cell
+    return ((density.geometry.positions - corner) @ np.linalg.inv(cell)) % 1.0 @ cell + corner
+
+
+def _draw_atoms(ax: Axes3D, places: Float[ndarray, "atoms 3"], numbers: Int[ndarray, "atoms"], extent: float) -> None:
+    """A ball for each atom, in ASE's colours; ``extent`` is the size of what is drawn in Å."""
     from ase.data import covalent_radii
     from ase.data.colors import jmol_colors
 
-    geometry, cell = density.geometry, density.grid.cell
-    inside = ((geometry.positions - corner) @ np.linalg.inv(cell)) % 1.0
-    where = inside @ cell + corner
-    size = 30.0 * covalent_radii[geometry.numbers] * 10.0 / np.linalg.norm(cell, axis=1).max()
-    shades = jmol_colors[geometry.numbers]
-    ax.scatter(*where.T, s=size, c=shades, edgecolors="#111827", linewidths=0.6, depthshade=False, zorder=1.5)
+    size = 30.0 * covalent_radii[numbers] * 10.0 / extent
+    shades = jmol_colors[numbers]
+    ax.scatter(*places.T, s=size, c=shades, edgecolors="#111827", linewidths=0.6, depthshade=False, zorder=1.5)
 
 
 def _difference_on(mesh: Mesh, density: Density, reference: Density) -> Float[ndarray, "faces"]:
@@ -243,8 +282,9 @@ def _draw(
     corner: Float[ndarray, "3"],
     view: tuple[float, float],
     alpha: float = 1.0,
+    walls: bool = True,
 ) -> None:
-    """One panel: shaded triangles, the cell's edges behind and in front of them, seen from infinitely far."""
+    """One panel: shaded triangles, the cell's edges (``walls``) behind and before them, seen from infinitely far."""
     from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 
     ax.view_init(elev=view[0], azim=view[1])
@@ -258,7 +298,7 @@ def _draw(
     edges = [(a, b) for a, b in itertools.combinations(corners, 2) if np.abs(a - b).sum() == 1]
     middle = cell.sum(axis=0) / 2
     far = corners[np.argmin((corners @ cell - middle) @ eye)]
-    for hidden, zorder, colour in ((True, 1, "#9ca3af"), (False, 3, "#374151")):
+    for hidden, zorder, colour in ((True, 1, "#9ca3af"), (False, 3, "#374151")) if walls else ():
         lines = [
             np.stack([a, b]) @ cell + corner for a, b in edges if bool((a == far).all() or (b == far).all()) is hidden
         ]

@@ -21,8 +21,14 @@ R = TypeVar("R")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
+#: Width in inches of a figure beside text: at it, text of 9 and 10 points is as large as that of the page.
+PAGE_WIDTH = 7.2
+
 #: Colour of the baseline (SAD) and of secondary text.
 GREY = "#6b7280"
+
+#: Bytes; larger figures are written as PNG.
+LARGEST_SVG = 250_000
 
 _RC: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -96,8 +102,9 @@ def check_figure_name(path: str | Path) -> str:
     return suffix
 
 
+@styled
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure, completely or not at all; the format follows from the suffix (png, svg, pdf).
+    """Write a figure, completely or not at all; the format follows from the suffix (png with 200 dpi, svg, pdf).
 
     Raises:
         InputError: for a suffix that matplotlib cannot write.
@@ -107,6 +114,25 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     metadata = {"Date": None} if suffix == "svg" else None
     with atomic_output(path) as stream:
         figure.savefig(
-            cast(IO[bytes], stream), format=suffix, bbox_inches="tight", facecolor="white", metadata=metadata
+            cast(IO[bytes], stream),
+            format=suffix,
+            dpi="figure" if suffix == "svg" else _RC["savefig.dpi"],
+            bbox_inches="tight",
+            facecolor="white",
+            metadata=metadata,
         )
     return path
+
+
+def save_page_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure for a page: SVG where that is small, else PNG; returns the path with its suffix.
+
+    Surfaces in space are thousands of triangles, and maps thousands of contours: as SVG they would be megabytes.
+    """
+    solid = any(hasattr(ax, "get_zlim") for ax in figure.axes)
+    if not solid:
+        drawn = save_figure(figure, path.with_name(f"{path.name}.svg"))
+        if drawn.stat().st_size <= LARGEST_SVG:
+            return drawn
+        drawn.unlink()
+    return save_figure(figure, path.with_name(f"{path.name}.png"))

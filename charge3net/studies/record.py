@@ -147,15 +147,19 @@ def draw(record: Record, folder: Path) -> None:
     Raises:
         InputError: for a record of an earlier version that this one cannot draw.
     """
-    from charge3net.plot import save_figure
+    from charge3net.plot import save_page_figure
 
     with _of_this_version(record, folder / RESULT):
         figures = find_study(record.study).module().figures(record.result)
-    for old in folder.glob("*.png"):
-        if old.stem not in figures:
+    written = {save_page_figure(figure, folder / name) for name, figure in figures.items()}
+    for old in pictures_in(folder):
+        if old not in written:
             old.unlink()
-    for name, figure in figures.items():
-        save_figure(figure, folder / f"{name}.png")
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The figures in a folder, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix in (".png", ".svg"))
 
 
 def write_page(results: str | Path) -> Path:
@@ -200,8 +204,7 @@ def wrapped(text: str) -> str:
 
 def _section(record: Record, folder: Path) -> Sequence[str]:
     """Heading, the section of the study, and the circumstances."""
-    names = sorted(path.stem for path in folder.glob("*.png"))
-    pictures = {name: f"{folder.parent.name}/{folder.name}/{name}.png" for name in names}
+    pictures = {path.stem: f"{folder.parent.name}/{folder.name}/{path.name}" for path in pictures_in(folder)}
     facts = record.machine
     where = f"{facts.get('processor', '')}, {facts.get('cores', '?')} cores" + (
         f", {facts['GPU']}" if "GPU" in facts else ""

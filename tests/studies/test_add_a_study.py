@@ -85,8 +85,8 @@ def test_the_page_followed_literally(installed: Path, monkeypatch: pytest.Monkey
     assert "## Errors of SAD\n" in text
     assert "## Errors of SAD: small\n" in text
     for folder in ("sad_errors", "sad_errors-small"):
-        assert Path(f"results/{folder}/errors.png").read_bytes().startswith(b"\x89PNG")
-        assert f"(results/{folder}/errors.png)" in text
+        assert Path(f"results/{folder}/errors.svg").read_bytes().startswith(b"<?xml")
+        assert f"(results/{folder}/errors.svg)" in text
 
 
 def test_a_finished_study_measures_nothing_again(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.studies.angular_dependence import Config, run
 from charge3net.studies.angular_dependence.summary import groups, noise
+from charge3net.studies.record import pictures_in
 from charge3net.studies.training import sweep_orders
 from charge3net.train.runs import find_runs
 from tests.helpers.evaluation import make_store
@@ -65,7 +66,7 @@ def test_from_trainings_to_the_page(
     results = tmp_path / "results" / "angular_dependence"
     found = json.loads((results / "result.json").read_text())["result"]
     pictures = {"gain", "gain_fitted", "methods", "profiles", "highest_zeta", "lowest_zeta"}
-    assert {path.stem for path in results.glob("*.png")} == pictures
+    assert {path.stem for path in pictures_in(results)} == pictures
     assert [(run["order"], run["seed"]) for run in found["runs"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     rates = {run.path.name: run.config["optim"]["lr"] for run in find_runs(tmp_path / "work" / "runs")}
     names = ("lmax=0,seed=0", "lmax=0,seed=1", "lmax=1,seed=0", "lmax=1,seed=1")
@@ -85,7 +86,7 @@ def test_from_trainings_to_the_page(
     ordered = sorted(found["materials"], key=lambda material: material["zeta"])
     assert [extreme["key"] for extreme in found["extremes"]] == [ordered[-1]["key"], ordered[0]["key"]]
     text = (tmp_path / "results.md").read_text()
-    assert all(f"results/angular_dependence/{name}.png" in text for name in pictures)
+    assert all(f"results/angular_dependence/{name}." in text for name in pictures)
     assert "## Angular dependence\n" in text
     counts = count_models(monkeypatch)
     assert main([*arguments, "--label", "once more"]) == 0
@@ -94,20 +95,20 @@ def test_from_trainings_to_the_page(
         json.loads((results.with_name("angular_dependence-once_more") / "result.json").read_text())["result"] == found
     )
     text = (tmp_path / "results.md").read_text()
-    assert all(f"results/angular_dependence/{name}.png" in text for name in pictures)
-    assert all(f"results/angular_dependence-once_more/{name}.png" in text for name in pictures)
+    assert all(f"results/angular_dependence/{name}." in text for name in pictures)
+    assert all(f"results/angular_dependence-once_more/{name}." in text for name in pictures)
     assert "## Angular dependence\n" in text
     assert "## Angular dependence: once more\n" in text
     monkeypatch.setattr("charge3net.studies.angular_dependence.run", lambda config, work: pytest.fail("a wrong label"))
     assert main([*arguments, "--label", "a/b"]) == 2
     assert main([*arguments, "--label", "once_more"]) == 2  # would be the folder of "once more"
     again, out = ["study", "page"], ["-o", str(tmp_path / "results")]
-    (results / "gain.png").unlink()
+    (results / "gain.svg").unlink()
     for useless in (["seeds=[0]"], ["--label", "once more"], ["--show"]):
         assert main([*again, *useless, *out]) == 2
-    assert not (results / "gain.png").exists()
+    assert not (results / "gain.svg").exists()
     assert main([*again, *out]) == 0
-    assert (results / "gain.png").exists()
+    assert (results / "gain.svg").exists()
     assert (tmp_path / "results.md").read_text() == text
     written = (results / "result.json").read_text()
     (results / "result.json").write_text(written.replace('"lr": ', '"rate": '))

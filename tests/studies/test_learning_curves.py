@@ -20,6 +20,7 @@ from charge3net.studies import find_study
 from charge3net.studies.learning_curves import Config, run, section
 from charge3net.studies.learning_curves.study import EXPERIMENT, varied
 from charge3net.studies.learning_curves.summary import compare_runs, size_errors
+from charge3net.studies.record import pictures_in
 from charge3net.studies.training import sweep
 from tests.helpers.evaluation import make_store
 from tests.helpers.studies import TINY, config_of
@@ -103,7 +104,7 @@ def test_a_killed_sweep_finishes_only_what_is_missing(
     record = json.loads((tmp_path / "results" / "learning_curves" / "result.json").read_text())
     trained = {(r["model"], r["size"], r["seed"]) for r in record["result"]["runs"]}
     assert trained == {(f"ChargE3Net L={order}", size, 0) for order in (0, 1) for size in (1, 2, 3)}
-    assert {p.name for p in (tmp_path / "results" / "learning_curves").glob("*.png")} == {"curves.png", "orders.png"}
+    assert [p.name for p in pictures_in(tmp_path / "results" / "learning_curves")] == ["curves.svg", "orders.svg"]
     assert "| ChargE3Net L=1 |" in (tmp_path / "results.md").read_text()
     # the baseline of this store is 1.25 times the density
     assert record["result"]["data"]["superposition_nmae_percent"] == pytest.approx([25.0] * 3, abs=1e-3)

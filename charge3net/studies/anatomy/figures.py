@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.io.packed import unpack_density
-from charge3net.plot.style import GREY, colour, plain_log_ticks, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, plain_log_ticks, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,9 +74,8 @@ def element_errors(groups: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Fig
 
     large = [name for name, elements in groups.items() if len(elements) > _FEW]
     small = [name for name in groups if name not in large]
-    most = max([len(groups[name]) for name in large] + [sum(len(groups[name]) + 1 for name in small)])
     rows = len(large) + bool(small)
-    figure = Figure(figsize=(max(5.5, 0.34 * most + 1.6), 2.7 * rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 2.3 * rows + 0.3), layout="constrained")
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
     panels = {name: part.add_subplot() for name, part in zip(large, parts, strict=False)}
     if small:
@@ -105,7 +104,7 @@ def _elements(ax: Axes, elements: Mapping[str, Mapping[str, Any]]) -> None:
     ax.bar(place, means, width=0.5, color=colour(0), label="model")
     ax.errorbar(place, means, yerr=errors, fmt="none", ecolor="black", elinewidth=1.1, capsize=2)
     ax.set_xticks(place, [f"{chemical_symbols[int(z)]}\n{elements[z]['structures']}" for z in order])
-    ax.tick_params(axis="x", length=0)
+    ax.tick_params(axis="x", length=0, labelsize=7.5 if len(order) > _FEW else 9)
     ax.grid(True, axis="y", color=_GRID, linewidth=0.8)
     ax.margins(x=0.02, y=0.12)
     if means.max() > _LOGARITHMIC * means.min():
@@ -117,65 +116,74 @@ def _elements(ax: Axes, elements: Mapping[str, Mapping[str, Any]]) -> None:
 def distance_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Error against the distance to the nearest atom: relative to the electrons there, and as a share of the total.
 
+    One row per group.
+
     Args:
         groups: name → ``edges`` (Å) and lists over shells: ``relative``, ``relative_error`` (%), ``share``,
             ``share_error``, ``electrons`` (fractions).
     """
-    figure, axes = _columns(groups, width=3.7)
-    for column, (name, profile) in enumerate(groups.items()):
+    figure, axes = _rows(groups, 2)
+    for (left, right), (name, profile), shade in zip(
+        axes, groups.items(), map(colour, range(len(groups))), strict=True
+    ):
         edges = np.array(profile["edges"])
         middle = (edges[1:] + edges[:-1]) / 2.0
-        top, bottom = axes[:, column]
-        _shares(top, edges, profile, colour(column))
-        _band(bottom, middle, profile["relative"], profile["relative_error"], colour(column), "model")
+        _shares(left, edges, profile, shade)
+        _band(right, middle, profile["relative"], profile["relative_error"], shade)
         if profile.get("baseline") is not None:
-            bottom.plot(middle, _numbers(profile["baseline"]), color=GREY, linewidth=1.3, label="SAD")
-        bottom.set(yscale="log", xlabel="distance to the nearest atom (Å)")
-        top.set_title(name)
+            right.plot(middle, _numbers(profile["baseline"]), color=GREY, linewidth=1.3, label="SAD")
         last = np.flatnonzero(np.isfinite(_numbers(profile["relative"])))
-        bottom.set_xlim(0.0, edges[last[-1] + 1])
-    return _labelled(figure, axes, "share per 0.1 Å (%)", "error / density there (%)")
+        for ax in (left, right):
+            ax.set_xlim(0.0, edges[last[-1] + 1])
+        left.set_ylabel(name, weight="bold")
+    return _labelled(
+        figure, axes, ("share per 0.1 Å (%)", "error / density there (%)"), "distance to the nearest atom (Å)"
+    )
 
 
 @styled
 def density_profiles(groups: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Error against the DFT density, and the distribution of the true and the predicted density over the cell.
 
+    One row per group.
+
     Args:
         groups: name → ``edges`` (e/Å³) and lists over bins: ``volume``, ``predicted`` (fractions of the cell) and those
             of :func:`distance_profiles`.
     """
-    figure, axes = _columns(groups, width=3.7, rows=3)
-    for column, (name, profile) in enumerate(groups.items()):
+    figure, axes = _rows(groups, 3)
+    for row, (name, profile), shade in zip(axes, groups.items(), map(colour, range(len(groups))), strict=True):
         edges = np.array(profile["edges"])
         middle = np.sqrt(edges[1:] * edges[:-1])
-        volume, top, bottom = axes[:, column]
+        volume, share, error = row
         volume.stairs(100.0 * np.array(profile["volume"]), edges, color="black", label="true", linewidth=1.5)
         predicted = 100.0 * np.array(profile["predicted"])
-        volume.stairs(predicted, edges, color=colour(column), label="predicted", linewidth=1.5, linestyle="--")
-        _shares(top, edges, profile, colour(column))
-        _band(bottom, middle, profile["relative"], profile["relative_error"], colour(column), "model")
-        volume.set(xscale="log", yscale="log", title=name)
-        bottom.set(yscale="log", xlabel="true density (e/Å³)")
+        volume.stairs(predicted, edges, color=shade, label="predicted", linewidth=1.5, linestyle="--")
+        _shares(share, edges, profile, shade)
+        _band(error, middle, profile["relative"], profile["relative_error"], shade)
+        volume.set_yscale("log")
+        volume.set_ylabel(name, weight="bold")
         used = np.flatnonzero(np.array(profile["volume"]) + np.array(profile["predicted"]))
-        bottom.set_xlim(edges[used[0]], edges[used[-1] + 1])
-    axes[0, 0].set_ylabel("part of the cell (%)")
-    axes[0, 0].legend(loc="best")
-    return _labelled(figure, axes[1:], "share per bin (%)", "error / density there (%)")
+        for ax in row:
+            ax.set(xscale="log", xlim=(edges[used[0]], edges[used[-1] + 1]))
+    labels = ("part of the cell (%)", "share per bin (%)", "error / density there (%)")
+    return _labelled(figure, axes, labels, "true density (e/Å³)")
 
 
-def _columns(groups: Mapping[str, Any], width: float, rows: int = 2) -> tuple[Figure, Any]:
+def _rows(groups: Mapping[str, Any], columns: int) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(max(width * len(groups), 4.5) * 0.82 + 0.4, 2.4 * rows + 0.5), layout="constrained")
-    return figure, figure.subplots(rows, len(groups), squeeze=False, sharex="col", sharey="row")
+    figure = Figure(figsize=(PAGE_WIDTH, 1.75 * len(groups) + 0.6), layout="constrained")
+    return figure, figure.subplots(len(groups), columns, squeeze=False)
 
 
-def _labelled(figure: Figure, axes: Any, top: str, bottom: str) -> Figure:
-    axes[0, 0].set_ylabel(top)
-    axes[1, 0].set_ylabel(bottom)
-    axes[0, 0].legend(loc="best")
-    axes[1, 0].legend(loc="best")
+def _labelled(figure: Figure, axes: Any, above: Sequence[str], below: str) -> Figure:
+    """What a column shows stands above its first panel; a legend in the first row."""
+    for ax, text in zip(axes[0], above, strict=True):
+        ax.set_title(text, weight="normal", fontsize=10)
+        ax.legend(loc="best", fontsize=8)
+    for ax in axes[-1]:
+        ax.set_xlabel(below)
     for ax in axes.ravel():
         ax.grid(True, color=_GRID, linewidth=0.8)
     return figure
@@ -192,12 +200,14 @@ def _shares(ax: Axes, edges: Float[ndarray, "parts1"], profile: Mapping[str, Any
 
 
 def _band(
-    ax: Axes, x: Float[ndarray, "parts"], values: Sequence[float | None], errors: Sequence[float | None], shade: str,
-    label: str,
-) -> None:  # fmt: skip
+    ax: Axes, x: Float[ndarray, "parts"], values: Sequence[float | None], errors: Sequence[float | None], shade: str
+) -> None:
+    """Errors with their standard errors on a logarithmic axis, which shows no less than half of the smallest error."""
     mean, error = _numbers(values), np.nan_to_num(_numbers(errors))
-    ax.plot(x, mean, color=shade, label=label)
-    ax.fill_between(x, np.maximum(mean - error, 1e-3), mean + error, color=shade, alpha=0.25, linewidth=0)
+    floor = 0.5 * float(np.nanmin(mean))
+    ax.plot(x, mean, color=shade, label="model")
+    ax.fill_between(x, np.maximum(mean - error, floor), mean + error, color=shade, alpha=0.25, linewidth=0)
+    ax.set_yscale("log")
 
 
 def _numbers(values: Sequence[float | None]) -> Float[ndarray, "parts"]:
@@ -219,7 +229,7 @@ def figures(result: Mapping[str, Any]) -> dict[str, Figure]:
         pictures = list(group["pictures"].items())
         drawn[f"surfaces_{name}"] = error_isosurfaces(
             [unpack_density(picture["error"]) for _, picture in pictures],
-            [f"{which}: {picture['formula']}, ε$_{{mae}}$ {picture['nmae']:.2f} %" for which, picture in pictures],
+            [f"{which}: {picture['formula']}\nε$_{{mae}}$ = {picture['nmae']:.2f} %" for which, picture in pictures],
             [picture["level"] for _, picture in pictures],
         )
     return drawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from charge3net.analysis.nearest import nearest_atoms
 from charge3net.analysis.shells import SHELL, by_distance
 from charge3net.analysis.statistics import spearman
 from charge3net.density import Density
+from charge3net.grid import Grid
 from charge3net.io.packed import unpack_density
-from charge3net.plot.style import colour, marker, styled
+from charge3net.plot.style import PAGE_WIDTH, colour, marker, styled
 from charge3net.studies.angular_dependence.summary import columns
 
 if TYPE_CHECKING:
@@ -39,14 +41,15 @@ def gain_by_kind(
         zeta: ζ of the true densities.
         gains: ε(low) − ε(high) of each seed, percentage points; bars reach from the lowest to the highest seed.
         relative_gains: the same over ε(low), in %.
-        kinds: of each material; coloured, with Spearman's ρ of each kind in the legend.
+        kinds: of each material; coloured, with Spearman's ρ of each kind in the legend, and of all above if there are
+            several.
         orders: the rotation orders.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.2, 4.3), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.9), layout="constrained")
     low, high = orders
-    labels = (f"ε(L={low}) − ε(L={high}), percentage points", f"gain of L={high}, % of ε(L={low})")
+    labels = (f"ε(L={low}) − ε(L={high}) (% points)", f"gain of L={high} (% of ε(L={low}))")
     for ax, values, label in zip(figure.subplots(1, 2), (gains, relative_gains), labels, strict=True):
         ax.axhline(0.0, color="#9ca3af", linewidth=0.9)
         for i, kind in enumerate(dict.fromkeys(kinds)):
@@ -66,22 +69,23 @@ def gain_by_kind(
                 markersize=5,
                 markeredgecolor="white",
                 markeredgewidth=0.5,
-                label=f"{kind}: {_spearman_text(zeta[chosen], middle)}",
+                label=f"{kind}, {_spearman_text(zeta[chosen], middle)}",
             )
         ax.set(xlabel="angular variation ζ of the true density", ylabel=label)
-        ax.set_title(f"together: {_spearman_text(zeta, values.mean(axis=0))}", fontsize=9.5)
+        if len(set(kinds)) > 1:
+            ax.set_title(f"all, {_spearman_text(zeta, values.mean(axis=0))}", fontsize=9)
         ax.grid(True, color="#e5e7eb", linewidth=0.8)
         if np.ptp(values.mean(axis=0)) > 20.0 * np.subtract(*np.percentile(values.mean(axis=0), [75, 25])):
             ax.set_yscale("symlog", linthresh=1.0)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), fontsize=8.5)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.17), fontsize=8.5, handletextpad=0.2)
     return figure
 
 
 def _spearman_text(x: Float[ndarray, "points"], y: Float[ndarray, "points"]) -> str:
     found = spearman(x, y)
     if found is None:
-        return f"too few for a correlation, n = {len(x)}"
-    text = f"Spearman {found.rho:+.2f} (95 %: {found.low:+.2f} … {found.high:+.2f}), n = {found.count}"
+        return f"n = {len(x)}: too few for ρ"
+    text = f"n = {found.count}: ρ = {found.rho:+.2f} ({found.low:+.2f} … {found.high:+.2f})"
     return text.replace("-", "−")
 
 
@@ -97,7 +101,7 @@ def two_methods(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.2, 3.6), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     ends = [float(min(zeta.min(), zeta_published.min())) - 0.02, float(max(zeta.max(), zeta_published.max())) + 0.02]
     left.plot(ends, ends, color="black", linewidth=0.9, linestyle=(0, (4, 3)))
@@ -128,7 +132,7 @@ def radial_profiles(structures: Sequence[tuple[str, Sequence[Density]]], labels:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 3.3 * len(structures)), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 2.9 * len(structures)), layout="constrained")
     panels = figure.subplots(len(structures), 2, squeeze=False)
     for (left, right), (title, densities) in zip(panels, structures, strict=True):
         true = densities[0]
@@ -165,20 +169,25 @@ def _dots(ax: Axes, distances: Float[ndarray, "voxels"], density: Density, atoms
             rasterized=True,
             label=f"near {chemical_symbols[number]}",
         )
-    ax.set(xlabel="distance to the nearest atom (Å)", ylabel=f"ρ(DFT) (e/Å³), {len(shown)} of {len(values)} voxels")
+    ax.set(xlabel="distance to the nearest atom (Å)", ylabel=f"ρ(DFT) (e/Å³), {len(shown):,} voxels")
     ax.set_ylim(0.0, float(np.percentile(values, 99.9)) * 1.05)
     ax.grid(True, color="#e5e7eb", linewidth=0.8)
     ax.legend(markerscale=3.0)
 
 
-#: Scale of the isosurface figures, whose shading makes large files.
-SHRINK = 0.68
+def _block_of_cells(density: Density) -> Density:
+    """The cell repeated along its short vectors, so that the block is nearly as long in all directions."""
+    lengths = np.linalg.norm(density.grid.cell, axis=1)
+    counts = np.maximum(np.rint(lengths.max() / lengths).astype(int), 1)
+    nx, ny, nz = (int(n) for n in counts * density.grid.shape)
+    grid = Grid(density.grid.cell * counts[:, None], (nx, ny, nz), density.grid.origin)
+    return replace(density, grid=grid, values=np.tile(density.values, (1, *counts)))
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
     """``gain`` (``gain_fitted``): gain against ζ for test (training) materials; ``methods``: both ζ; ``highest_zeta``,
     ``lowest_zeta``, ``profiles``: densities of the materials with the highest and lowest ζ."""
-    from charge3net.plot.isosurface import isosurfaces, level_enclosing
+    from charge3net.plot.isosurface import clear_level, isosurfaces
 
     low, high = result["orders"]
     table = columns(result["materials"])
@@ -198,13 +207,13 @@ def figures(result: dict[str, Any]) -> dict[str, Figure]:
         material = named[extreme["key"]]
         densities = [unpack_density(packed) for packed in extreme["densities"]]
         title = f"{material['formula']}: ζ = {material['zeta']:.3f}"
-        level = level_enclosing(densities[0], 0.8)
+        level = clear_level(densities[0])
         paired = zip(densities, titles, strict=True)
         shown = [(d, name) for d, name in paired if d.total.min() < level < d.total.max()]
-        surfaces = isosurfaces([d for d, _ in shown], [name for _, name in shown], level)
-        surfaces.text(0.46, 1.0, title, ha="center", va="bottom", weight="bold", fontsize=12)
+        surfaces = isosurfaces([_block_of_cells(d) for d, _ in shown], [name for _, name in shown], level)
         width, height = surfaces.get_size_inches()
-        surfaces.set_size_inches((SHRINK * width, SHRINK * height))
+        surfaces.set_size_inches((PAGE_WIDTH, PAGE_WIDTH * height / width))
+        surfaces.text(0.46, 1.08, title, ha="center", va="bottom", weight="bold", fontsize=11)
         drawn[f"{extreme['which']}_zeta"] = surfaces
         profiles.append((title, densities))
     return {**drawn, "profiles": radial_profiles(profiles, titles)}

@@ -26,7 +26,8 @@ def section(result: dict[str, Any], pictures: Mapping[str, str]) -> str:
     low, high = result["orders"]
     gain = (
         f"Gain of L = {high} over L = {low} against ζ, per test material. Dots: means over seeds; bars: lowest to "
-        "highest seed. In the right panel the gain is divided by the error at the lower order."
+        "highest seed. In the right panel the gain is divided by the error at the lower order. ρ: Spearman's rank "
+        "correlation with its 95 % interval, as in the table."
     )
     surfaces = (
         "Isosurface of the DFT density and of both predictions (first seed), coloured by the difference from DFT. "

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charge3net.plot.style import GREY, colour, marker, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, styled
 from charge3net.studies.charge_transfer.measure import ATOMS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+#: Part of the largest change below which a row of zeros would be drawn.
+_SMALL = 0.01
 
 _GRID = "#e5e7eb"
 
@@ -33,7 +36,7 @@ def change_scatter(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.4 * len(models) + 0.5, 3.8), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.2), layout="constrained")
     axes = figure.subplots(1, len(models), squeeze=False, sharex=True, sharey=True)[0]
     for ax, (name, model) in zip(axes, models.items(), strict=True):
         _scatter(ax, pairs, model["runs"], radius)
@@ -42,7 +45,7 @@ def change_scatter(
         ax.grid(True, color=_GRID, linewidth=0.8)
     axes[0].set_ylabel("Δq predicted (electrons)")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -78,7 +81,9 @@ def _scatter(ax: Axes, pairs: Sequence[Mapping[str, Any]], runs: Sequence[str], 
 
 @styled
 def total_changes(models: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """ΣΔq over the atoms of each kind in each pair: DFT, and every model.
+    """ΣΔq over the atoms of each kind in each pair, one row per kind: DFT, and every model.
+
+    Kinds whose charge nowhere changes by more than :data:`_SMALL` of the largest change are named above, not drawn.
 
     Args:
         models: name → ``pairs`` and ``totals``: kind → ``dft`` and ``predicted``, electrons, one a pair.
@@ -86,9 +91,11 @@ def total_changes(models: Mapping[str, Mapping[str, Any]]) -> Figure:
     from matplotlib.figure import Figure
 
     first = next(iter(models.values()))
-    kinds, names = list(first["totals"]), first["pairs"]
-    figure = Figure(figsize=(max(6.4, 0.62 * len(names) * len(kinds) + 1.0), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
+    largest = {kind: max(_largest(model["totals"][kind]) for model in models.values()) for kind in first["totals"]}
+    kinds = [kind for kind, value in largest.items() if value > _SMALL * max(largest.values())]
+    names = first["pairs"]
+    figure = Figure(figsize=(PAGE_WIDTH, 1.9 * len(kinds) + 1.0), layout="constrained")
+    axes = figure.subplots(len(kinds), 1, squeeze=False, sharex=True)[:, 0]
     place = np.arange(len(names))
     for ax, kind in zip(axes, kinds, strict=True):
         ax.bar(place, first["totals"][kind]["dft"], width=0.72, color="#d1d5db", label="DFT")
@@ -98,13 +105,29 @@ def total_changes(models: Mapping[str, Mapping[str, Any]]) -> Figure:
             shade = GREY if name == ATOMS else colour(i)
             ax.plot(place + shift, values, marker(i), color=shade, markersize=5, label="SAD" if name == ATOMS else name)
         ax.axhline(0.0, color="#374151", linewidth=0.9)
-        ax.set_xticks(place, [name.rsplit("-", 1)[-1] for name in names], rotation=60, ha="right", fontsize=8)
-        ax.set_title(kind)
+        ax.set_title(kind, loc="left")
+        ax.set_ylabel("ΣΔq (electrons)")
         ax.grid(True, axis="y", color=_GRID, linewidth=0.8)
-    axes[0].set_ylabel("ΣΔq (electrons)")
+    axes[-1].set_xticks(place, unique_endings(names), fontsize=8)
+    if unseen := [f"|ΣΔq| of {kind} ≤ {value:.1g} electrons" for kind, value in largest.items() if kind not in kinds]:
+        figure.suptitle("; ".join(unseen), fontsize=9, x=0.99, ha="right")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(models) + 1)
     return figure
+
+
+def _largest(totals: Mapping[str, Sequence[float]]) -> float:
+    return max(abs(value) for values in totals.values() for value in values)
+
+
+def unique_endings(names: Sequence[str]) -> list[str]:
+    """Each name's last parts between hyphens: as few as tell all names apart, one below the other."""
+    parts = [name.split("-") for name in names]
+    for count in range(1, max(map(len, parts)) + 1):
+        endings = ["\n".join(reversed(part[-count:])) for part in parts]
+        if len(set(endings)) == len(set(names)):
+            break
+    return endings
 
 
 @styled

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.plot.slices import draw_symbols
-from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, plain_log_ticks, styled
 from charge3net.studies.fields.slices import FieldSlice, unpack_slice
 from charge3net.studies.fields.summary import ErrorCurve, curves
 
@@ -44,7 +44,7 @@ def field_maps(one: FieldSlice, titles: Mapping[str, str]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.3 * len(titles) + 1.0, 9.0), layout="constrained")
+    figure = Figure(figsize=(3.0 * len(titles) + 1.0, 8.3), layout="constrained")
     axes = figure.subplots(len(_FIELDS), len(titles), squeeze=False, sharex=True, sharey=True)
     for row, name in zip(axes, _FIELDS, strict=True):
         title, _, ticks, *_ = _FIELDS[name]
@@ -104,7 +104,7 @@ def derivative_errors(by_distance: Sequence[ErrorCurve], signs: Sequence[ErrorCu
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for ax, drawn in ((left, by_distance), (right, signs)):
         for curve in drawn:
@@ -112,10 +112,10 @@ def derivative_errors(by_distance: Sequence[ErrorCurve], signs: Sequence[ErrorCu
         ax.grid(True, which="major", color="#e5e7eb", linewidth=0.8)
     left.set(yscale="log", xlabel="distance to the nearest atom (Å)", ylabel="Σ|difference| / Σ|DFT| (%)")
     plain_log_ticks(left, "y")
-    left.legend(loc="upper left", bbox_to_anchor=(0.0, -0.17), ncols=2)
-    right.set(xscale="log", xlabel="|λ₂| of the DFT density (e/Å⁵)", ylabel="λ₂ has the sign of DFT (% of points)")
+    left.legend(loc="upper left", bbox_to_anchor=(-0.2, -0.17), ncols=2, fontsize=8, columnspacing=0.8)
+    right.set(xscale="log", xlabel="|λ₂| of the DFT density (e/Å⁵)", ylabel="points with DFT's sign of λ₂ (%)")
     right.axhline(50.0, color=GREY, linewidth=0.9, linestyle=(0, (2, 2)))
-    right.legend(loc="upper left", bbox_to_anchor=(0.0, -0.17), ncols=2)
+    right.legend(loc="upper left", bbox_to_anchor=(0.0, -0.17), ncols=2, fontsize=8)
     return figure
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, plain_log_ticks, styled
 from charge3net.studies.learning_curves.summary import combined_error
 
 
@@ -107,7 +107,7 @@ def size_curves(curves: Sequence[SizeCurve], baseline: float | None = None) -> F
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 4.0), layout="constrained")
     ax, side = figure.subplots(1, 2, width_ratios=(1.55, 1.0))
     for i, curve in enumerate(curves):
         line = np.geomspace(curve.sizes.min() * 0.93, curve.sizes.max() * 1.07, 50)

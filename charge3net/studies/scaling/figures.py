@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.analysis.power_law import PowerLaw
-from charge3net.plot.style import colour, marker, styled
+from charge3net.plot.style import PAGE_WIDTH, colour, marker, styled
 from charge3net.studies.scaling.summary import QUANTITIES, model_name, series
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def growth(panels: Mapping[str, Sequence[Growth]], x_label: str) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.1 * len(panels) + 2.0, 3.9), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.9), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for ax, (y_label, several) in zip(axes, panels.items(), strict=True):
         for one in several:
@@ -61,7 +61,7 @@ def growth(panels: Mapping[str, Sequence[Growth]], x_label: str) -> Figure:
         ax.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
         _ticks(ax)
         ax.grid(True, which="major", color="#e5e7eb", linewidth=0.8)
-    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -15,7 +15,7 @@ from charge3net.io.packed import unpack_density
 from charge3net.plot.errors import strip_row
 from charge3net.plot.plane import Plane, sample
 from charge3net.plot.slices import draw_atoms, draw_map
-from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, plain_log_ticks, styled
 from charge3net.studies.spin.summary import (
     GROUPS,
     UNSIGNED,
@@ -47,7 +47,7 @@ def grouped_strip(
     from matplotlib.figure import Figure
 
     rows = max(sum(len(block) + 1 for block in blocks.values()) for blocks in panels.values())
-    figure = Figure(figsize=(4.9 * len(panels), 0.27 * rows + 0.9), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 0.27 * rows + 0.9), layout="constrained")
     names = list(dict.fromkeys(n for blocks in panels.values() for block in blocks.values() for n in block))
     shades = {name: colour(i) for i, name in enumerate(name for name in names if name != reference)}
     for ax, (label, blocks) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
@@ -72,7 +72,7 @@ def _blocks(ax: Axes, blocks: Mapping[str, Mapping[str, ndarray]], shades: Mappi
     ax.set_yticks([tick[0] for tick in ticks], [tick[1] for tick in ticks])
     for text, (_, _, heading) in zip(ax.get_yticklabels(), ticks, strict=True):
         text.set_fontweight("bold" if heading else "normal")
-        text.set_fontsize(9)
+        text.set_fontsize(8)
     ax.set_ylim(place - 0.4, -0.8)
 
 
@@ -100,7 +100,7 @@ def moment_parity(panels: Mapping[str, Sequence[Moments]]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.7 * len(panels), 3.8), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.2), layout="constrained")
     for ax, (title, kinds) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for i, kind in enumerate(kinds):
             mean = kind.predicted.mean(axis=0)
@@ -122,7 +122,7 @@ def moment_parity(panels: Mapping[str, Sequence[Moments]]) -> Figure:
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=title)
         ax.set(xlabel="DFT (μ$_B$)", ylabel="predicted (μ$_B$)")
         ax.grid(True, color="#e5e7eb", linewidth=0.8)
-        ax.legend(loc="upper left", handletextpad=0.3, borderaxespad=0.2)
+        ax.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.22), handletextpad=0.3, fontsize=8.5)
     return figure
 
 
@@ -137,7 +137,7 @@ def magnetisation_maps(rows: Mapping[str, tuple[Density, Density]], titles: tupl
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 2.6 * len(rows) + 0.3), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 2.2 * len(rows) + 0.3), layout="constrained")
     axes = figure.subplots(len(rows), 3, squeeze=False)
     for line, (name, pair) in zip(axes, rows.items(), strict=True):
         plane = Plane.through_most_atoms(pair[0].geometry)
