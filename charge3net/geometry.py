@@ -14,6 +14,8 @@ from charge3net.errors import InputError
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+else:  # annotations resolve without importing pymatgen
+    Structure = Any
 
 MAX_ATOMIC_NUMBER = 118
 

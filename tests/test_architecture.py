@@ -29,8 +29,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
 )
 
-#: Methods that users love; they import io when they are called. No other use of a higher room is known here.
-KNOWN = {("charge3net.density", "Density.write"), ("charge3net.grid", "Grid.like")}
+#: Methods that users love; they import io, analysis or plot when called. No other use of a higher room is known.
+KNOWN = {("charge3net.grid", "Grid.like")} | {
+    ("charge3net.density.density", f"Density.{method}")
+    for method in (
+        "read", "write", "from_pymatgen", "to_pymatgen",
+        "at", "resample", "integrate", "error", "dipole", "electrostatic_potential", "bader", "valence",
+    )
+}  # fmt: skip
 
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

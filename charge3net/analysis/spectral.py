@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from charge3net.analysis.interpolation import resampled
 from charge3net.errors import InputError
 from charge3net.grid import Grid
 
@@ -41,15 +42,11 @@ def refined(values: Float[ndarray, "nx ny nz"], grid: Grid, factor: int) -> tupl
     Raises:
         InputError: for a factor that is not a positive integer.
     """
-    from scipy.signal import resample
-
     if factor < 1 or int(factor) != factor:
         raise InputError(f"a grid is refined by a positive integer, found {factor}")
-    fine = np.asarray(values, dtype=np.float64)
     nx, ny, nz = (n * factor for n in grid.shape)
-    for axis, n in enumerate((nx, ny, nz)):
-        fine = resample(fine, n, axis=axis)
-    return fine, Grid(grid.cell, (nx, ny, nz), grid.origin)
+    fine = Grid(grid.cell, (nx, ny, nz), grid.origin)
+    return resampled(values, grid, fine), fine
 
 
 def _along(waves: list[ndarray], axis: int, grid: Grid, mixed: bool) -> Float[ndarray, "*wide"]:

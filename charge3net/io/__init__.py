@@ -9,11 +9,12 @@ from charge3net.io.densities import (
     write_field,
 )
 from charge3net.io.formats import DENSITY_FORMATS
-from charge3net.io.json_files import density_of
+from charge3net.io.json_files import chgcar_of, density_of
 from charge3net.io.structures import read_structure, read_structures
 
 __all__ = [
     "DENSITY_FORMATS",
+    "chgcar_of",
     "density_of",
     "read_density",
     "read_density_stream",

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
 
 from charge3net.density import Density
+from charge3net.io.numbers.format import NumberFormat, write_numbers
 
 _HEADER = re.compile(r"\s*augmentation occupancies(?: \(imaginary part\))?\s*(?:\d+|\*+)\s+(\d+)\s*")
 
@@ -34,3 +41,42 @@ def _occupancies(text: str) -> str:
             break
         lines.append(line)
     return "".join(lines)
+
+
+def blocks_of(text: str) -> dict[int, ndarray]:
+    """Number of the atom, from 1 → its occupancies (complex where an imaginary part follows), as pymatgen has them."""
+    found: dict[int, ndarray] = {}
+    lines = _occupancies(text).splitlines()
+    at = 0
+    while at < len(lines):
+        header = _HEADER.fullmatch(lines[at])
+        if header is None:
+            break
+        numbers: list[float] = []
+        at += 1
+        while at < len(lines) and len(numbers) < int(header[1]):
+            numbers += [float(number) for number in lines[at].split()]
+            at += 1
+        if "imaginary" in header[0]:
+            found[len(found)] = found[len(found)] + 1j * np.array(numbers)
+        else:
+            found[len(found) + 1] = np.array(numbers)
+    return found
+
+
+def text_of_blocks(blocks: Any) -> str:
+    """The text of pymatgen's augmentation: a dictionary as :func:`blocks_of`, or lines of text in older versions."""
+    if not isinstance(blocks, Mapping):
+        return "".join(line if line.endswith("\n") else f"{line}\n" for line in map(str, blocks or ()))
+    stream = io.BytesIO()
+    for atom in sorted(blocks):
+        values = np.asarray(blocks[atom])
+        parts = [("", values.real)] + ([(" (imaginary part)", values.imag)] if np.iscomplexobj(values) else [])
+        for name, numbers in parts:
+            stream.write(f"augmentation occupancies{name} {atom:3d} {values.size:3d}\n".encode())
+            write_numbers(stream, [np.asarray(numbers, dtype=np.float64).ravel()], _OCCUPANCY, 5)
+    return stream.getvalue().decode()
+
+
+#: Columns in which VASP writes them.
+_OCCUPANCY = NumberFormat(digits=7, width=15, zero_lead=True)

@@ -125,7 +125,7 @@ def write_chgcar(stream: BufferedIOBase, density: Density) -> None:
     Raises:
         InputError: for a grid that is not the whole cell, and values that are not finite.
     """
-    density = _placed(density)
+    density = placed_at_origin(density)
     geometry = density.geometry
     title = str(density.provenance.get("title") or " ".join(species_runs(geometry.numbers)[0]))
     stream.write(format_poscar(title, geometry).encode() + b"\n")
@@ -277,7 +277,7 @@ def _times(shape: tuple[int, ...] | list[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _placed(density: Density) -> Density:
+def placed_at_origin(density: Density) -> Density:
     """The density with its grid's corner at the origin and the grid's cell as the structure's."""
     geometry, grid = density.geometry, density.grid
     if geometry.pbc.any() and not np.allclose(geometry.cell, grid.cell, rtol=0.0, atol=1e-5):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
@@ -18,10 +19,15 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from charge3net.io.augmentation import blocks_of, text_of_blocks
+from charge3net.io.chgcar import placed_at_origin
 from charge3net.io.elements import number_of_label
 from charge3net.io.files import Source, open_source
 from charge3net.io.plausible import what_looks_wrong
 from charge3net.units import E_PER_BOHR3
+
+if TYPE_CHECKING:
+    from pymatgen.io.vasp.outputs import Chgcar
 
 _OTHER_FIELDS = {"Locpot": "a potential", "Elfcar": "a localisation function"}
 
@@ -105,11 +111,31 @@ def read_json_structure(source: Source) -> Geometry | None:
 def density_of(volumetric: Any) -> Density:
     """A Density from pymatgen's ``Chgcar`` (ρ·V) or ``VolumetricData`` (ρ·V, or e/Bohr³ if it came from a cube file).
 
+    The augmentation is taken without spin only: pymatgen drops the moments that VASP expects between two grids.
+
     Raises:
         InputError: for a potential, a localisation function, or values of unknown unit.
     """
     data = {str(key): np.asarray(values, dtype=np.float64) for key, values in dict(volumetric.data).items()}
-    return _density(type(volumetric).__name__, Geometry.of(volumetric.structure), data, {})
+    density = _density(type(volumetric).__name__, Geometry.of(volumetric.structure), data, {})
+    text = text_of_blocks((getattr(volumetric, "data_aug", None) or {}).get("total"))
+    return replace(density, augmentation=(text,)) if text and len(density.values) == 1 else density
+
+
+def chgcar_of(density: Density) -> Chgcar:
+    """pymatgen's ``Chgcar`` of a density, atoms and grid moved to the origin.
+
+    Raises:
+        InputError: for a grid that is not the whole cell.
+    """
+    from pymatgen.io.vasp.inputs import Poscar
+    from pymatgen.io.vasp.outputs import Chgcar
+
+    placed = placed_at_origin(density)
+    scaled = np.asarray(placed.values, dtype=np.float64) * placed.grid.volume
+    data = dict(zip(("total", "diff"), scaled, strict=False))
+    blocks: Any = {n: blocks_of(text) for n, text in zip(("total", "diff"), placed.augmentation, strict=False)}
+    return Chgcar(Poscar(placed.structure), data, blocks)
 
 
 def _density(kind: str, geometry: Geometry, data: Mapping[str, ndarray], provenance: dict[str, Any]) -> Density:

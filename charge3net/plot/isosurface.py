@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.ndimage import map_coordinates
 
+from charge3net.analysis.interpolation import interpolate
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.plot.plane import sample
 from charge3net.plot.style import PAGE_WIDTH, styled
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def isosurface_mesh(density: Density, level: float, start: Float[ndarray, "3"] |
     counts = np.maximum(np.ceil(RESOLUTION * lengths / lengths.max()).astype(int), 12)
     corner = density.grid.origin + (np.zeros(3) if start is None else start) @ cell
     axes = np.meshgrid(*[np.arange(n + 1) / n for n in counts], indexing="ij")
-    field = sample(density.total, density.grid, np.stack(axes, axis=-1) @ cell + corner)
+    field = interpolate(density.total, density.grid, np.stack(axes, axis=-1) @ cell + corner)
     padded = np.pad(field, 1, constant_values=2.0 * low - high)
     vertices, faces, _, _ = marching_cubes(padded, level, gradient_direction="ascent")
     fractions = np.clip((vertices - 1.0) / counts, 0.0, 1.0)
@@ -271,7 +271,7 @@ def _draw_atoms(ax: Axes3D, places: Float[ndarray, "atoms 3"], numbers: Int[ndar
 def _difference_on(mesh: Mesh, density: Density, reference: Density) -> Float[ndarray, "faces"]:
     """ρ − ρ_reference at the middle of each triangle."""
     middles = mesh.vertices[mesh.faces].mean(axis=1)
-    return sample(density.total, density.grid, middles) - sample(reference.total, reference.grid, middles)
+    return interpolate(density.total, density.grid, middles) - interpolate(reference.total, reference.grid, middles)
 
 
 def _draw(

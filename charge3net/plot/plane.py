@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.ndimage import map_coordinates
 
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.neighbors import find_neighbors
-from charge3net.grid import Grid
 
 #: Atoms within this distance of a plane (Å) count as lying in it.
 IN_PLANE = 0.25
@@ -114,13 +112,6 @@ class Plane:
         place = np.stack([offset @ self.right, offset @ self.up], axis=1)
         keep = (np.abs(offset @ self.normal) < IN_PLANE) & (np.abs(place) < self.size / 2).all(axis=1)
         return geometry.numbers[owners[keep]], place[keep]
-
-
-def sample(values: Float[ndarray, "nx ny nz"], grid: Grid, points: Float[ndarray, "*n 3"]) -> Float[ndarray, "*n"]:
-    """A periodic field at any points, by cubic splines through the voxels."""
-    fractions = (points - grid.origin) @ np.linalg.inv(grid.cell)
-    index = np.moveaxis(fractions * np.array(grid.shape), -1, 0)
-    return map_coordinates(np.asarray(values, dtype=np.float64), index, order=3, mode="grid-wrap")
 
 
 def _surroundings(

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from charge3net.analysis.interpolation import interpolate
 from charge3net.density import Density
 from charge3net.errors import InputError
-from charge3net.plot.plane import Plane, sample
+from charge3net.plot.plane import Plane
 from charge3net.plot.style import styled
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ def density_slice(
 
     plane = Plane.through_most_atoms(true.geometry) if plane is None else plane
     points = plane.points(RESOLUTION)
-    maps = [sample(true.total, true.grid, points)]
+    maps = [interpolate(true.total, true.grid, points)]
     if predicted is not None:
         if not np.allclose(true.grid.cell, predicted.grid.cell, atol=1e-4):
             raise InputError("the two densities have different cells; a slice compares densities of one structure")
-        maps.append(sample(predicted.total, predicted.grid, points))
+        maps.append(interpolate(predicted.total, predicted.grid, points))
     figure = Figure(figsize=(3.7 * (2 * len(maps) - 1) + 0.7, 3.9), layout="constrained")
     axes = figure.subplots(1, 2 * len(maps) - 1, squeeze=False)[0]
     top = float(maps[0].max())

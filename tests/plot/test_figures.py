@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charge3net.analysis.interpolation import interpolate
 from charge3net.cli.main import main
 from charge3net.density import Density
 from charge3net.errors import InputError
@@ -32,7 +33,6 @@ from charge3net.plot import (
     save_figure,
 )
 from charge3net.plot.isosurface import isosurface_mesh, level_enclosing, quiet_start
-from charge3net.plot.plane import sample
 
 
 def _density(positions: list[list[float]], shape: tuple[int, int, int] = (32, 30, 34)) -> Density:
@@ -44,7 +44,8 @@ def test_splines_read_a_smooth_field_anywhere() -> None:
     density = _density([[0.2, 0.1, 0.3]])
     points = np.random.default_rng(0).uniform(-6, 6, (50, 3))
     expected = _reference(points, density.geometry)
-    np.testing.assert_allclose(sample(density.total, density.grid, points), expected, atol=2e-4 * density.total.max())
+    found = interpolate(density.total, density.grid, points)
+    np.testing.assert_allclose(found, expected, atol=2e-4 * density.total.max())
 
 
 def _reference(points: np.ndarray, geometry: Geometry) -> np.ndarray:

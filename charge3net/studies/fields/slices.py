@@ -14,10 +14,11 @@ from numpy import ndarray
 
 from charge3net.analysis.angular import gradient_spectral
 from charge3net.analysis.field_errors import LocalDensity
+from charge3net.analysis.interpolation import interpolate
 from charge3net.analysis.spectral import hessian_spectral, refined
 from charge3net.data.store import StoreEntry
 from charge3net.models.base import DensityModel
-from charge3net.plot.plane import Plane, sample
+from charge3net.plot.plane import Plane
 from charge3net.studies.fields.measure import model_derivatives
 
 #: Points along a side.
@@ -93,12 +94,12 @@ def unpack_slice(packed: Mapping[str, Any]) -> FieldSlice:
 def _between_voxels(entry: StoreEntry, points: Float[ndarray, "n 3"]) -> LocalDensity:
     values, grid = refined(entry.values[0], entry.grid, FINER)
     gradient, hessian = gradient_spectral(values, grid), hessian_spectral(values, grid)
-    slope = np.stack([sample(part, grid, points) for part in gradient], axis=-1)
+    slope = np.stack([interpolate(part, grid, points) for part in gradient], axis=-1)
     second = np.empty((len(points), 3, 3))
     for i in range(3):
         for j in range(i, 3):
-            second[:, i, j] = second[:, j, i] = sample(hessian[i, j], grid, points)
-    return LocalDensity(sample(values, grid, points), slope, second)
+            second[:, i, j] = second[:, j, i] = interpolate(hessian[i, j], grid, points)
+    return LocalDensity(interpolate(values, grid, points), slope, second)
 
 
 def _three(one: LocalDensity) -> dict[str, Float[ndarray, "n"]]:

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from charge3net.analysis.interpolation import interpolate
 from charge3net.density import Density
 from charge3net.io.packed import unpack_density
 from charge3net.plot.errors import strip_row
-from charge3net.plot.plane import Plane, sample
+from charge3net.plot.plane import Plane
 from charge3net.plot.slices import draw_atoms, draw_map
 from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, plain_log_ticks, styled
 from charge3net.studies.spin.summary import (
@@ -141,7 +142,7 @@ def magnetisation_maps(rows: Mapping[str, tuple[Density, Density]], titles: tupl
     axes = figure.subplots(len(rows), 3, squeeze=False)
     for line, (name, pair) in zip(axes, rows.items(), strict=True):
         plane = Plane.through_most_atoms(pair[0].geometry)
-        maps = [sample(one.total, one.grid, plane.points(RESOLUTION)) for one in pair]
+        maps = [interpolate(one.total, one.grid, plane.points(RESOLUTION)) for one in pair]
         limit = float(np.percentile(np.abs(maps[0]), 99.5)) or 1e-6
         for ax, values in zip(line, [*maps, maps[1] - maps[0]], strict=True):
             image = draw_map(ax, plane, values, "RdBu_r", Normalize(-limit, limit))
