@@ -22,8 +22,9 @@ CUSP = 0.45
 def charges_with_cores(density: Density, valence: Mapping[int, int]) -> BaderCharges:
     """Electrons and charges in the Bader volumes of the atoms.
 
-    The volumes are those of ρ + cores (:mod:`charge3net.analysis.cores`). If a hydrogen still has no maximum, the cusp
-    of 1s that a smooth density lacks (:func:`hydrogen_cusps`) is added too. Only ρ itself is integrated.
+    The volumes are those of ρ + cores (:mod:`charge3net.analysis.cores`). Where cores are missing, hydrogens lack the
+    cusp of 1s (:func:`hydrogen_cusps`); it is added too, and wherever a hydrogen has no maximum. Only ρ itself is
+    integrated.
 
     Args:
         density: with the grid over the whole cell.
@@ -38,8 +39,9 @@ def charges_with_cores(density: Density, valence: Mapping[int, int]) -> BaderCha
         core = core_density(geometry, density.grid, valence)
         each = ", ".join(f"{chemical_symbols[z]} {count} e" for z, count in left_out.items() if count)
         added.append(f"cores of Slater orbitals ({each})")
-    volumes = bader_volumes(density, core)
-    if (geometry.numbers[volumes.without_maximum()] == 1).any():
+    smooth = (geometry.numbers == 1).any() and core is not None
+    volumes = None if smooth else bader_volumes(density, core)
+    if volumes is None or (geometry.numbers[volumes.without_maximum()] == 1).any():
         cusps = hydrogen_cusps(density)
         core = cusps if core is None else core + cusps
         volumes = bader_volumes(density, core)
@@ -60,16 +62,16 @@ def hydrogen_cusps(density: Density) -> Float[ndarray, "nx ny nz"]:
 
     ρ_1s = exp(−2r/a₀)/πa₀³ is the hydrogen atom's; a parabola is the smooth form that it has in a PAW set.
     """
-    slope = -2.0 / BOHR * _hydrogen(np.array(CUSP))
-    curvature = slope / (2.0 * CUSP)
-    value = _hydrogen(np.array(CUSP)) - curvature * CUSP**2
+    edge = float(_hydrogen(np.array([CUSP]))[0])
+    curvature = -2.0 / BOHR * edge / (2.0 * CUSP)  # of the parabola with the slope of 1s at CUSP
+    value = edge - curvature * CUSP**2
     nearest = nearest_atoms(density.grid.points(), density.geometry)
     r = nearest.distances
     near = (r < CUSP) & (density.geometry.numbers[nearest.atoms] == 1)
     return np.where(near, _hydrogen(r) - value - curvature * r**2, 0.0).reshape(density.grid.shape)
 
 
-def _hydrogen(distances: Float[ndarray, "*points"]) -> Float[ndarray, "*points"]:
+def _hydrogen(distances: Float[ndarray, "points"]) -> Float[ndarray, "points"]:
     return np.exp(-2.0 * distances / BOHR) / (np.pi * BOHR**3)
 
 

@@ -254,8 +254,8 @@ class Density(DensityValues):
     def bader(self, valence: Mapping[str, int] | None = None) -> BaderCharges:
         """Electrons and charges of the atoms in Bader volumes; ``print`` gives a table.
 
-        A valence density has no maximum at some nuclei. So cores are added to find the volumes, and for hydrogens that
-        still have none the cusp of 1s; ``note`` says what was added. Only the density itself is counted.
+        A valence density has no maximum at some nuclei. So cores are added to find the volumes, and the cusp of 1s at
+        hydrogens; ``note`` says what was added. Only the density itself is counted.
 
         Args:
             valence: electrons of each element that the density holds, ``{"O": 6}``; None finds them from ∫ρ.

@@ -26,7 +26,7 @@ def test_hydrogens_of_molecules(name: str, shared: Path) -> None:
     np.testing.assert_allclose(found.charges.sum(), 0.0, atol=1e-4)
     assert found.without_maximum == ()
     assert "cores of Slater orbitals" in found.note
-    assert ("cusp of 1s" in found.note) == (name != "CH3CN")
+    assert "cusp of 1s" in found.note
 
 
 def test_salt_of_lithium(shared: Path) -> None:
