@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -149,8 +150,9 @@ def _write_files(folder: Path, density: Density) -> None:
     shutil.copytree(GOLDEN / "golden_qe" / "si" / "x.save", folder / "pseudo")
     shutil.copy(GOLDEN / "golden_abinit" / "si_DEN", folder / "sio_DEN")
     (folder / "old").mkdir()
-    for name in ("CHGCAR", "CHGCAR.gz", "AECCAR2", "predicted.cube", "old/CHGCAR"):
+    for name in ("CHGCAR", "CHGCAR.gz", "AECCAR0", "AECCAR2", "predicted.cube", "old/CHGCAR"):
         density.write(folder / name)
+    replace(density, values=np.stack([density.total, 0.25 * density.total])).write(folder / "CHGCAR_spin")
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ COMMANDS = {
     "train": Command("train", "train one model, or many with --multirun", own_parser=True),
     "evaluate": Command("evaluate", "compute the errors of models on held-out materials"),
     "predict": Command("predict", "predict the density of structures: CHGCAR, cube, npz, or the start of a DFT run"),
+    "density": Command("density", "convert, add, subtract, split, resample density files; errors, Bader charges"),
     "data": Command("data", "build, check and split stores of training data"),
     "models": Command("models", "list models, describe a checkpoint"),
     "import": Command("import_", "convert published weights to a checkpoint of this package"),

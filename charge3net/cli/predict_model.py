@@ -26,23 +26,15 @@ def open_predictor(
         InputError: if there is no such model, or no shipped one covers the elements.
     """
     from charge3net.predict.ensemble import EnsemblePredictor
+    from charge3net.predict.named import members_of
     from charge3net.predict.predictor import Predictor
-    from charge3net.predict.uncertainty import Calibration
-    from charge3net.pretrained.releases import release_at
-    from charge3net.pretrained.resolve import resolve_model
 
-    release = _default(args, targets) if args.model is None else None
-    if release is None:
-        path = resolve_model(args.model)
-        release = release_at(path)
+    paths, calibration = members_of(_default(args, targets) if args.model is None else args.model)
     kernels, strict = not args.no_kernels, args.strict_elements
-    if release is None:
-        return Predictor.from_checkpoint(path, device=device, strict_elements=strict, kernels=kernels)
-    calibration = Calibration.from_json(release.calibration) if release.calibration else None
-    if len(release.members) == 1:
-        return Predictor.from_checkpoint(release.members[0], device=device, strict_elements=strict, kernels=kernels)
+    if len(paths) == 1:
+        return Predictor.from_checkpoint(paths[0], device=device, strict_elements=strict, kernels=kernels)
     return EnsemblePredictor.from_checkpoints(
-        release.members, calibration, device=device, strict_elements=strict, kernels=kernels
+        paths, calibration, device=device, strict_elements=strict, kernels=kernels
     )
 
 

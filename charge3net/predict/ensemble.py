@@ -18,7 +18,8 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
 from charge3net.predict.distributed import ALONE, Processes
-from charge3net.predict.predictor import Allocate, Predictor, scale_to
+from charge3net.predict.output import Allocate, scale_to
+from charge3net.predict.predictor import Predictor
 from charge3net.predict.uncertainty import Calibration, mean_and_spread, relative_spread
 from charge3net.progress import Progress
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -25,23 +25,24 @@ from charge3net.graph.build import build_atom_graph
 from charge3net.grid import Grid
 from charge3net.kernels import torch_only
 from charge3net.models.base import DensityModel
-from charge3net.predict.backends.base import Backend
 from charge3net.predict.box import close_atoms, prepare_grid
 from charge3net.predict.derivatives import density_derivatives
 from charge3net.predict.distributed import ALONE, Processes
 from charge3net.predict.encoded import EncodedStructure, as_points, encode_sorted
+from charge3net.predict.many import Predictions, is_many, one_structure
+from charge3net.predict.named import members_of
+from charge3net.predict.output import Allocate, output_array, scale_to
 from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
 from charge3net.progress import Clock, Progress, progress_bar
 from charge3net.version import __version__
+
+if TYPE_CHECKING:
+    from charge3net.predict.ensemble import EnsemblePredictor
 
 logger = logging.getLogger(__name__)
 
 #: Edges (pairs of probe and atom) evaluated at once: some kB each in the largest model.
 EDGES_ON_CPU, EDGES_ON_GPU = 1 << 15, 1 << 19
-
-
-#: Makes an array of a shape and dtype.
-Allocate = Callable[[tuple[int, ...], np.dtype], ndarray]
 
 
 class PredictionWarning(UserWarning):
@@ -55,19 +56,24 @@ class Predictor:
     the memory beyond the output array does not grow with the grid.
 
     Args:
-        model: any density model. It is moved to ``device`` and set to evaluation.
-        card: description of the model, with the elements it was trained on.
+        model: any density model; or the name of a shipped or published one (`charge3net models`), a run folder, a
+            checkpoint folder, released weights. A model is moved to ``device`` and set to evaluation. Of an
+            ensemble the mean of its members is predicted.
+        card: description of the model, with the elements it was trained on; that of a named model is its own.
         device: None takes a GPU if there is one, else the CPU.
         edge_budget: pairs of probe and atom evaluated at once; None takes 32 768 on a CPU and 524 288 on a GPU.
         strict_elements: refuse structures with elements the model has not seen, instead of a warning.
         kernels: False uses plain torch, without compiled kernels and their radial tables.
 
     The output has the model's dtype: float32, unless the model was turned into another.
+
+    Raises:
+        InputError: for a name or path without a model, a device that cannot be used, or an edge budget below 1.
     """
 
     def __init__(
         self,
-        model: DensityModel,
+        model: DensityModel | str | Path,
         card: ModelCard | None = None,
         *,
         device: str | torch.device | None = None,
@@ -79,9 +85,32 @@ class Predictor:
         if edge_budget is not None and edge_budget < 1:
             raise InputError(f"the edge budget is a positive number of edges, found {edge_budget}")
         self.edge_budget = edge_budget or (EDGES_ON_CPU if self.device.type == "cpu" else EDGES_ON_GPU)
+        self.strict_elements, self.kernels = strict_elements, kernels
+        self._ensemble: EnsemblePredictor | None = None
+        if isinstance(model, str | Path):
+            model, card = self._open(model)
         self.model = model.to(self.device).eval()
         self.card = card
-        self.strict_elements, self.kernels = strict_elements, kernels
+
+    def _open(self, name: str | Path) -> tuple[DensityModel, ModelCard | None]:
+        """The only member of a named model, or the first of an ensemble."""
+        paths, calibration = members_of(name)
+        if len(paths) == 1:
+            return load_model(paths[0])
+        from charge3net.predict.ensemble import EnsemblePredictor
+
+        members = [
+            Predictor.from_checkpoint(
+                path,
+                device=self.device,
+                edge_budget=self.edge_budget,
+                strict_elements=self.strict_elements,
+                kernels=self.kernels,
+            )
+            for path in paths
+        ]
+        self._ensemble = EnsemblePredictor(members, calibration)
+        return members[0].model, members[0].card
 
     @classmethod
     def from_checkpoint(
@@ -103,6 +132,24 @@ class Predictor:
             model, card, device=device, edge_budget=edge_budget, strict_elements=strict_elements, kernels=kernels
         )
 
+    @overload
+    def predict(
+        self,
+        structure: list[Any] | tuple[Any, ...] | Iterator[Any],
+        *,
+        shape: tuple[int, int, int] | None = None,
+        spacing: float | None = None,
+        encut: float | None = None,
+        grid: Grid | None = None,
+        like: Density | Grid | None = None,
+        symmetry: bool = True,
+        electrons: float | None = None,
+        progress: bool | Progress = False,
+        allocate: Allocate | None = None,
+        processes: Processes = ALONE,
+    ) -> Predictions: ...
+
+    @overload
     def predict(
         self,
         structure: Any,
@@ -117,15 +164,32 @@ class Predictor:
         progress: bool | Progress = False,
         allocate: Allocate | None = None,
         processes: Processes = ALONE,
-    ) -> Density:
-        """The density of a structure on a grid.
+    ) -> Density: ...
+
+    def predict(
+        self,
+        structure: Any,
+        *,
+        shape: tuple[int, int, int] | None = None,
+        spacing: float | None = None,
+        encut: float | None = None,
+        grid: Grid | None = None,
+        like: Density | Grid | None = None,
+        symmetry: bool = True,
+        electrons: float | None = None,
+        progress: bool | Progress = False,
+        allocate: Allocate | None = None,
+        processes: Processes = ALONE,
+    ) -> Density | Predictions:
+        """The density of a structure on a grid, or the densities of many structures, one at a time.
 
         At most one of ``shape``, ``spacing``, ``encut``, ``grid`` and ``like`` names the grid; without any it is the
         coarsest FFT-friendly grid with a spacing of at most 0.1 Å. A structure without a cell takes that of ``grid`` or
         ``like``; else it is put in a box that leaves the model's cutoff as vacuum on every side.
 
         Args:
-            structure: pymatgen Structure or Molecule, ASE Atoms, or a Geometry.
+            structure: pymatgen Structure or Molecule, ASE Atoms, a Geometry, or the path of a file with one (of several
+                frames the last); or a list or any iterable of these.
             shape: number of voxels along the three cell vectors.
             spacing: largest distance of neighbouring voxels, Å.
             encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
@@ -133,7 +197,8 @@ class Predictor:
             like: a density or grid with the number of voxels to use, and its origin too where the cells agree.
             symmetry: evaluate irreducible voxels only, where the crystal's symmetry allows.
             electrons: scale the total density to this number of electrons.
-            progress: True draws a bar on standard error; or a function of (points done, points).
+            progress: True draws a bar on standard error; or a function of (points done, points), of many structures
+                (structures done, structures).
             allocate: makes the array [channels, nx, ny, nz] for the values, in memory or in a file
                 (:class:`charge3net.predict.memmap.MemmapAllocator`).
             processes: the processes that share the grid; each of them makes the same call.
@@ -141,11 +206,22 @@ class Predictor:
         Returns:
             [channels, nx, ny, nz] e/Å³ in the model's dtype, with the model, the settings, notes, warnings and times in
             seconds as its provenance. Of several processes only the collecting one has the values; others have NaN.
+            Of many structures an iterator over their densities, which holds none of them; its ``failures`` lists the
+            structures that failed (:class:`charge3net.predict.many.Predictions`).
 
         Raises:
             InputError: for an unusable structure or grid, unseen elements with ``strict_elements``, or a prediction
                 that is not finite.
         """
+        settings: dict[str, Any] = {
+            "shape": shape, "spacing": spacing, "encut": encut, "grid": grid, "like": like, "symmetry": symmetry,
+            "electrons": electrons, "allocate": allocate, "processes": processes,
+        }  # fmt: skip
+        if is_many(structure):
+            return Predictions(lambda each: self.predict(each, **settings), structure, progress)
+        structure = one_structure(structure)
+        if self._ensemble is not None:
+            return self._ensemble.predict(structure, progress=progress, **settings)
         clock = Clock()
         like = like.grid if isinstance(like, Density) else like
         placed = prepare_grid(
@@ -154,7 +230,7 @@ class Predictor:
         with processes.together():
             geometry, messages = self._check(placed.geometry, placed.warnings)
             encoded = self._encode(geometry, clock)
-            values = _allocate(encoded.backend, placed.grid, allocate) if processes.collects else None
+            values = output_array(encoded.backend, placed.grid, allocate) if processes.collects else None
             with clock("symmetry"):
                 found = self._symmetry(placed.geometry, placed.grid) if symmetry else "switched off"
         if isinstance(found, str):
@@ -186,7 +262,7 @@ class Predictor:
         """The density at any points.
 
         Args:
-            structure: as for :meth:`predict`; nothing is moved and no box is needed.
+            structure: one, as for :meth:`predict`; nothing is moved and no box is needed.
             points: [n, 3] Cartesian positions in Å.
 
         Returns:
@@ -195,8 +271,10 @@ class Predictor:
         Raises:
             InputError: as for :meth:`predict`, and for points that are not [n, 3] finite numbers.
         """
+        if self._ensemble is not None:
+            return self._ensemble.at(structure, points)
         places = as_points(points)
-        geometry, _ = self._check(Geometry.of(structure))
+        geometry, _ = self._check(Geometry.of(one_structure(structure)))
         encoded = self._encode(geometry, Clock())
         values = np.empty((encoded.backend.rows, len(places)), dtype=encoded.backend.dtype)
         with self._switch():
@@ -210,7 +288,7 @@ class Predictor:
         (:mod:`charge3net.predict.derivatives`).
 
         Args:
-            structure: as for :meth:`predict`; nothing is moved and no box is needed.
+            structure: one, as for :meth:`predict`; nothing is moved and no box is needed.
             where: [n, 3] Cartesian positions in Å, or a grid in the coordinates of the structure.
 
         Returns:
@@ -219,7 +297,9 @@ class Predictor:
         Raises:
             InputError: as for :meth:`at`.
         """
-        geometry, _ = self._check(Geometry.of(structure))
+        if self._ensemble is not None:
+            return self._ensemble.gradient(structure, where)
+        geometry, _ = self._check(Geometry.of(one_structure(structure)))
         atoms = build_atom_graph(geometry, self.model.cutoff)
         with self._switch():
             geometry, state = encode_sorted(self.model, geometry, atoms)
@@ -289,28 +369,6 @@ def _device(device: str | torch.device | None) -> torch.device:
             f"device {str(device)!r} cannot be used here; take cpu, or check the installed torch"
         ) from error
     return chosen
-
-
-def _allocate(backend: Backend, grid: Grid, allocate: Allocate | None) -> Float[ndarray, "channels nx ny nz"]:
-    try:
-        return (allocate or np.empty)((backend.rows, *grid.shape), backend.dtype)
-    except (MemoryError, ValueError) as error:
-        raise InputError(
-            f"a grid of {'×'.join(map(str, grid.shape))} voxels does not fit in memory; take a coarser one"
-        ) from error
-
-
-def scale_to(density: Density, electrons: float | None) -> float | None:
-    """Scale the total density, in place, to a number of electrons; the factor, or None without such a number."""
-    if electrons is None:
-        return None
-    found = density.electrons()
-    if not (np.isfinite(electrons) and electrons > 0 and found > 0):
-        raise InputError(f"cannot scale a density of {found:.6g} electrons to {electrons:g}; both must be positive")
-    factor = electrons / found
-    density.total[...] *= factor
-    logger.info("total density scaled by %.6f, from %.4f to %.4f electrons", factor, found, electrons)
-    return factor
 
 
 def _describe(symmetry: GridSymmetry) -> str:

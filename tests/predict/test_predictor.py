@@ -237,7 +237,7 @@ def test_grids_that_are_none(options, message):
         ),
         (Atoms("H", cell=[[1, 0, 0], [2, 0, 0], [0, 0, 0]]), "do not span a volume"),
         (Atoms("H", cell=[[1, 0, 0], [0, 1, 0], [1, 1, 0]]), "do not span a volume"),
-        ("POSCAR", "expected a pymatgen Structure"),
+        ("POSCAR", "POSCAR: cannot be read"),
     ],
 )
 def test_structures_that_are_none(structure, message):
