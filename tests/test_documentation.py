@@ -43,10 +43,12 @@ PAGES = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").glob("*.md")) i
 #: Set → where the documentation unpacks it.
 SETS = {
     "benchmark_set": ("bench", ".cache/bench"),
+    "new_compositions_set": ("new_compositions",),
+    "benchmark_set_v2": (".cache/v2",),
     "distorted_set": (".cache/distorted",),
     "demo_set": (".cache/demo_set",),
     "nmc_set": (".cache/nmc",),
-    "magnetic_set": ("magnetic",),
+    "magnetic_set": ("magnetic", ".cache/magnetic"),
 }
 
 GOLDEN = ROOT / "tests" / "io"
@@ -72,7 +74,7 @@ def small_bundle(folder: Path, name: str, others: Collection[str] = ()) -> Path:
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bundles")
-    found = {name: small_bundle(folder, name) for name in SETS if name != "demo_set"}
+    found = {name: small_bundle(folder, name) for name in SETS if name in unpack.BUNDLES and name != "demo_set"}
     lines = [line for bundle in found.values() for line in (bundle / INDEX).read_text().splitlines()[1:]]
     elsewhere = {record["key"] for record in map(json.loads, lines) if "from" in record}
     return found | {"demo_set": small_bundle(folder, "demo_set", elsewhere)}

@@ -2,10 +2,10 @@
 
     python -m data_prep.bundles.unpack SET -o DIR
 
-SET is ``demo_set``, ``benchmark_set``, ``distorted_set``, ``nmc_set`` or ``magnetic_set``. The command makes
-``DIR/store`` and ``DIR/split.json``. Sets of several kinds of materials also get ``DIR/KIND/split.json`` for each kind;
-the magnetic set gets ``DIR/alike/split.json``. Entries that the store has already are not written again, so the command
-can be repeated.
+SET is ``demo_set``, ``benchmark_set`` (v1), ``benchmark_set_v2`` (v1 and ``new_compositions_set`` together),
+``new_compositions_set``, ``distorted_set``, ``nmc_set`` or ``magnetic_set``. The command makes ``DIR/store`` and
+``DIR/split.json``. Sets of several kinds of materials also get ``DIR/KIND/split.json`` for each kind; the magnetic set
+gets ``DIR/alike/split.json``. Entries that the store has already are not written again, so the command can be repeated.
 """
 
 from __future__ import annotations
@@ -24,6 +24,24 @@ from data_prep.bundles.bundle import BINARY, INDEX, add_to_store, read_index, sp
 ROOT = Path(__file__).resolve().parents[1]
 #: Name of a set → the folder of its bundle.
 BUNDLES = {path.parents[1].name: path.parent for path in sorted(ROOT.glob(f"*/bundle/{INDEX}"))}
+#: Name of a set → the sets that it consists of; no formula stands in two of them.
+JOINED = {"benchmark_set_v2": ("benchmark_set", "new_compositions_set")}
+
+
+def unpack_set(name: str, folder: Path) -> dict[str, Split]:
+    """:func:`unpack` for a set of :data:`BUNDLES` or :data:`JOINED`; parts of joined sets are joined in their order.
+
+    Raises:
+        InputError: as :func:`unpack`.
+    """
+    if name in BUNDLES:
+        return unpack(BUNDLES[name], folder)
+    found = [unpack(BUNDLES[one], folder) for one in JOINED[name]]
+    joined = {}
+    for kind in dict.fromkeys(kind for splits in found for kind in splits):
+        own = [splits[kind] for splits in found if kind in splits]
+        joined[kind] = Split(*(tuple(key for split in own for key in getattr(split, part)) for part in PARTS))
+    return _saved(joined, folder)
 
 
 def unpack(bundle: Path, folder: Path) -> dict[str, Split]:
@@ -45,7 +63,10 @@ def unpack(bundle: Path, folder: Path) -> dict[str, Split]:
     with StoreWriter(folder / "store") as writer:
         for source, source_header, chosen in sources:
             add_to_store(writer, source, chosen, source_header["settings"])
-    splits = _splits(records)
+    return _saved(_splits(records), folder)
+
+
+def _saved(splits: dict[str, Split], folder: Path) -> dict[str, Split]:
     for name, split in splits.items():
         split.save(folder / ("" if name == "all" else name) / "split.json")
     return splits
@@ -78,11 +99,12 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("set", choices=BUNDLES, metavar="SET", help=", ".join(BUNDLES))
+    names = sorted([*BUNDLES, *JOINED])
+    parser.add_argument("set", choices=names, metavar="SET", help=", ".join(names))
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(arguments)
     try:
-        splits = unpack(BUNDLES[options.set], options.out)
+        splits = unpack_set(options.set, options.out)
     except InputError as error:
         parser.error(str(error))
     for name, split in splits.items():

@@ -1,9 +1,8 @@
-"""The store and the split that the shipped models are trained on: benchmark set v1 and the set of new compositions.
+"""The store and the split that the shipped models are trained on: benchmark set v2.
 
     python -m data_prep.shipped_models.store -o DIR
 
-Training, validation and test entries are those of the two sets. No formula of the second set stands in the first, so
-the test entries of each stay unseen.
+The same as ``python -m data_prep.bundles.unpack benchmark_set_v2 -o DIR``.
 """
 
 from __future__ import annotations
@@ -12,11 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from charge3net.data.splits import PARTS, Split
+from charge3net.data.splits import PARTS
 from charge3net.errors import InputError
-from data_prep.bundles.unpack import BUNDLES, unpack
+from data_prep.bundles.unpack import JOINED, unpack_set
 
-SETS = ("benchmark_set", "new_compositions_set")
+SET = "benchmark_set_v2"
+SETS = JOINED[SET]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,11 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     folder = parser.parse_args(arguments).out
     try:
-        splits = [unpack(BUNDLES[name], folder)["all"] for name in SETS]
+        joined = unpack_set(SET, folder)["all"]
     except InputError as error:
         parser.error(str(error))
-    joined = Split(**{part: tuple(key for split in splits for key in getattr(split, part)) for part in PARTS})
-    joined.save(folder / "split.json")
     print(", ".join(f"{part} {len(getattr(joined, part))}" for part in PARTS), "entries in", folder / "store")
     return 0
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from charge3net.data.store import Store
-from data_prep.bundles.bundle import read_index
+from data_prep.bundles.bundle import bundle_report, read_index
 from data_prep.bundles.unpack import BUNDLES, unpack
+from data_prep.new_compositions_set import build
+
+CARD = Path(build.__file__).with_name("README.md")
 
 
 def composition(numbers: list[int]) -> frozenset[tuple[int, int]]:
@@ -32,6 +36,28 @@ def test_a_formula_is_in_one_part(records):
     assert all(len(found) == 1 for found in parts.values())
     assert len({record["key"] for record in records}) == len(records) >= 180
     assert len(parts) >= 60
+
+
+def test_a_formula_stays_in_its_part_when_the_set_grows(records):
+    """The part follows from the formula, so entries of the first version keep theirs."""
+    assert {record["part"] for record in records} == {"train", "validation", "test"}
+    assert all(record["part"] == build.part_of(record["formula"]) for record in records)
+    first = {
+        "SrIrN": "test",
+        "CrSi": "test",
+        "KCaSb": "test",
+        "BiC": "validation",
+        "H2Pb": "validation",
+        "B2Os": "train",
+    }
+    assert {formula: build.part_of(formula) for formula in first} == first
+
+
+def test_the_card_states_the_committed_files(records):
+    text = CARD.read_text(encoding="utf-8")
+    assert f"`{read_index(BUNDLES['new_compositions_set'])[0]['sha256']}`" in text
+    assert bundle_report(records, BUNDLES["new_compositions_set"]).splitlines()[2] in text
+    assert f"{len(records)} crystals of {len({record['formula'] for record in records})} formulas" in text
 
 
 @pytest.mark.parametrize("other", ["benchmark_set", "distorted_set", "magnetic_set", "nmc_set", "demo_set"])
