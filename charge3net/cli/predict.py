@@ -25,6 +25,7 @@ from charge3net.progress import Clock
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
+    from charge3net.predict.electrons import Electrons
     from charge3net.predict.ensemble import EnsemblePredictor
     from charge3net.predict.predictor import Predictor
 
@@ -70,7 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="POTCAR, POTCAR.spec or vasprun.xml: check and set the number of electrons by its valences",
     )
-    parser.add_argument("--electrons", type=float, metavar="N", help="scale the total density to N electrons")
+    parser.add_argument(
+        "--electrons",
+        type=_electrons,
+        metavar="N",
+        help="scale the total density to N electrons; valence: add λ√ρ such that it holds the neutral structure's "
+        "valence, where the model knows it (the shipped model does so unless told otherwise); none: leave it as it is",
+    )
     parser.add_argument(
         "--uncertainty",
         metavar="FILE",
@@ -114,6 +121,20 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _electrons(text: str) -> Electrons:
+    """What ``--electrons`` takes.
+
+    Raises:
+        ArgumentTypeError: if it is something else.
+    """
+    if text in ("valence", "none"):
+        return text  # type: ignore[return-value]
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number, valence or none, not {text!r}") from None
+
+
 def run(args: argparse.Namespace) -> int:
     """Predict all structures; 0 if all went well, 1 if some failed.
 
@@ -147,7 +168,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     with clock("imports"), nothing_is_garbage():
         import torch
 
-        from charge3net.cli.predict_model import open_predictor
+        from charge3net.cli.predict_model import predictor_of
     if args.threads is not None:
         if args.threads < 1:
             raise InputError(f"--threads takes a positive number, found {args.threads}")
@@ -155,7 +176,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     with clock("reference"):
         reference = processes.share(lambda: _reference(args, targets))
     with clock("model"), nothing_is_garbage(), processes.together():
-        predictor = open_predictor(args, targets, args.device or _own_device(processes))
+        predictor = predictor_of(args, targets, args.device or _own_device(processes))
     failures = _all(predictor, targets, args, reference, clock, processes)
     if not processes.collects:
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,8 @@ if TYPE_CHECKING:
     from charge3net.predict.predictor import Predictor
     from charge3net.pretrained.releases import Release
 
-#: Elements that fewer training structures hold than this are named in a warning.
-RARE = 4
 
-
-def open_predictor(
+def predictor_of(
     args: argparse.Namespace, targets: Iterable[Target], device: str | None
 ) -> Predictor | EnsemblePredictor:
     """The predictor of ``--model``, or of the shipped model that covers the elements of all structures.
@@ -25,34 +21,18 @@ def open_predictor(
     Raises:
         InputError: if there is no such model, or no shipped one covers the elements.
     """
-    from charge3net.predict.ensemble import EnsemblePredictor
-    from charge3net.predict.named import members_of
-    from charge3net.predict.predictor import Predictor
+    from charge3net.predict.opened import open_predictor
 
-    paths, calibration = members_of(_default(args, targets) if args.model is None else args.model)
-    kernels, strict = not args.no_kernels, args.strict_elements
-    if len(paths) == 1:
-        return Predictor.from_checkpoint(paths[0], device=device, strict_elements=strict, kernels=kernels)
-    return EnsemblePredictor.from_checkpoints(
-        paths, calibration, device=device, strict_elements=strict, kernels=kernels
-    )
+    model = _default(args, targets) if args.model is None else args.model
+    return open_predictor(model, device=device, strict_elements=args.strict_elements, kernels=not args.no_kernels)
 
 
 def _default(args: argparse.Namespace, targets: Iterable[Target]) -> Release:
-    from ase.data import chemical_symbols
-
     from charge3net.pretrained.releases import choose_release
 
     structures = [target.structure for target in targets if target.structure is not None]
-    numbers = sorted({int(z) for structure in structures for z in structure.numbers})
-    release = choose_release(numbers)
+    release = choose_release(sorted({int(z) for structure in structures for z in structure.numbers}))
     if not args.quiet:
         errors = ", ".join(f"{kind} {value:.2g} %" for kind, value in release.errors.items())
         print(f"model {release.name} (shipped): {release.density}; error on held-out structures: {errors}")
-    rare = [chemical_symbols[z] for z in numbers if release.elements[z] < RARE]
-    if rare:
-        print(
-            f"charge3net predict: warning: fewer than {RARE} training structures hold {', '.join(rare)}",
-            file=sys.stderr,
-        )
     return release

@@ -183,18 +183,42 @@ def _print_result(target: Target, density: Density, seconds: float, lines: list[
         f"{density.electrons():.4f} electrons",
         *([] if density.spin is None else [f"{density.magnetisation():.4f} μ_B"]),
         *([] if about["scaled_by"] is None else [f"scaled by {about['scaled_by']:.6f}"]),
+        *_valence(about),
         f"{seconds:.2f} s",
     ]
     print(f"{target.output}: {', '.join(parts)}; symmetry {about['symmetry']}", flush=True)
     if "uncertainty" in about:
-        print(f"  {_expected(about['uncertainty'])}", flush=True)
+        for line in _expected(about["uncertainty"]):
+            print(f"  {line}", flush=True)
     for note in [*about["notes"], *lines]:
         print(f"  {note}", flush=True)
 
 
-def _expected(uncertainty: Mapping[str, Any]) -> str:
+def _valence(about: Mapping[str, Any]) -> list[str]:
+    """How far the model's number of electrons is from the valence, where that is known."""
+    error = about.get("electron_error")
+    if error is None:
+        return []
+    off = f"{100.0 * error:+.2g} % of the valence".replace("-", "−")
+    return [
+        f"shifted from {off}"
+        if about["shifted_by"] is not None
+        else f"{off} before that"
+        if about["scaled_by"] is not None
+        else off
+    ]
+
+
+def _expected(uncertainty: Mapping[str, Any]) -> list[str]:
     spread = f"spread between the members {100.0 * uncertainty['relative_spread']:.2g} % of the electrons"
-    if "expected_percent" not in uncertainty:
-        return spread
-    low, middle, high = (uncertainty[f"{name}_percent"] for name in ("low", "expected", "high"))
-    return f"expected error {middle:.2g} % (90 % interval {low:.2g} to {high:.2g} %); {spread}"
+    lines = [spread]
+    if "expected_percent" in uncertainty:
+        low, middle, high = (uncertainty[f"{name}_percent"] for name in ("low", "expected", "high"))
+        lines = [f"expected error {middle:.2g} % (90 % interval {low:.2g} to {high:.2g} %); {spread}"]
+    if uncertainty.get("distance") is not None and uncertainty.get("boundary"):
+        familiar = uncertainty["distance"] < uncertainty["boundary"]
+        lines.append(
+            f"surroundings of the atoms {'like those of' if familiar else 'new to'} the training set: distance "
+            f"{uncertainty['distance']:.2g}, familiar below {uncertainty['boundary']:.2g}"
+        )
+    return lines

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from charge3net.geometry import Geometry
     from charge3net.grid import Grid
     from charge3net.io.vasp import VaspPotential
+    from charge3net.predict.electrons import Electrons
 
 NO_RESTART = (
     "no augmentation charges: to VASP such a CHGCAR is no restart, it starts from wavefunctions; "
@@ -41,7 +42,7 @@ def potentials_of(args: argparse.Namespace) -> dict[str, VaspPotential] | None:
 
 def electrons_of(
     args: argparse.Namespace, geometry: Geometry, potentials: Mapping[str, VaspPotential] | None
-) -> float | None:
+) -> Electrons:
     """``--electrons``, or the valence by ``--potcar``."""
     if args.electrons is not None or potentials is None:
         return args.electrons

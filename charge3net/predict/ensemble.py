@@ -13,14 +13,18 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from charge3net.analysis.bonding import bonding
 from charge3net.checkpoints.card import ModelCard
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
+from charge3net.predict.calibration import Calibration, Signs
 from charge3net.predict.distributed import ALONE, Processes
-from charge3net.predict.output import Allocate, scale_to
+from charge3net.predict.electrons import Electrons, settle_electrons, valence_electrons
+from charge3net.predict.output import Allocate
 from charge3net.predict.predictor import Predictor
-from charge3net.predict.uncertainty import Calibration, mean_and_spread, relative_spread
+from charge3net.predict.trust import TrainingSet
+from charge3net.predict.uncertainty import mean_and_spread, relative_spread, typical_density
 from charge3net.progress import Progress
 
 
@@ -30,23 +34,34 @@ class EnsemblePredictor:
     Args:
         members: one predictor for each model; at least two.
         calibration: turns the spread between the members into an expected error; None gives the spread alone.
+        training_set: what structures are compared with; None says nothing of it.
+        electrons: what :meth:`predict` does about the number of electrons where it is not told.
 
     Raises:
         InputError: for fewer than two members, or members that differ in cutoff or channels.
     """
 
-    def __init__(self, members: Sequence[Predictor], calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        members: Sequence[Predictor],
+        calibration: Calibration | None = None,
+        training_set: TrainingSet | None = None,
+        electrons: Electrons = None,
+    ) -> None:
         if len(members) < 2:
             raise InputError(f"an ensemble needs two members or more, found {len(members)}")
         if len({(m.model.cutoff, m.model.channels, m.model.ignore_pbc) for m in members}) > 1:
             raise InputError("the members of an ensemble must agree in cutoff, channels and periodicity")
         self.members, self.calibration = tuple(members), calibration
+        self.training_set, self.electrons = training_set, electrons
 
     @classmethod
     def from_checkpoints(
         cls,
         paths: Sequence[str | Path],
         calibration: Calibration | None = None,
+        training_set: TrainingSet | None = None,
+        electrons: Electrons = None,
         *,
         device: str | torch.device | None = None,
         strict_elements: bool = False,
@@ -61,7 +76,7 @@ class EnsemblePredictor:
             Predictor.from_checkpoint(path, device=device, strict_elements=strict_elements, kernels=kernels)
             for path in paths
         ]
-        return cls(members, calibration)
+        return cls(members, calibration, training_set, electrons)
 
     def predict(
         self,
@@ -73,7 +88,7 @@ class EnsemblePredictor:
         grid: Grid | None = None,
         like: Density | Grid | None = None,
         symmetry: bool = True,
-        electrons: float | None = None,
+        electrons: Electrons = None,
         progress: bool | Progress = False,
         allocate: Allocate | None = None,
         processes: Processes = ALONE,
@@ -86,7 +101,8 @@ class EnsemblePredictor:
 
         Returns:
             Its provenance has ``members`` and ``uncertainty``: ``relative_spread`` (a fraction of the electrons),
-            and with a calibration ``expected_percent``, ``low_percent``, ``high_percent`` (ε_mae, 90 % interval).
+            ``typical_density`` (e/Å³), with a training set what :meth:`TrainingSet.compare` says, and with a
+            calibration ``group``, ``expected_percent``, ``low_percent``, ``high_percent`` (ε_mae, 90 % interval).
         """
         found = [
             member.predict(
@@ -103,26 +119,31 @@ class EnsemblePredictor:
             )
             for member in self.members
         ]
+        return self.combine(found, electrons, spread) if processes.collects else found[0]
+
+    def combine(
+        self, found: Sequence[Density], electrons: Electrons = None, spread: Callable[[Density], None] | None = None
+    ) -> Density:
+        """The mean of the members' predictions of one structure; arguments and result as for :meth:`predict`.
+
+        The array of the first prediction becomes that of the mean.
+        """
         first = found[0]
-        if not processes.collects:
-            return first
         mean, deviation = mean_and_spread(found)
-        uncertainty: dict[str, Any] = {"relative_spread": relative_spread(deviation[0], mean[0])}
-        if self.calibration is not None:
-            error = self.calibration.expected(uncertainty["relative_spread"])
-            uncertainty |= {"expected_percent": error.percent, "low_percent": error.low, "high_percent": error.high}
         density = Density(first.geometry, first.grid, mean, provenance=dict(first.provenance))
-        scale = scale_to(density, electrons)
+        uncertainty = self._uncertainty(density, deviation[0])
         seconds = {
             name: sum(one.provenance["seconds"].get(name, 0.0) for one in found) for name in first.provenance["seconds"]
         }
         density.provenance.update(
             members=[one.provenance["model"] for one in found],
             uncertainty=uncertainty,
-            electrons=density.electrons(),
-            scaled_by=scale,
             seconds=seconds,
+            warnings=[*first.provenance["warnings"], *uncertainty.get("flags", ())],
         )
+        valence = valence_electrons(self.members[0].model, density.geometry)
+        wanted = self.electrons if electrons is None else electrons
+        density.provenance.update(settle_electrons(density, wanted, valence))
         if spread is not None:
             about = {
                 "title": f"standard deviation of {len(found)} {first.provenance['title']}",
@@ -138,6 +159,19 @@ class EnsemblePredictor:
     def gradient(self, structure: Any, where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
         """The gradient of the mean density; as :meth:`Predictor.gradient`."""
         return np.mean([member.gradient(structure, where) for member in self.members], axis=0)
+
+    def _uncertainty(self, density: Density, spread: Float[ndarray, "nx ny nz"]) -> dict[str, Any]:
+        """What the provenance says of it; ``spread`` is that of the total density."""
+        relative, typical = relative_spread(spread, density.total), typical_density(density.total)
+        found: dict[str, Any] = {"relative_spread": relative, "typical_density": typical}
+        if self.training_set is not None:
+            found |= self.training_set.compare(self.members[0].model, density.geometry)
+        if self.calibration is not None:
+            signs = Signs(relative, typical, found.get("distance"), bonding(density.geometry))
+            error = self.calibration.expected(signs)
+            found |= {"group": error.group, "boundary": self.calibration.boundary}
+            found |= {"expected_percent": error.percent, "low_percent": error.low, "high_percent": error.high}
+        return found
 
     @property
     def card(self) -> ModelCard | None:

@@ -28,10 +28,11 @@ from charge3net.models.base import DensityModel
 from charge3net.predict.box import close_atoms, prepare_grid
 from charge3net.predict.derivatives import density_derivatives
 from charge3net.predict.distributed import ALONE, Processes
+from charge3net.predict.electrons import Electrons, settle_electrons, valence_electrons
 from charge3net.predict.encoded import EncodedStructure, as_points, encode_sorted
 from charge3net.predict.many import Predictions, is_many, one_structure
 from charge3net.predict.named import members_of
-from charge3net.predict.output import Allocate, output_array, scale_to
+from charge3net.predict.output import Allocate, output_array
 from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
 from charge3net.progress import Clock, Progress, progress_bar
 from charge3net.version import __version__
@@ -94,7 +95,7 @@ class Predictor:
 
     def _open(self, name: str | Path) -> tuple[DensityModel, ModelCard | None]:
         """The only member of a named model, or the first of an ensemble."""
-        paths, calibration = members_of(name)
+        paths, calibration, training_set, conserved = members_of(name)
         if len(paths) == 1:
             return load_model(paths[0])
         from charge3net.predict.ensemble import EnsemblePredictor
@@ -109,7 +110,7 @@ class Predictor:
             )
             for path in paths
         ]
-        self._ensemble = EnsemblePredictor(members, calibration)
+        self._ensemble = EnsemblePredictor(members, calibration, training_set, conserved)
         return members[0].model, members[0].card
 
     @classmethod
@@ -143,7 +144,7 @@ class Predictor:
         grid: Grid | None = None,
         like: Density | Grid | None = None,
         symmetry: bool = True,
-        electrons: float | None = None,
+        electrons: Electrons = None,
         progress: bool | Progress = False,
         allocate: Allocate | None = None,
         processes: Processes = ALONE,
@@ -160,7 +161,7 @@ class Predictor:
         grid: Grid | None = None,
         like: Density | Grid | None = None,
         symmetry: bool = True,
-        electrons: float | None = None,
+        electrons: Electrons = None,
         progress: bool | Progress = False,
         allocate: Allocate | None = None,
         processes: Processes = ALONE,
@@ -176,7 +177,7 @@ class Predictor:
         grid: Grid | None = None,
         like: Density | Grid | None = None,
         symmetry: bool = True,
-        electrons: float | None = None,
+        electrons: Electrons = None,
         progress: bool | Progress = False,
         allocate: Allocate | None = None,
         processes: Processes = ALONE,
@@ -196,7 +197,9 @@ class Predictor:
             grid: any grid, in the structure's own coordinates.
             like: a density or grid with the number of voxels to use, and its origin too where the cells agree.
             symmetry: evaluate irreducible voxels only, where the crystal's symmetry allows.
-            electrons: scale the total density to this number of electrons.
+            electrons: scale the total density to this number of electrons, or ``"valence"``: add λ√ρ such that it
+                holds the valence of the neutral structure, where the model knows its potentials; ``"none"`` leaves it
+                as it is, also where a shipped model would shift it.
             progress: True draws a bar on standard error; or a function of (points done, points), of many structures
                 (structures done, structures).
             allocate: makes the array [channels, nx, ny, nz] for the values, in memory or in a file
@@ -240,7 +243,6 @@ class Predictor:
         if values is None:
             values = np.broadcast_to(encoded.backend.dtype.type(np.nan), (encoded.backend.rows, *placed.grid.shape))
         density = Density(placed.geometry, placed.grid, values)
-        scale = scale_to(density, electrons) if processes.collects else None
         name = f"{self._record['architecture']} model {self._record['weights_sha256'][:8]}"
         density.provenance.update(
             title=f"density predicted by charge3net {__version__}, {name}",
@@ -248,14 +250,14 @@ class Predictor:
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             model=self._record,
             shape=list(placed.grid.shape),
-            electrons=density.electrons(),
-            scaled_by=scale,
             symmetry=f"not used: {found}" if isinstance(found, str) else _describe(found),
             backend=encoded.backend.description,
             notes=list(placed.notes),
             warnings=messages,
             seconds=clock.seconds,
         )
+        valence = valence_electrons(self.model, placed.geometry)
+        density.provenance.update(settle_electrons(density, electrons if processes.collects else None, valence))
         return density
 
     def at(self, structure: Any, points: ArrayLike) -> Float[ndarray, "points *channels"]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from charge3net.errors import InputError
 
@@ -30,6 +30,10 @@ class Release:
         density: which density it predicts (code, potentials), one line.
         errors: kind of structure → expected ε_mae in %, on held-out structures of that kind.
         calibration: what turns the ensemble's spread into an expected error; empty without one.
+        surroundings: file of the surroundings of the training set's atoms, its SHA-256 (hex), and the distance above
+            which atoms are far from them; None without one.
+        electrons: what is done about the number of electrons where the user does not say; see
+            :data:`charge3net.predict.electrons.Electrons`.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Release:
     density: str
     errors: Mapping[str, float]
     calibration: Mapping[str, Any]
+    surroundings: tuple[Path, str, float] | None = None
+    electrons: Literal["valence"] | None = None
 
 
 def shipped_releases(folder: Path | None = None) -> dict[str, Release]:
@@ -97,6 +103,14 @@ def _read(path: Path) -> Release:
             density=str(content["density"]),
             errors={str(kind): float(value) for kind, value in content["errors"].items()},
             calibration=dict(content["calibration"]),
+            surroundings=_surroundings(path.parent, content.get("surroundings")),
+            electrons="valence" if content.get("electrons") == "valence" else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged ({error}); install charge3net again") from error
+
+
+def _surroundings(folder: Path, content: Mapping[str, Any] | None) -> tuple[Path, str, float] | None:
+    if content is None:
+        return None
+    return folder / str(content["file"]), str(content["sha256"]), float(content["far"])

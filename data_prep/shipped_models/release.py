@@ -3,97 +3,113 @@
     python -m data_prep.shipped_models.release NAME RUN... --data DIR
 
 DIR is what ``data_prep.shipped_models.store`` made, RUN are the run folders of several seeds. The calibration is fitted
-on the validation entries; the test entries are evaluated once, for the errors in ``release.json`` and for
-``NAME.json`` beside this file, which holds both parts structure by structure.
+on entries that nothing was trained on: the validation part, and those of other sets whose formula is not in the test
+part. The test entries, and those of the other sets, are evaluated once, for the errors in ``release.json`` and for
+``NAME.json`` beside this file, which holds all parts structure by structure.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charge3net import Predictor, Store, load_model, save_model
-from charge3net.analysis.statistics import spearman
-from charge3net.data.splits import read_split
+from charge3net.atoms.known import KnownSurroundings
+from charge3net.atoms.neighbourhood import neighbourhood_features
+from charge3net.atoms.superposition import SuperposedAtoms
+from charge3net.data.splits import Split, read_split
+from charge3net.data.store import StoreEntry
 from charge3net.errors import InputError
+from charge3net.graph.build import build_atom_graph
 from charge3net.io.files import write_whole
-from charge3net.predict.uncertainty import Calibration, mean_and_spread, relative_spread
+from charge3net.predict.calibration import Calibration
+from charge3net.predict.electrons import shift_to
+from charge3net.predict.ensemble import EnsemblePredictor
+from charge3net.predict.trust import TrainingSet
 from charge3net.pretrained.releases import FOLDER, RELEASE
 from data_prep.bundles.bundle import read_index
 from data_prep.bundles.unpack import BUNDLES
-from data_prep.shipped_models.store import SETS
+from data_prep.shipped_models.store import OTHERS, SETS
+from data_prep.shipped_models.tables import boundary_of, signs, signs_of, summary, trust, unharmed
 
 HERE = Path(__file__).resolve().parent
 
+#: File of the surroundings of the training atoms.
+SURROUNDINGS = "surroundings.npz"
 
-def evaluate(members: Sequence[Predictor], store: Store, key: str) -> dict[str, Any]:
-    """Errors (fractions) of the members, of their mean and of the superposition of atoms, and the relative spread."""
-    entry = store[key]
+
+def training_set(model: Any, store: Store, keys: Sequence[str]) -> TrainingSet:
+    """Elements and surroundings of these entries; no atom is called far yet."""
+    atoms, geometries = model.atoms, [store[key].geometry for key in keys]
+    assert isinstance(atoms, SuperposedAtoms)
+    features = [neighbourhood_features(atoms, build_atom_graph(g, model.cutoff)).numpy() for g in geometries]
+    known = KnownSurroundings.of([g.numbers for g in geometries], features, [g.formula for g in geometries])
+    counts = Counter(int(z) for geometry in geometries for z in set(geometry.numbers.tolist()))
+    return TrainingSet({z: counts[z] for z in sorted(counts)}, known)
+
+
+def evaluate(ensemble: EnsemblePredictor, entry: StoreEntry, kind: str, composition_known: bool) -> dict[str, Any]:
+    """Errors (fractions) of the members, of their mean and of the superposition of atoms, and the signs of both."""
     truth = entry.density()
-    predictions = [member.predict(entry.geometry, grid=truth.grid) for member in members]
+    predictions = [member.predict(entry.geometry, grid=truth.grid) for member in ensemble]
     total = float(np.abs(truth.total).sum(dtype=np.float64))
-    each = [float(np.abs(one.total - truth.total).sum(dtype=np.float64)) / total for one in predictions]
-    mean, spread = mean_and_spread(predictions)
-    baseline = entry.baseline
-    electrons = truth.electrons()
-    return {
-        "key": key,
+
+    def error(values: np.ndarray) -> float:
+        return round(float(np.abs(values - truth.total).sum(dtype=np.float64)) / total, 6)
+
+    each = [error(one.total) for one in predictions]
+    density = ensemble.combine(predictions, "none")
+    about, plain = density.provenance, error(density.total)
+    shift_to(density, about["valence_electrons"])
+    row = {
+        "key": entry.key,
+        "kind": kind,
         "formula": entry.geometry.formula,
-        "members": [round(error, 6) for error in each],
-        "error": round(float(np.abs(mean[0] - truth.total).sum(dtype=np.float64)) / total, 6),
-        "spread": round(relative_spread(spread[0], mean[0]), 6),
-        "electron_error": round(float(mean[0].sum(dtype=np.float64) * truth.grid.voxel_volume) / electrons - 1.0, 6),
-        "sad": None
-        if baseline is None
-        else round(float(np.abs(baseline - truth.total).sum(dtype=np.float64)) / total, 6),
+        "composition_known": composition_known,
+        "members": each,
+        "unshifted": plain,
+        "error": error(density.total),
+        "electron_error": round(about["electron_error"], 6),
+        "sad": None if entry.baseline is None else error(entry.baseline),
     }
+    return row | signs_of(about["uncertainty"], entry.geometry)
+
+
+def others(
+    folder: Path, store: Store, split: Split, elements: Iterable[int]
+) -> dict[str, list[tuple[StoreEntry, str]]]:
+    """Entries of the other sets that may calibrate or test: ``more_validation`` and ``others``, each with its kind.
+
+    Left out are entries that the model's sets hold as well, and those with an element that was not trained on. Those of
+    a formula in the test part calibrate nothing.
+    """
+    tested, known = {store[key].geometry.formula for key in split.test}, set(elements)
+    found: dict[str, list[tuple[StoreEntry, str]]] = {"more_validation": [], "others": []}
+    for name, kind in OTHERS.items():
+        other, parts = Store(folder / name / "store"), read_split(folder / name / "split.json")
+        for key in sorted({*parts.train, *parts.validation, *parts.test} - set(store.keys())):
+            entry = other[key]
+            if not set(entry.geometry.numbers.tolist()) <= known:
+                continue
+            if key in parts.test:
+                found["others"].append((entry, kind))
+            elif kind != "cathodes" and entry.geometry.formula not in tested:
+                found["more_validation"].append((entry, kind))
+    return found
 
 
 def kinds() -> dict[str, str]:
     """Key → kind of all entries of the sets."""
     records = [record for name in SETS for record in read_index(BUNDLES[name])[1]]
     return {record["key"]: record.get("kind", "crystals") for record in records}
-
-
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By kind: means by entry and by formula, standard errors, SAD, and how often the model beats it, in %."""
-    found = {}
-    for kind in sorted({row["kind"] for row in rows}):
-        own = [row for row in rows if row["kind"] == kind]
-        formulas: dict[str, list[float]] = {}
-        for row in own:
-            formulas.setdefault(row["formula"], []).append(row["error"])
-        errors = np.array([row["error"] for row in own])
-        known = [row for row in own if row["sad"] is not None]
-        found[kind] = {
-            "entries": len(own),
-            "formulas": len(formulas),
-            "error_percent": round(100.0 * float(errors.mean()), 3),
-            "standard_error": round(100.0 * float(errors.std(ddof=1) / np.sqrt(len(own))), 3) if len(own) > 1 else None,
-            "by_formula_percent": round(100.0 * float(np.mean([np.mean(v) for v in formulas.values()])), 3),
-            "member_percent": round(100.0 * float(np.mean([row["members"] for row in own])), 3),
-            "sad_percent": round(100.0 * float(np.mean([row["sad"] for row in known])), 3) if known else None,
-            "below_sad": sum(row["error"] < row["sad"] for row in known),
-            "electron_error_percent": round(100.0 * float(np.mean([abs(row["electron_error"]) for row in own])), 3),
-        }
-    return found
-
-
-def trust(rows: Sequence[Mapping[str, Any]], calibration: Calibration) -> dict[str, Any]:
-    """How well the expected error ranks and covers the true one."""
-    spreads, errors = np.array([row["spread"] for row in rows]), np.array([row["error"] for row in rows])
-    expected = [calibration.expected(spread) for spread in spreads]
-    inside = [e.low <= 100.0 * error <= e.high for e, error in zip(expected, errors, strict=True)]
-    rank = spearman(spreads, errors)
-    correlation = None if rank is None else round(rank.rho, 3)
-    return {"entries": len(rows), "spearman": correlation, "coverage": round(float(np.mean(inside)), 3)}
 
 
 def make(name: str, runs: Sequence[Path], data: Path) -> dict[str, Any]:
@@ -104,33 +120,72 @@ def make(name: str, runs: Sequence[Path], data: Path) -> dict[str, Any]:
     """
     store, split, kind_of = Store(data / "store"), read_split(data / "split.json"), kinds()
     members = [Predictor.from_checkpoint(run) for run in runs]
+    trained = training_set(members[0].model, store, split.train)
+    ensemble = EnsemblePredictor(members, None, trained)
+    formulas = {store[key].geometry.formula for key in split.train}
+    entries = others(data / "others", store, split, trained.elements)
+    entries |= {part: [(store[key], kind_of[key]) for key in getattr(split, part)] for part in ("validation", "test")}
     parts = {}
-    for part in ("validation", "test"):
-        parts[part] = [{**evaluate(members, store, key), "kind": kind_of[key]} for key in getattr(split, part)]
+    for part in ("validation", "more_validation", "test", "others"):
+        parts[part] = [
+            evaluate(ensemble, entry, kind, entry.geometry.formula in formulas) for entry, kind in entries[part]
+        ]
         print(part, json.dumps(summary(parts[part])), flush=True)
-    rows = parts["validation"]
-    calibration = Calibration.fit([row["spread"] for row in rows], [row["error"] for row in rows])
-    trusted = {"all": trust(parts["test"], calibration)}
-    for kind in sorted({row["kind"] for row in parts["test"]}):
-        trusted[kind] = trust([row for row in parts["test"] if row["kind"] == kind], calibration)
-    counts = Counter(int(z) for key in split.train for z in set(store[key].geometry.numbers.tolist()))
-    tables = {part: summary(found) for part, found in parts.items()}
-    release = {
-        "summary": f"Δ-learning on fitted atoms, mean of {len(members)} seeds: crystals of {len(counts)} elements, "
-        "molecules of H C N O, liquid ethylene carbonate",
-        "density": "PBE valence density of GPAW's PAW setups (gpaw-data 1.2.1), total density only",
-        "elements": {str(z): counts[z] for z in sorted(counts)},
-        "members": [f"seed{number}" for number in range(len(members))],
-        "errors": {kind: found["error_percent"] for kind, found in tables["test"].items()},
+    rows = parts["validation"] + parts["more_validation"]
+    boundary, far = boundary_of(rows)
+    shifted = unharmed(rows)
+    for row in (row for part in parts.values() for row in part):
+        row["error"] = row["error"] if shifted else row["unshifted"]
+    calibration = Calibration.fit(
+        [signs(row) for row in rows], [row["error"] for row in rows], [row["formula"] for row in rows], boundary
+    )
+    record = {
+        "summary": {part: summary(found) for part, found in parts.items()},
+        "uncertainty": {part: trust(found, calibration) for part, found in parts.items()},
         "calibration": calibration.to_json(),
+        **parts,
     }
+    write(name, runs, trained, record, far, "valence" if shifted else None)
+    return {key: record[key] for key in ("summary", "uncertainty", "calibration")}
+
+
+def write(
+    name: str, runs: Sequence[Path], trained: TrainingSet, record: Mapping[str, Any], far: float, electrons: str | None
+) -> None:
+    """The folder of the release, and the record of its errors."""
+    folder, counts = FOLDER / name, trained.elements
     for number, run in enumerate(runs):
         model, card = load_model(run)
-        save_model(FOLDER / name / f"seed{number}", model, card)
-    write_whole(FOLDER / name / RELEASE, json.dumps(release, indent=1, ensure_ascii=False) + "\n")
-    record = {"summary": tables, "uncertainty_on_test": trusted, "calibration": calibration.to_json(), **parts}
-    write_whole(HERE / f"{name}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    return {"summary": tables, "uncertainty_on_test": trusted}
+        save_model(folder / f"seed{number}", model, card)
+    assert trained.surroundings is not None
+    trained.surroundings.save(folder / SURROUNDINGS)
+    release = {
+        "summary": f"Δ-learning on fitted atoms, mean of {len(runs)} seeds: crystals of {len(counts)} elements, "
+        "molecules of H C N O, liquid ethylene carbonate",
+        "density": "PBE valence density of GPAW's PAW setups (gpaw-data 1.2.1), total density only",
+        "elements": {str(z): counts[z] for z in counts},
+        "members": [f"seed{number}" for number in range(len(runs))],
+        "errors": {kind: found["error_percent"] for kind, found in record["summary"]["test"].items()},
+        "electrons": electrons,
+        "surroundings": {
+            "file": SURROUNDINGS,
+            "sha256": hashlib.sha256((folder / SURROUNDINGS).read_bytes()).hexdigest(),
+            "far": far,
+        },
+        "calibration": record["calibration"],
+    }
+    write_whole(folder / RELEASE, json.dumps(release, indent=1, ensure_ascii=False) + "\n")
+    write_whole(HERE / f"{name}.json", record_text(record))
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """JSON with a line for every structure."""
+    blocks = []
+    for key, value in record.items():
+        rows = [json.dumps(row, ensure_ascii=False) for row in value] if isinstance(value, list) else None
+        text = json.dumps(value, indent=1) if rows is None else "[\n" + ",\n".join(rows) + "\n]"
+        blocks.append(f"{json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,7 +2,9 @@
 
     python -m data_prep.shipped_models.store -o DIR
 
-The same as ``python -m data_prep.bundles.unpack benchmark_set_v2 -o DIR``.
+The same as ``python -m data_prep.bundles.unpack benchmark_set_v2 -o DIR``, and below ``DIR/others`` the distorted,
+magnetic and cathode sets: nothing is trained on them; their entries calibrate the expected error, and test it
+(:mod:`data_prep.shipped_models.release`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from data_prep.bundles.unpack import JOINED, unpack_set
 SET = "benchmark_set_v2"
 SETS = JOINED[SET]
 
+#: Sets that nothing is trained on, and how errors on them are named.
+OTHERS = {"distorted_set": "distorted", "magnetic_set": "magnetic elements", "nmc_set": "cathodes"}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
@@ -26,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder = parser.parse_args(arguments).out
     try:
         joined = unpack_set(SET, folder)["all"]
+        for name in OTHERS:
+            unpack_set(name, folder / "others" / name)
     except InputError as error:
         parser.error(str(error))
     print(", ".join(f"{part} {len(getattr(joined, part))}" for part in PARTS), "entries in", folder / "store")

@@ -9,7 +9,7 @@ import torch
 from charge3net import InputError, Predictor
 from charge3net.models.registry import build_model
 from charge3net.predict.ensemble import EnsemblePredictor
-from charge3net.predict.uncertainty import Calibration, relative_spread
+from charge3net.predict.uncertainty import relative_spread, typical_density
 from tests.helpers import crystals
 
 SMALL = {"features": 8, "num_interactions": 2}
@@ -63,24 +63,13 @@ def test_members_that_do_not_fit_together_are_refused(members):
         EnsemblePredictor(members[:1])
 
 
-def test_a_calibration_covers_what_it_says_on_new_structures():
-    rng = np.random.default_rng(0)
-    spreads = np.exp(rng.normal(-4.0, 0.8, 5000))
-    errors = 1.7 * spreads**0.8 * np.exp(rng.normal(0.0, 0.4, 5000))
-    calibration = Calibration.fit(spreads[:200], errors[:200])
-    assert calibration.slope == pytest.approx(0.8, abs=0.1)
-    assert np.exp(calibration.intercept) == pytest.approx(1.7, rel=0.5)
-    expected = [calibration.expected(s) for s in spreads[200:]]
-    inside = [e.low <= 100.0 * error <= e.high for e, error in zip(expected, errors[200:], strict=True)]
-    assert 0.85 < np.mean(inside) < 0.95
-    assert Calibration.from_json(calibration.to_json()) == calibration
-
-
-def test_a_calibration_needs_structures_and_all_its_numbers():
-    with pytest.raises(InputError, match="ten structures"):
-        Calibration.fit([0.1] * 9, [0.1] * 9)
-    with pytest.raises(InputError, match="damaged"):
-        Calibration.from_json({"intercept": 0.0, "slope": "steep"})
+def test_typical_density_is_the_geometric_mean_at_an_electron_and_vacuum_does_not_count():
+    density = np.full((2, 3, 4), 3.0)
+    assert typical_density(density) == pytest.approx(3.0)
+    density[0] = 0.0
+    assert typical_density(density) == pytest.approx(3.0)
+    two = np.array([[[1.0, 4.0]]])  # a fifth of the electrons at 1, the others at 4 e/Å³
+    assert typical_density(two) == pytest.approx(4.0**0.8)
 
 
 def test_no_electrons_is_an_infinite_spread():

@@ -1,0 +1,253 @@
+"""From the signs of an uncertain prediction to the error that it is expected to have.
+
+The error of an ensemble's mean grows with the spread between its members, but not in the same proportion everywhere.
+Among surroundings of atoms like those of the training set the two are nearly equal. Elsewhere the members share errors,
+which are larger the thinner the density is. So structures are put into groups by what can be seen without their true
+density, and each group has a line of its own (group-conditional conformal prediction: V. Vovk, J. Mach. Learn. Res.
+Workshop Conf. Proc. 25, 475 (2012)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.analysis.bonding import Bonding
+from charge3net.errors import InputError
+
+#: Spreads below this (a fraction of the electrons) count as this much: single-precision noise.
+LEAST_SPREAD = 1e-6
+
+#: Share of the errors that lie within the interval.
+COVERAGE = 0.9
+
+#: Group of structures whose surroundings are not like those of the training set, or not known to be.
+NEW = "new"
+
+#: Group of the others, by what their bonds form.
+FAMILIAR: Mapping[Bonding, str] = {"network": "crystals", "molecules": "liquids", "molecule": "molecules"}
+
+#: The one group of a calibration without groups.
+ALL = "all"
+
+#: A group has a line from this many structures on.
+_FOR_A_LINE = 10
+
+#: A slope is fitted to this many formulas or more; else it is 1.
+_FOR_A_SLOPE = 10
+
+#: Slopes are drawn towards 1 and 0 as by this many formulas at one unit of ln s.
+_PRIOR = 0.1
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What a prediction shows without its true density.
+
+    Attributes:
+        spread: standard deviation between the members as a fraction of the electrons.
+        typical_density: e/Å³, :func:`charge3net.predict.uncertainty.typical_density`.
+        distance: of the atoms' surroundings from the training set, mean over atoms; None where it is not known.
+        bonding: what the bonds form.
+    """
+
+    spread: float
+    typical_density: float
+    distance: float | None
+    bonding: Bonding
+
+
+@dataclass(frozen=True)
+class ExpectedError:
+    """Expected ε_mae of a prediction, in %.
+
+    Attributes:
+        percent: median estimate.
+        low, high: bounds of the interval that holds 90 % of the errors on validation structures of the group.
+        group: the group of structures that says so.
+    """
+
+    percent: float
+    low: float
+    high: float
+    group: str = ALL
+
+    def __str__(self) -> str:
+        return f"{self.percent:.2g} % ({self.low:.2g} to {self.high:.2g} %)"
+
+
+@dataclass(frozen=True)
+class Line:
+    """``ln ε = intercept + slope · ln s + thinness · ln ρ_typical``, and the interval around it.
+
+    Attributes:
+        intercept, slope, thinness: of the fit.
+        below, above: residuals of ln ε at the interval's ends.
+        structures, formulas: how many it was fitted to.
+    """
+
+    intercept: float
+    slope: float
+    below: float
+    above: float
+    structures: int
+    formulas: int = 0
+    thinness: float = 0.0
+
+    @classmethod
+    def fit(cls, signs: Sequence[Signs], errors: Sequence[float], formulas: Sequence[str], thin: bool) -> Line:
+        """Weighted least squares in logarithms, each formula with the weight of one structure.
+
+        The interval holds 90 % of the residuals of formulas left out of the fit, with the correction of split conformal
+        prediction for their number (A. N. Angelopoulos, S. Bates, Found. Trends Mach. Learn. 16, 494 (2023)). With
+        fewer than three formulas single structures are left out instead: then it applies to structures of these.
+
+        Args:
+            signs: of each structure.
+            errors: its ε_mae as a fraction.
+            formulas: its formula.
+            thin: whether the typical density matters.
+        """
+        columns = [np.ones(len(signs)), np.log([max(sign.spread, LEAST_SPREAD) for sign in signs])]
+        columns += [np.log([sign.typical_density for sign in signs])] * thin
+        matrix, y = np.stack(columns, axis=1), np.log(np.maximum(errors, LEAST_SPREAD))
+        names, place, count = np.unique(np.asarray(formulas), return_inverse=True, return_counts=True)
+        weight, fitted = 1.0 / count[place], len(names) >= _FOR_A_SLOPE
+        units = place if len(names) > 2 else np.arange(len(y))
+        residuals = np.empty(len(y))
+        for unit in np.unique(units):
+            out = units == unit
+            residuals[out] = y[out] - matrix[out] @ _solve(matrix[~out], y[~out], weight[~out], fitted)
+        half = _quantile(np.abs(residuals), weight, len(np.unique(units)))
+        found = [*map(float, _solve(matrix, y, weight, fitted)), 0.0]
+        return cls(found[0], found[1], -half, half, len(y), len(names), found[2])
+
+    def expected(self, signs: Signs, group: str = ALL) -> ExpectedError:
+        """The error to expect of a prediction with these signs."""
+        middle = self.intercept + self.slope * np.log(max(signs.spread, LEAST_SPREAD))
+        if self.thinness:
+            middle += self.thinness * np.log(signs.typical_density)
+        low, percent, high = (100.0 * float(np.exp(middle + shift)) for shift in (self.below, 0.0, self.above))
+        return ExpectedError(percent, low, high, group)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Expected error of an ensemble's mean, fitted on structures that nothing was trained or tested on.
+
+    Attributes:
+        groups: the line of each group; :data:`ALL` alone, or :data:`NEW` and some of :data:`FAMILIAR`.
+        boundary: distances from the training set below this are familiar.
+    """
+
+    groups: Mapping[str, Line]
+    boundary: float = 0.0
+
+    @classmethod
+    def fit(
+        cls, signs: Sequence[Signs], errors: Sequence[float], formulas: Sequence[str], boundary: float
+    ) -> Calibration:
+        """A line for every group with ten structures or more.
+
+        Args:
+            signs, errors, formulas: of each structure, :meth:`Line.fit`.
+            boundary: distance below which surroundings are familiar.
+
+        Raises:
+            InputError: for lengths that differ, or fewer than ten structures with new surroundings.
+        """
+        if not len(signs) == len(errors) == len(formulas):
+            raise InputError(
+                f"{len(signs)} predictions, {len(errors)} errors and {len(formulas)} formulas; give one each"
+            )
+        group = np.array([_group(sign, boundary) for sign in signs])
+        groups = {}
+        for name in (NEW, *FAMILIAR.values()):
+            own = [int(i) for i in np.flatnonzero(group == name)]
+            if len(own) >= _FOR_A_LINE:
+                groups[name] = Line.fit(
+                    [signs[i] for i in own], [errors[i] for i in own], [formulas[i] for i in own], thin=name == NEW
+                )
+        if NEW not in groups:
+            raise InputError("a calibration needs ten structures or more whose surroundings are new to the model")
+        return cls(groups, float(boundary))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Calibration:
+        """From :meth:`to_json`, or from the single line of releases before groups.
+
+        Raises:
+            InputError: if a value is missing or no number.
+        """
+        try:
+            if "groups" not in values:
+                return cls({ALL: _line(values)})
+            groups = {str(name): _line(line) for name, line in values["groups"].items()}
+            if ALL not in groups and NEW not in groups:
+                raise ValueError(f"no group {NEW!r}")
+            return cls(groups, float(values["boundary"]))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"the calibration of an ensemble is damaged ({error}); get the model again") from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"boundary": self.boundary, "groups": {name: asdict(line) for name, line in self.groups.items()}}
+
+    def group(self, signs: Signs) -> str:
+        """The group of structures that a prediction with these signs belongs to.
+
+        A familiar group without a line is taken as new, which has the widest interval.
+        """
+        if ALL in self.groups:
+            return ALL
+        name = _group(signs, self.boundary)
+        return name if name in self.groups else NEW
+
+    def expected(self, signs: Signs) -> ExpectedError:
+        """The error to expect of a prediction with these signs."""
+        name = self.group(signs)
+        return self.groups[name].expected(signs, name)
+
+
+def _group(signs: Signs, boundary: float) -> str:
+    familiar = signs.distance is not None and signs.distance < boundary
+    return FAMILIAR[signs.bonding] if familiar else NEW
+
+
+def _line(values: Mapping[str, Any]) -> Line:
+    intercept, slope, below, above = (float(values[name]) for name in ("intercept", "slope", "below", "above"))
+    counts = int(values["structures"]), int(values.get("formulas", 0))
+    return Line(intercept, slope, below, above, *counts, thinness=float(values.get("thinness", 0.0)))
+
+
+def _solve(
+    matrix: Float[ndarray, "structures columns"],
+    y: Float[ndarray, "structures"],
+    weight: Float[ndarray, "structures"],
+    fitted: bool,
+) -> Float[ndarray, "columns"]:
+    """Coefficients near (any, 1, 0); the slopes exactly that where they are not ``fitted``."""
+    start = np.eye(matrix.shape[1])[1]
+    left = y - matrix @ start
+    if not fitted:
+        return start + np.eye(len(start))[0] * np.average(left, weights=weight)
+    # centred, so that the prior on the slopes says nothing of the mean
+    centre = np.average(matrix[:, 1:], axis=0, weights=weight)
+    slopes = matrix[:, 1:] - centre
+    normal = slopes.T @ (weight[:, None] * slopes) + _PRIOR * np.eye(len(centre))
+    change = np.linalg.solve(normal, slopes.T @ (weight * left))
+    level = np.average(left, weights=weight) - centre @ change
+    return start + np.concatenate([[level], change])
+
+
+def _quantile(values: Float[ndarray, "structures"], weight: Float[ndarray, "structures"], units: int) -> float:
+    """The weighted quantile that a new value stays below with a probability of 90 %."""
+    level = min(1.0, COVERAGE * (units + 1) / units)
+    order = np.argsort(values)
+    share = np.cumsum(weight[order]) / weight.sum()
+    return float(values[order][min(int(np.searchsorted(share, level - 1e-9)), len(values) - 1)])

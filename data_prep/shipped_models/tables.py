@@ -1,0 +1,111 @@
+"""What the evaluated structures of a release say: means by kind, boundaries of distances, how honest it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from charge3net.analysis.bonding import bonding
+from charge3net.analysis.statistics import spearman
+from charge3net.geometry import Geometry
+from charge3net.predict.calibration import Calibration, Signs
+
+Row = Mapping[str, Any]
+
+#: Share of the atoms of new compositions that are not called far, and of structures on the right side of the boundary.
+_MOST = 0.95
+
+
+def signs_of(uncertainty: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
+    """The part of a row that a calibration looks at."""
+    return {
+        "spread": round(uncertainty["relative_spread"], 6),
+        "typical_density": round(uncertainty["typical_density"], 4),
+        "distance": round(uncertainty["distance"], 4),
+        "farthest": round(uncertainty["farthest"], 4),
+        "bonding": bonding(geometry),
+    }
+
+
+def signs(row: Row) -> Signs:
+    """Back from :func:`signs_of`."""
+    return Signs(row["spread"], row["typical_density"], row["distance"], row["bonding"])
+
+
+def boundary_of(rows: Sequence[Row]) -> tuple[float, float]:
+    """Distances: below the first, surroundings are familiar; above the second, those of an atom are far.
+
+    The first is the geometric mean of what 95 % of the structures of trained compositions stay below, and 95 % of those
+    of new ones above. The second is what the farthest atom of 95 % of the latter stays below.
+    """
+    crystals = [row for row in rows if row["bonding"] == "network"]
+    known = [row["distance"] for row in crystals if row["composition_known"]]
+    new = [row for row in crystals if not row["composition_known"]]
+    ends = np.quantile(known, _MOST), np.quantile([row["distance"] for row in new], 1.0 - _MOST)
+    far = float(np.quantile([row["farthest"] for row in new], _MOST))
+    return round(float(np.sqrt(ends[0] * ends[1])), 3), round(far, 2)
+
+
+def unharmed(rows: Sequence[Row]) -> bool:
+    """Whether the shift to the valence raises the mean error of no kind."""
+    kinds = sorted({row["kind"] for row in rows})
+    return all(np.mean([row["error"] - row["unshifted"] for row in rows if row["kind"] == kind]) <= 0 for kind in kinds)
+
+
+def summary(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """By kind: means by entry and by formula, standard errors, SAD, and how often the model beats it, in %."""
+    found = {}
+    for kind in sorted({row["kind"] for row in rows}):
+        own = [row for row in rows if row["kind"] == kind]
+        formulas: dict[str, list[float]] = {}
+        for row in own:
+            formulas.setdefault(row["formula"], []).append(row["error"])
+        errors = np.array([row["error"] for row in own])
+        known = [row for row in own if row["sad"] is not None]
+        found[kind] = {
+            "entries": len(own),
+            "formulas": len(formulas),
+            "error_percent": _percent(errors),
+            "standard_error": round(100.0 * float(errors.std(ddof=1) / np.sqrt(len(own))), 3) if len(own) > 1 else None,
+            "by_formula_percent": _percent([np.mean(values) for values in formulas.values()]),
+            "unshifted_percent": _percent([row["unshifted"] for row in own]),
+            "member_percent": _percent([row["members"] for row in own]),
+            "sad_percent": _percent([row["sad"] for row in known]) if known else None,
+            "below_sad": sum(row["error"] < row["sad"] for row in known),
+            "electron_error_percent": _percent([abs(row["electron_error"]) for row in own]),
+        }
+    return found
+
+
+def trust(rows: Sequence[Row], calibration: Calibration) -> dict[str, dict[str, Any]]:
+    """How well the expected error ranks and covers the true one: of all, by kind, and by the calibration's group."""
+    group = [calibration.group(signs(row)) for row in rows]
+    sets = {"all": list(rows)}
+    sets |= {kind: [row for row in rows if row["kind"] == kind] for kind in sorted({row["kind"] for row in rows})}
+    sets |= {
+        f"group {name}": [row for row, own in zip(rows, group, strict=True) if own == name]
+        for name in sorted(set(group))
+    }
+    return {name: _trust(own, calibration) for name, own in sets.items()}
+
+
+def _trust(rows: Sequence[Row], calibration: Calibration) -> dict[str, Any]:
+    errors = np.array([row["error"] for row in rows])
+    expected = [calibration.expected(signs(row)) for row in rows]
+    inside = [e.low <= 100.0 * error <= e.high for e, error in zip(expected, errors, strict=True)]
+    rank = spearman(np.array([e.percent for e in expected]), errors)
+    of_spread = spearman(np.array([row["spread"] for row in rows]), errors)
+    return {
+        "entries": len(rows),
+        "formulas": len({row["formula"] for row in rows}),
+        "spearman": None if rank is None else round(rank.rho, 3),
+        "spearman_of_spread": None if of_spread is None else round(of_spread.rho, 3),
+        "coverage": round(float(np.mean(inside)), 3),
+        "high_over_low": round(float(np.exp(np.mean([np.log(e.high / e.low) for e in expected]))), 2),
+    }
+
+
+def _percent(values: Any) -> float:
+    return round(100.0 * float(np.mean(values)), 3)
