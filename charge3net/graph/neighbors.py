@@ -18,6 +18,15 @@ from charge3net.kernels.threads import threads
 _POINTS_FOR_THREADS = 2048
 
 
+def reach(cutoff: float) -> float:
+    """Atoms count within this distance in Å: the cutoff, shorter by 1e-10 of itself.
+
+    Positions that are equal by symmetry differ by rounding, up to 1e-14 of themselves. So atoms exactly at the cutoff,
+    which ideal crystals on regular grids have, are left out everywhere, instead of at some of the equivalent points.
+    """
+    return cutoff * (1.0 - 1e-10)
+
+
 class Neighbors(NamedTuple):
     """Edges from atoms to points, sorted by receiver, then by sender, then by image.
 
@@ -33,7 +42,7 @@ class Neighbors(NamedTuple):
 
 
 def find_neighbors(points: Float[ndarray, "points 3"], geometry: Geometry, cutoff: float) -> Neighbors:
-    """All (point, atom image) pairs closer than ``cutoff`` Å (strictly), an atom on the point included.
+    """All (point, atom image) pairs closer than ``cutoff`` Å (:func:`reach`), an atom on the point included.
 
     The compiled library searches a cell list; without it pymatgen does, several times slower, for the same edges in the
     same order. Both test in float64, by the expression for the graph's edge vectors, whether a pair is within the
@@ -49,7 +58,7 @@ def find_neighbors(points: Float[ndarray, "points 3"], geometry: Geometry, cutof
 
 
 def find_atom_neighbors(geometry: Geometry, cutoff: float) -> Neighbors:
-    """All pairs of an atom and another, or one of its own images, closer than ``cutoff`` Å (strictly)."""
+    """All pairs of an atom and another, or one of its own images, closer than ``cutoff`` Å (:func:`reach`)."""
     found = find_neighbors(geometry.positions, geometry, cutoff)
     itself = (found.receivers == found.senders) & (np.abs(found.shifts).max(axis=1, initial=0.0) < 1e-8)
     return Neighbors(*(array[~itself] for array in found))
@@ -68,7 +77,7 @@ def _search_compiled(
         *(c_int64(len(points)), c_void_p(points.ctypes.data)),
         *(c_int64(len(positions)), c_void_p(positions.ctypes.data)),
         *(c_void_p(array.ctypes.data) for array in (cell, inverse, periodic)),
-        c_double(cutoff),
+        c_double(reach(cutoff)),
         c_int(threads() if len(points) >= _POINTS_FOR_THREADS else 1),
         ctypes.byref(count),
     )
@@ -89,7 +98,8 @@ def _search_pymatgen(points: ndarray, geometry: Geometry, cell: ndarray, cutoff:
     )
     shifts = images @ cell
     vectors = points[receivers] - (geometry.positions[senders] + shifts)
-    inside = np.einsum("ei,ei->e", vectors, vectors) < cutoff * cutoff
+    limit = reach(cutoff)
+    inside = np.einsum("ei,ei->e", vectors, vectors) < limit * limit
     receivers, senders, shifts, images = receivers[inside], senders[inside], shifts[inside], images[inside]
     order = np.lexsort((images[:, 2], images[:, 1], images[:, 0], senders, receivers))
     return Neighbors(receivers[order].astype(np.int64), senders[order].astype(np.int64), shifts[order])

@@ -33,7 +33,7 @@ from charge3net.predict.encoded import EncodedStructure, as_points, encode_sorte
 from charge3net.predict.many import Predictions, is_many, one_structure
 from charge3net.predict.named import members_of
 from charge3net.predict.output import Allocate, output_array
-from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, find_grid_symmetry
+from charge3net.predict.symmetry import irreducible_or_reason, symmetrised_or_reason
 from charge3net.progress import Clock, Progress, progress_bar
 from charge3net.version import __version__
 
@@ -196,7 +196,8 @@ class Predictor:
             encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
             grid: any grid, in the structure's own coordinates.
             like: a density or grid with the number of voxels to use, and its origin too where the cells agree.
-            symmetry: evaluate irreducible voxels only, where the crystal's symmetry allows.
+            symmetry: evaluate irreducible voxels only, where the crystal's symmetry allows. With and without it, cell
+                and atoms are first moved by up to about 1e-5 Å, such that the symmetry is exact (``symmetrised_by``).
             electrons: scale the total density to this number of electrons, or ``"valence"``: add λ√ρ such that it
                 holds the valence of the neutral structure, where the model knows its potentials; ``"none"`` leaves it
                 as it is, also where a shipped model would shift it.
@@ -232,14 +233,16 @@ class Predictor:
         )
         with processes.together():
             geometry, messages = self._check(placed.geometry, placed.warnings)
+            with clock("symmetry"):
+                exact = symmetrised_or_reason(self.model, geometry, placed.grid)
+                found = irreducible_or_reason(exact) if symmetry else "switched off"
+            geometry, grid = (geometry, placed.grid) if isinstance(exact, str) else (exact.geometry, exact.grid)
             encoded = self._encode(geometry, clock)
             values = output_array(encoded.backend, placed.grid, allocate) if processes.collects else None
-            with clock("symmetry"):
-                found = self._symmetry(placed.geometry, placed.grid) if symmetry else "switched off"
         if isinstance(found, str):
             logger.info("symmetry not used: %s", found)
         with progress_bar(progress, "points") as report, self._switch():
-            encoded.density_on(values, placed.grid, None if isinstance(found, str) else found, report, processes)
+            encoded.density_on(values, grid, None if isinstance(found, str) else found, report, processes)
         if values is None:
             values = np.broadcast_to(encoded.backend.dtype.type(np.nan), (encoded.backend.rows, *placed.grid.shape))
         density = Density(placed.geometry, placed.grid, values)
@@ -250,7 +253,8 @@ class Predictor:
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             model=self._record,
             shape=list(placed.grid.shape),
-            symmetry=f"not used: {found}" if isinstance(found, str) else _describe(found),
+            symmetry=f"not used: {found}" if isinstance(found, str) else found.description,
+            symmetrised_by=0.0 if isinstance(exact, str) else exact.moved,
             backend=encoded.backend.description,
             notes=list(placed.notes),
             warnings=messages,
@@ -344,16 +348,6 @@ class Predictor:
             raise InputError(f"{problem}; take a model trained on these elements")
         return [problem]
 
-    def _symmetry(self, geometry: Geometry, grid: Grid) -> GridSymmetry | str:
-        """The symmetry of the grid, or why none can be used."""
-        if self.model.ignore_pbc:
-            return "the model ignores periodic images"
-        parity = self.model.channel_parity
-        try:
-            return find_grid_symmetry(geometry, grid, proper=any(p != 1 for p in parity))
-        except NoSymmetryError as reason:
-            return str(reason)
-
     @cached_property
     def _record(self) -> dict[str, Any]:
         """Of the model; cached, since hashing large weights takes time."""
@@ -371,10 +365,3 @@ def _device(device: str | torch.device | None) -> torch.device:
             f"device {str(device)!r} cannot be used here; take cpu, or check the installed torch"
         ) from error
     return chosen
-
-
-def _describe(symmetry: GridSymmetry) -> str:
-    return (
-        f"{symmetry.operations} operations, {len(symmetry.representatives)} of {len(symmetry.orbit)} voxels evaluated "
-        f"({symmetry.saving:.1f} times fewer)"
-    )

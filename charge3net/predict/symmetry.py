@@ -1,38 +1,22 @@
 """The irreducible points of a grid under the operations of the crystal that map the grid onto itself.
 
-An operation takes the fractional position x to R·x + t (spglib's convention). Voxel g of a grid with shape N and
-fractional origin o sits at g/N + o, so the operation takes voxel g to voxel M·g + s with
-``M_ij = N_i·R_ij/N_j`` and ``s = N∘(t + R·o − o)``. It maps the grid onto itself where all these are integers.
-Translations of a supercell are operations like any other.
+Operations come from :mod:`charge3net.predict.symmetrise`; translations of a supercell are operations like any other.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from numpy import ndarray
 
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-
-#: Positions that agree to this length in Å are the same position.
-TOLERANCE = 1e-5
-
-#: The search for operations takes seconds above this many atoms when there are none to find.
-MAX_ATOMS = 3000
-
-#: The orbits take four bytes per voxel; larger grids are evaluated in full.
-MAX_VOXELS = 50_000_000
+from charge3net.models.base import DensityModel
+from charge3net.predict.symmetrise import NoSymmetryError, Symmetrised, symmetrise
 
 _IMAGES_AT_ONCE = 1 << 15
-
-
-class NoSymmetryError(Exception):
-    """Symmetry saves nothing here; the message gives the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +38,14 @@ class GridSymmetry:
         """Voxels per irreducible voxel."""
         return len(self.orbit) / len(self.representatives)
 
+    @property
+    def description(self) -> str:
+        """What it saves, in words."""
+        return (
+            f"{self.operations} operations, {len(self.representatives)} of {len(self.orbit)} voxels evaluated "
+            f"({self.saving:.1f} times fewer)"
+        )
+
     def spread(self, values: Shaped[ndarray, "irreducible"], out: Shaped[ndarray, "nx ny nz"]) -> None:
         """Copy the values at the representatives to all voxels, into ``out``."""
         orbit = self.orbit.reshape(out.shape)
@@ -64,70 +56,34 @@ class GridSymmetry:
             plane[...] = values[names]
 
 
-def find_grid_symmetry(geometry: Geometry, grid: Grid, proper: bool = False) -> GridSymmetry:
-    """The operations of the crystal, to 1e-5 Å, that map the grid onto itself, and the voxels they leave to compute.
-
-    Args:
-        geometry: a structure that is periodic in all three directions.
-        grid: a grid that spans the structure's cell; its origin may lie anywhere.
-        proper: use rotations and translations only, for channels that change sign under a mirror or inversion.
+def irreducible_voxels(symmetrised: Symmetrised) -> GridSymmetry:
+    """The voxels that the operations leave to compute.
 
     Raises:
-        NoSymmetryError: if nothing can be saved; the message gives the reason.
+        NoSymmetryError: if the operations do not form a group.
     """
-    if not geometry.pbc.all():
-        raise NoSymmetryError("the structure is not periodic in all three directions")
-    if not np.allclose(grid.cell, geometry.cell, rtol=0.0, atol=TOLERANCE):
-        raise NoSymmetryError("the grid does not span the cell of the structure")
-    if len(geometry) > MAX_ATOMS:
-        raise NoSymmetryError(f"it is not looked for above {MAX_ATOMS} atoms")
-    if len(grid) > MAX_VOXELS:
-        raise NoSymmetryError(f"it is not looked for above {MAX_VOXELS} voxels")
-    rotations, translations = _operations(geometry)
-    if proper:
-        keep = np.linalg.det(rotations) > 0
-        rotations, translations = rotations[keep], translations[keep]
-    if len(rotations) < 2:
-        raise NoSymmetryError(f"the structure has no {'proper ' if proper else ''}symmetry to {TOLERANCE:g} Å")
-    matrices, shifts = _on_grid(rotations, translations, grid)
-    if len(matrices) < 2:
-        raise NoSymmetryError(
-            f"none of the {len(rotations)} operations of the structure maps the {'×'.join(map(str, grid.shape))} grid "
-            "onto itself"
-        )
-    representatives, orbit = _orbits(matrices, shifts, grid.shape)
-    return GridSymmetry(len(matrices), representatives, orbit)
+    representatives, orbit = _orbits(symmetrised.matrices, symmetrised.shifts, symmetrised.grid.shape)
+    return GridSymmetry(len(symmetrised.matrices), representatives, orbit)
 
 
-def _operations(geometry: Geometry) -> tuple[Int[ndarray, "ops 3 3"], Float[ndarray, "ops 3"]]:
-    """Rotations (on fractional coordinates) and translations of the space group, supercell translations included."""
-    import spglib
-
-    crystal: Any = (geometry.cell, geometry.positions @ np.linalg.inv(geometry.cell), geometry.numbers)
+def symmetrised_or_reason(model: DensityModel, geometry: Geometry, grid: Grid) -> Symmetrised | str:
+    """The structure and the grid with exact symmetry, or why there is none that this model has."""
+    if model.ignore_pbc:
+        return "the model ignores periodic images"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # about spglib's own error handling
-            found = spglib.get_symmetry(crystal, symprec=TOLERANCE)
-    except Exception as error:  # spglib's own exception exists from version 2.7 on
-        raise NoSymmetryError(f"spglib finds no symmetry: {error}") from error
-    if found is None:
-        raise NoSymmetryError("spglib finds no symmetry")
-    return np.asarray(found["rotations"], dtype=np.int64), np.asarray(found["translations"], dtype=np.float64)
+        return symmetrise(geometry, grid, proper=any(p != 1 for p in model.channel_parity))
+    except NoSymmetryError as reason:
+        return str(reason)
 
 
-def _on_grid(
-    rotations: Int[ndarray, "ops 3 3"], translations: Float[ndarray, "ops 3"], grid: Grid
-) -> tuple[Int[ndarray, "fitting 3 3"], Int[ndarray, "fitting 3"]]:
-    """M and s (see the module's docstring) of the operations that map the grid onto itself to within TOLERANCE."""
-    shape = np.array(grid.shape, dtype=np.int64)
-    scaled = rotations * shape[:, None]
-    matrices, remainder = np.divmod(scaled, shape[None, :])
-    origin = grid.origin @ np.linalg.inv(grid.cell)
-    exact = (translations + rotations @ origin - origin) * shape
-    shifts = np.rint(exact)
-    missed = np.linalg.norm(((exact - shifts) / shape) @ grid.cell, axis=1)
-    keep = (remainder == 0).all(axis=(1, 2)) & (missed <= TOLERANCE)
-    return matrices[keep], shifts[keep].astype(np.int64) % shape
+def irreducible_or_reason(symmetrised: Symmetrised | str) -> GridSymmetry | str:
+    """The voxels to evaluate, or why these are all of them."""
+    if isinstance(symmetrised, str):
+        return symmetrised
+    try:
+        return irreducible_voxels(symmetrised)
+    except NoSymmetryError as reason:
+        return str(reason)
 
 
 def _orbits(
@@ -151,7 +107,7 @@ def _orbits(
         images = _images(open_voxels, matrices, shifts, shape)
         first = images.min(axis=0) == open_voxels
         images = images[:, first]
-        taken = orbit[images].max() >= 0
+        taken = not first.any() or orbit[images].max() >= 0
         names = np.arange(n_chosen, n_chosen + images.shape[1], dtype=np.int32)
         orbit[images] = names
         if taken or (orbit[images] != names).any():

@@ -12,7 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.predict.symmetry import GridSymmetry, NoSymmetryError, _orbits, find_grid_symmetry
+from charge3net.predict.symmetrise import NoSymmetryError, symmetrise
+from charge3net.predict.symmetry import GridSymmetry, _orbits, irreducible_voxels
 from tests.helpers import crystals
 
 
@@ -56,7 +57,7 @@ def as_sets(label: np.ndarray) -> list[frozenset]:
 
 def find(atoms: Atoms, shape, **options) -> GridSymmetry:
     geometry = Geometry.of(atoms)
-    return find_grid_symmetry(geometry, Grid(geometry.cell, shape), **options)
+    return irreducible_voxels(symmetrise(geometry, Grid(geometry.cell, shape), **options))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_proper_leaves_out_mirrors_and_inversion():
 def test_origin_of_the_grid_counts():
     atoms, shape, origin = crystals.rutile(), (6, 6, 4), np.array([4.594 / 12, 4.594 / 12, 0.0])
     geometry = Geometry.of(atoms)
-    found = find_grid_symmetry(geometry, Grid(geometry.cell, shape, origin))
+    found = irreducible_voxels(symmetrise(geometry, Grid(geometry.cell, shape, origin)))
     assert as_sets(found.orbit) == brute_force(atoms, shape, origin)
     assert as_sets(found.orbit) != brute_force(atoms, shape)
 
@@ -154,7 +155,7 @@ def test_symmetric_to_a_millionth_of_an_ångström_is_symmetric_and_to_a_thousan
 )
 def test_refused_with_a_reason(atoms, grid, reason):
     with pytest.raises(NoSymmetryError, match=reason):
-        find_grid_symmetry(Geometry.of(atoms), grid)
+        symmetrise(Geometry.of(atoms), grid)
 
 
 def test_operations_that_are_no_group_are_refused():

@@ -19,6 +19,7 @@ from numpy import ndarray
 
 from charge3net.geometry import Geometry
 from charge3net.graph.cell_list import cell_list
+from charge3net.graph.neighbors import reach
 from charge3net.graph.types import AtomState
 from charge3net.grid import Grid
 from charge3net.kernels import enabled
@@ -104,7 +105,7 @@ class CpuBackend:
         self._job.n_atoms, self._job.without_neighbours = len(geometry), packed.without_neighbours.ctypes.data
         for name in (field[0] for field in _CellList._fields_ if field[0] != "cutoff"):
             setattr(self._job.atoms, name, getattr(self._atoms, name).ctypes.data)
-        self._job.atoms.cutoff = model.cutoff
+        self._job.atoms.cutoff = reach(model.cutoff)
         self._job.network = packed.network
         for path, array in self._senders.items():
             *parts, name = path.split(".")

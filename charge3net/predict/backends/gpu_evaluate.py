@@ -20,6 +20,7 @@ from torch import Tensor
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.cell_list import CellList, cell_list
+from charge3net.graph.neighbors import reach
 from charge3net.graph.types import AtomState
 from charge3net.grid import Grid
 from charge3net.models.charge3net import ChargE3Net
@@ -189,11 +190,11 @@ class _DeviceAtoms:
     """The atoms of a structure in bins, on a device, and the search for the neighbours of points."""
 
     def __init__(self, atoms: CellList, cutoff: float, steps: int, device: torch.device) -> None:
-        reach = cutoff * np.linalg.norm(atoms.inverse, axis=0) + 1e-9
-        spans = np.floor(2 * reach / atoms.width) + 2
+        extent = cutoff * np.linalg.norm(atoms.inverse, axis=0) + 1e-9
+        spans = np.floor(2 * extent / atoms.width) + 2
         spans = np.where(atoms.periodic, spans, np.minimum(spans, atoms.bins))
-        edge = (cutoff, steps / cutoff, ON_ATOM)
-        frame = (atoms.cell.ravel(), atoms.inverse.ravel(), atoms.low, atoms.width, reach, edge)
+        edge = (reach(cutoff), steps / cutoff, ON_ATOM)
+        frame = (atoms.cell.ravel(), atoms.inverse.ravel(), atoms.low, atoms.width, extent, edge)
         arrays = (
             atoms.positions[atoms.members],
             atoms.wraps[atoms.members],
