@@ -15,11 +15,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+#: Materials with expected errors that are printed; all are in the table on disk.
+SHOWN = 20
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``charge3net evaluate``."""
     parser.add_argument(
-        "--model", nargs="+", required=True, metavar="M", help="run folders, checkpoint folders or released weights"
+        "--model",
+        nargs="+",
+        required=True,
+        metavar="M",
+        help="run folders, checkpoint folders, released weights, or names that `charge3net models` lists",
     )
     parser.add_argument("--data", required=True, metavar="STORE", help="folder made by `charge3net data build`")
     parser.add_argument("--split", metavar="FILE", help="split file; without it every material is evaluated")
@@ -80,6 +87,7 @@ def _report(evaluations: Sequence[Any], output: Path, figures: bool) -> None:
             save_figure(comparison_figure(evaluations), output / "comparison.png")
     else:
         print(format_elements(evaluations[0]))
+        print(format_expected(evaluations[0]), end="")
     print(f"written to {output}")
 
 
@@ -113,6 +121,31 @@ def format_elements(evaluation: Any) -> str:
         baseline = "" if errors.baseline is None else f"{errors.baseline.nmae:.2f}"
         table.append([chemical_symbols[z], f"{errors.pooled.nmae:.3f}", baseline, str(errors.nmae.count)])
     return _aligned(table)
+
+
+def format_expected(evaluation: Any) -> str:
+    """Expected beside true errors as text, largest expected error first; empty if the model expects none."""
+    from charge3net.evaluation.expectations import Honesty, expected_of
+
+    told = sorted(expected_of(evaluation.materials), key=lambda pair: -pair[1][0])
+    if not told:
+        return ""
+    table = [["material", "ε_mae (%)", "expected", "90 % interval", "group", "distance", "flags"]]
+    for material, (expected, low, high) in told[:SHOWN]:
+        said, outside = material.expectation, not low <= material.total.nmae <= high
+        table.append(
+            [
+                material.key,
+                f"{material.total.nmae:.3f}" + ("*" if outside else " "),
+                f"{expected:.3f}",
+                f"{low:.2f} … {high:.2f}",
+                str(said.group),
+                "" if said.distance is None else f"{said.distance:.2f}",
+                str(len(said.flags) or ""),
+            ]
+        )
+    more = f"and {len(told) - SHOWN} more in evaluation.csv, with the flags in words\n" if len(told) > SHOWN else ""
+    return f"{_aligned(table)}{more}* outside the interval. {Honesty.of(evaluation.materials)}\n\n"
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> str:

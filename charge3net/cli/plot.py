@@ -4,6 +4,7 @@ charge3net plot slice CHGCAR predicted.cube -o slice.png
 charge3net plot isosurface CHGCAR predicted.cube --level 0.5 -o surface.png
 charge3net plot curves runs/* -o curves.pdf
 charge3net plot errors evaluation/* -o errors.svg
+charge3net plot expected evaluation -o expected.svg
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     curves.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or folders of runs")
     errors = kinds.add_parser("errors", help="error of each material for several models")
     errors.add_argument("evaluations", nargs="+", metavar="DIR", help="folders written by `charge3net evaluate`")
+    expected = kinds.add_parser("expected", help="true errors against those that the model expected of itself")
+    expected.add_argument("evaluation", metavar="DIR", help="folder written by `charge3net evaluate`")
     for kind in kinds.choices.values():
         kind.add_argument("-o", "--output", required=True, metavar="FIGURE", help="name ending in .png, .svg or .pdf")
 
@@ -52,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     from charge3net.plot.style import check_figure_name, save_figure
 
     check_figure_name(args.output)
-    draw = {"slice": _slice, "isosurface": _isosurface, "curves": _curves, "errors": _errors}[args.kind]
+    draw = {"slice": _slice, "isosurface": _isosurface, "curves": _curves, "errors": _errors, "expected": _expected}[
+        args.kind
+    ]
     print(save_figure(draw(args), args.output))
     return 0
 
@@ -96,6 +101,13 @@ def _errors(args: argparse.Namespace) -> Figure:
     if len({evaluation.facts["name"] for evaluation in evaluations}) < len(evaluations):
         raise InputError("two of these evaluations have the same name; evaluate both models in one command")
     return comparison_figure(evaluations)
+
+
+def _expected(args: argparse.Namespace) -> Figure:
+    from charge3net.evaluation.comparison import expected_figure
+    from charge3net.evaluation.files import read_evaluation
+
+    return expected_figure(read_evaluation(args.evaluation))
 
 
 def _read(paths: list[str]) -> list[Density]:

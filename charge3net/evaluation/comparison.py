@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charge3net.analysis.statistics import paired_difference
+from charge3net.errors import InputError
+from charge3net.evaluation.expectations import Honesty, expected_of
 from charge3net.evaluation.materials import Evaluation
 
 if TYPE_CHECKING:
@@ -52,6 +54,26 @@ def comparison_figure(evaluations: Sequence[Evaluation]) -> Figure:
     atoms = [m.baseline.nmae for m in evaluations[0].materials if m.baseline is not None]
     reference = "superposition of atoms"
     return error_strip({**rows, reference: np.array(atoms)} if atoms else rows, reference)
+
+
+def expected_figure(evaluation: Evaluation) -> Figure:
+    """True against expected errors, by the groups of the calibration.
+
+    Raises:
+        InputError: if the model said nothing of its errors.
+    """
+    from charge3net.plot import expected_errors
+
+    told = expected_of(evaluation.materials)
+    if not told:
+        raise InputError(
+            f"{evaluation.facts['name']}: no expected errors; evaluate a model with a calibration, as the shipped one"
+        )
+    groups: dict[str, list[tuple[float, ...]]] = {}
+    for material, said in told:
+        groups.setdefault(str(material.expectation.group), []).append((material.total.nmae, *said))
+    title = f"{evaluation.facts['name']}\n{Honesty.of(evaluation.materials)}"
+    return expected_errors({name: np.array(groups[name]) for name in sorted(groups)}, title)
 
 
 def _errors(evaluation: Evaluation) -> dict[str, float]:

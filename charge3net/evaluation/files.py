@@ -17,6 +17,8 @@ from typing import Any
 
 from charge3net.analysis.metrics import ErrorSums
 from charge3net.errors import InputError
+from charge3net.evaluation.expectations import COLUMNS as EXPECTED
+from charge3net.evaluation.expectations import Expectation
 from charge3net.evaluation.materials import Evaluation, MaterialErrors
 from charge3net.io.files import write_whole
 
@@ -39,6 +41,7 @@ COLUMNS = (
     "unsigned_magnetisation_nmae_percent",
     "zeta",
     "seconds",
+    *EXPECTED,
 )
 
 
@@ -162,6 +165,7 @@ def _row(material: MaterialErrors) -> dict[str, Any]:
         ),
         "zeta": material.zeta,
         "seconds": material.seconds,
+        **material.expectation.row(),
     }
 
 
@@ -187,5 +191,7 @@ def _material(record: dict[str, Any]) -> MaterialErrors:
         record[name] = None if record.get(name) is None else ErrorSums(**record[name])
     for name in ("elements", "baseline_elements"):
         record[name] = {int(z): ErrorSums(**sums) for z, sums in record[name].items()}
+    said = record.get("expectation", {})
+    record["expectation"] = Expectation(**{**said, "flags": tuple(said.get("flags", ()))})
     record["parity"] = {int(i): n for i, n in record["parity"].items()}
     return MaterialErrors(**record)

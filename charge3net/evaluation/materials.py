@@ -22,6 +22,7 @@ from charge3net.analysis.parity import parity_counts
 from charge3net.data.store import Store, StoreEntry
 from charge3net.density import Density
 from charge3net.errors import InputError
+from charge3net.evaluation.expectations import Expectation, Honesty
 from charge3net.grid import Grid
 
 #: Voxels per chunk.
@@ -53,6 +54,7 @@ class MaterialErrors:
         parity: counts of (true, predicted), see :mod:`charge3net.analysis.parity`.
         seconds: time of the prediction.
         zeta: angular variation ζ of the true density, if requested.
+        expectation: what the model says of its own error.
     """
 
     key: str
@@ -68,6 +70,7 @@ class MaterialErrors:
     seconds: float
     zeta: float | None = None
     unsigned_spin: ErrorSums | None = None
+    expectation: Expectation = field(default_factory=Expectation)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,9 @@ class Evaluation:
             "zeta": Average.of(m.zeta for m in self.materials if m.zeta is not None),
         }
         plain = {name: _plain(average) for name, average in averages.items() if average.count}
+        honesty = Honesty.of(self.materials)
+        if honesty is not None:
+            plain["expected_error"] = honesty.to_json()
         return {**plain, "voxels": sum(m.total.voxels for m in self.materials), "materials": len(self.materials)}
 
     def by_element(self) -> dict[int, ElementErrors]:
@@ -230,6 +236,7 @@ def material_errors(entry: StoreEntry, predicted: Density, seconds: float, angul
         seconds=seconds,
         zeta=angular_variation(entry.density()) if angular else None,
         unsigned_spin=unsigned_spin,
+        expectation=Expectation.of(predicted.provenance),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import sys
 import warnings
@@ -18,6 +19,7 @@ from charge3net.checkpoints import fingerprint
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.errors import InputError
+from charge3net.evaluation.expectations import expected_of
 from charge3net.evaluation.files import EvaluationLog, write_evaluation
 from charge3net.evaluation.materials import Evaluation, evaluate
 from charge3net.models.base import DensityModel
@@ -77,7 +79,7 @@ def evaluate_checkpoint(
     """Evaluate one model and write its folder; an interrupted evaluation is resumed.
 
     Args:
-        model: run folder, checkpoint folder or released weights.
+        model: run folder, checkpoint folder, released weights, or a name that ``charge3net models`` lists.
         test: the materials.
         folder: output folder.
         angular: also compute ζ of the true densities.
@@ -88,10 +90,15 @@ def evaluate_checkpoint(
     Raises:
         InputError: for a model or store that cannot be read, or if no material could be evaluated.
     """
-    from charge3net.predict.predictor import Predictor
+    from charge3net.predict.ensemble import EnsemblePredictor
+    from charge3net.predict.opened import open_predictor
 
-    predictor = Predictor.from_checkpoint(model, device=device)
-    card, print_ = predictor.card, fingerprint(predictor.model)
+    predictor = open_predictor(model, device=device)
+    members = list(predictor) if isinstance(predictor, EnsemblePredictor) else [predictor]
+    card, network = predictor.card, members[0].model
+    prints = [fingerprint(member.model) for member in members]
+    print_ = prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()
+    mean = f", mean of {len(members)}" if len(members) > 1 else ""
     store_hash = test.store.hash()
     log = EvaluationLog(folder, {"weights": print_, "store": store_hash, "angular": angular})
     caveats = caveats_of(card, test)
@@ -104,12 +111,12 @@ def evaluate_checkpoint(
     ):
         log.append(material)
     facts = {
-        "name": name or label(predictor.model.architecture, predictor.model.hyperparameters()),
-        "model": _model_facts(model, predictor.model, card, print_),
+        "name": name or label(network.architecture, network.hyperparameters()) + mean,
+        "model": {**_model_facts(model, network, card, print_), "members": len(members)},
         "data": _data_facts(test, store_hash),
         "keys": list(test.keys),
         "warnings": caveats,
-        **_circumstances(predictor.device),
+        **_circumstances(members[0].device),
     }
     evaluation = Evaluation(tuple(log.finished[k] for k in test.keys if k in log.finished), failed, facts)
     if not evaluation.materials:
@@ -141,7 +148,8 @@ def caveats_of(card: ModelCard | None, test: TestSet) -> list[str]:
 
 
 def draw_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
-    """Write ``parity.png``, ``errors.png`` and ``elements.png``."""
+    """Write ``parity.png``, ``errors.png``, ``elements.png``, and ``expected.png`` where errors were expected."""
+    from charge3net.evaluation.comparison import expected_figure
     from charge3net.plot import element_bars, error_histogram, parity, save_figure
 
     folder, name = Path(folder), str(evaluation.facts.get("name", ""))
@@ -152,6 +160,8 @@ def draw_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
     save_figure(parity(evaluation.parity(), name), folder / "parity.png")
     save_figure(error_histogram(errors, baseline if len(baseline) else None, name), folder / "errors.png")
     save_figure(element_bars({z: e.pooled.nmae for z, e in elements.items()}, lines, name), folder / "elements.png")
+    if expected_of(evaluation.materials):
+        save_figure(expected_figure(evaluation), folder / "expected.png")
 
 
 def _with_bar(materials: Any, todo: Sequence[str]) -> Any:

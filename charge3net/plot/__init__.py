@@ -2,6 +2,7 @@
 
 from charge3net.plot.curves import Curve, learning_curves
 from charge3net.plot.errors import angular_gain, element_bars, error_histogram, error_strip, parity
+from charge3net.plot.expected import expected_errors
 from charge3net.plot.isosurface import isosurfaces
 from charge3net.plot.plane import Plane
 from charge3net.plot.slices import density_slice
@@ -15,6 +16,7 @@ __all__ = [
     "element_bars",
     "error_histogram",
     "error_strip",
+    "expected_errors",
     "isosurfaces",
     "learning_curves",
     "parity",
