@@ -110,9 +110,7 @@ class Honesty:
 
     def __str__(self) -> str:
         rank = "" if self.rank is None else f", Spearman's ρ {self.rank.rho:+.2f}"
-        return (
-            f"{self.count} expected errors: {100.0 * self.coverage:.0f} % of the true ones in the 90 % interval{rank}"
-        )
+        return f"{100.0 * self.coverage:.0f} % of {self.count} true errors in the 90 % interval{rank}"
 
 
 def expected_of(materials: Sequence[MaterialErrors]) -> list[tuple[MaterialErrors, tuple[float, float, float]]]:
