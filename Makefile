@@ -9,12 +9,13 @@ BIN     = $(VENV)/bin
 TORCH  ?= 2.13.0
 TRITON ?= 3.7.1
 
-.PHONY: help install demo test lint fuzz scatter gpaw restart-qe clean
+.PHONY: help install demo docs test lint fuzz scatter gpaw restart-qe clean
 
 help:
 	@echo "make demo      install, train five models on real densities, write demo/report.html (about 10 minutes)"
 	@echo "make test      install, run the tests"
 	@echo "make lint      ruff and mypy"
+	@echo "make docs      the documentation as pages, docs/_build/html; runs the tutorials (about two minutes)"
 	@echo "make fuzz      read 100 000 damaged files (about half an hour)"
 	@echo "make install   only make $(VENV)"
 	@echo "make scatter   build torch-scatter into $(VENV) (optional, a compiler and some minutes)"
@@ -57,6 +58,15 @@ lint: install
 fuzz: install
 	$(BIN)/python -m tests.helpers.fuzz --cases 100000
 
+docs: $(VENV)/.docs
+	rm -rf docs/_build/html
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html docs docs/_build/html
+	@echo "The pages: docs/_build/html/index.html"
+
+$(VENV)/.docs: $(VENV)/.installed setup.cfg
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[docs]"
+	@touch $@
+
 scatter: install
 	$(BIN)/python -m pip install --no-build-isolation "torch-scatter>=2.1.2"
 
@@ -70,4 +80,4 @@ restart-qe: install
 	$(BIN)/python -m benchmarks.restart_qe
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) demo build docs/_build docs/made *.egg-info
