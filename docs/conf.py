@@ -36,7 +36,7 @@ nb_merge_streams = True
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["PYTHONPATH"] = str(ROOT)
 os.environ["CLONE"] = str(ROOT)
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
