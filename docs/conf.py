@@ -11,7 +11,8 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS))
 
 from site_math import add_math  # noqa: E402
-from site_pages import follow_links, link_target_pages, plain_formulas, write_pages  # noqa: E402
+from site_notebooks import join_output  # noqa: E402
+from site_pages import complete_index, follow_links, link_target_pages, plain_formulas, write_pages  # noqa: E402
 
 import charge3net  # noqa: E402
 
@@ -58,10 +59,17 @@ highlight_language = "text"
 copybutton_exclude = ".linenos, .gp, .go"
 
 
+def _prepare(name, source, pages):
+    if name == "index":
+        complete_index(source, DOCS)
+    follow_links(source, DOCS / f"{name}.md", pages)
+
+
 def setup(app):
     """Pages from docstrings and from documents of other folders; equations as MathML."""
     write_pages(DOCS, ROOT)
+    join_output()
     pages = link_target_pages(DOCS, ROOT)
-    app.connect("source-read", lambda app, name, source: follow_links(source, DOCS / f"{name}.md", pages))
+    app.connect("source-read", lambda app, name, source: _prepare(name, source, pages))
     app.connect("autodoc-process-docstring", lambda app, what, name, obj, options, lines: plain_formulas(lines))
     add_math(app)

@@ -46,8 +46,10 @@ def write_pages(docs: Path, root: Path) -> None:
 
 def _api_page(name: str) -> str:
     """Markdown of the page of a public name."""
-    directive = "autofunction" if inspect.isfunction(getattr(charge3net, name)) else "autoclass"
-    return f"# {name}\n\n```{{eval-rst}}\n.. {directive}:: charge3net.{name}\n```\n"
+    function = inspect.isfunction(getattr(charge3net, name))
+    directive = f".. {'autofunction' if function else 'autoclass'}:: charge3net.{name}\n"
+    inherited = "" if function else "   :inherited-members: Module, Exception\n"
+    return f"# {name}\n\n```{{eval-rst}}\n{directive}{inherited}```\n"
 
 
 def plain_formulas(lines: list[str]) -> None:
@@ -66,6 +68,15 @@ def link_target_pages(docs: Path, root: Path) -> dict[Path, Path]:
     """Document → the file that is its page."""
     own = {path.resolve(): path for path in docs.rglob("*.md")}
     return own | {(root / file).resolve(): docs / MADE / f"{page}.md" for file, page in _outside(root).items()}
+
+
+def complete_index(source: list[str], docs: Path) -> None:
+    """Add pages that the index does not name to its last list before the results, so that a new page is never lost."""
+    names = sorted(
+        str(page.relative_to(docs).with_suffix("")) for page in [*docs.glob("*.md"), *docs.glob("tutorials/*")]
+    )
+    missing = [name for name in names if name != "index" and not re.search(rf"^(.*<)?{name}>?$", source[0], re.M)]
+    source[0] = source[0].replace("studies <studies>\n", "studies <studies>\n" + "".join(f"{m}\n" for m in missing))
 
 
 def follow_links(source: list[str], file: Path, pages: dict[Path, Path], page: Path | None = None) -> None:

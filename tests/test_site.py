@@ -71,3 +71,11 @@ def test_every_public_name_has_a_page_with_its_docstring(site):
         if not name.startswith("_"):
             assert f"charge3net.{name}\n" in site._api_page(name)
             assert getattr(charge3net, name).__doc__
+
+
+def test_a_page_that_the_index_forgets_is_added(site, root):
+    source = [":::{toctree}\nA title <a>\nRun one of the studies <studies>\n:::\n"]
+    (root / "docs" / "studies.md").write_text("")
+    (root / "docs" / "new.md").write_text("")
+    site.complete_index(source, root / "docs")
+    assert source[0].split("\n")[3:] == ["new", "tutorials/b", ":::", ""]
