@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -43,6 +44,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
+# Names of types that are clearer than what they stand for.
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "Allocate", "Electrons", "Progress")}
 autodoc_inherit_docstrings = False
 python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
@@ -65,6 +68,12 @@ def _prepare(name, source, pages):
     follow_links(source, DOCS / f"{name}.md", pages)
 
 
+def _readable(app, what, name, obj, options, signature, returned):
+    """Defaults that are no Python (``<factory>``) would be a signature that Sphinx cannot read."""
+    text = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", (signature or "").replace("<factory>", "..."))
+    return text or None, returned
+
+
 def setup(app):
     """Pages from docstrings and from documents of other folders; equations as MathML."""
     write_pages(DOCS, ROOT)
@@ -72,4 +81,5 @@ def setup(app):
     pages = link_target_pages(DOCS, ROOT)
     app.connect("source-read", lambda app, name, source: _prepare(name, source, pages))
     app.connect("autodoc-process-docstring", lambda app, what, name, obj, options, lines: plain_formulas(lines))
+    app.connect("autodoc-process-signature", _readable)
     add_math(app)
