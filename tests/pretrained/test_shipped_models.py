@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from ase.io import write
 
 import charge3net.pretrained.releases
 from charge3net import InputError, Predictor, read_density
+from charge3net.atoms.known import KnownSurroundings
 from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.models.registry import build_model
+from charge3net.predict.named import training_set_of
 from charge3net.pretrained.releases import choose_release, shipped_releases
 from tests.helpers import crystals
 
@@ -95,6 +98,38 @@ def test_max_error(shipped, limit, capsys):
     assert status == 0 or "not written: expected error" in capsys.readouterr().err
 
 
+def test_max_error_in_a_batch_lists_what_is_not_trusted_and_writes_the_rest(shipped, capsys):
+    """The expected errors of the two structures differ; a limit between them lets one through."""
+    write("salt.vasp", crystals.sodium_chloride(), format="vasp")
+    common = ["predict", "POSCAR", "salt.vasp", "--shape", "4", "4", "4", "--format", "npz"]
+    assert main([*common, "-o", "all/", "--uncertainty", "all/spread-{stem}.npz"]) == 0
+    expected = {
+        path.stem: read_density(path).provenance["uncertainty"]["expected_percent"]
+        for path in Path("all").glob("*.npz")
+        if "spread" not in path.stem
+    }
+    assert len(expected) == 2
+    better, worse = sorted(expected, key=lambda stem: expected[stem])
+    limit = np.sqrt(expected[better] * expected[worse])
+    capsys.readouterr()
+    arguments = ["--max-error", f"{limit:.12g}", "--uncertainty", "some/spread-{stem}.npz"]
+    assert main([*common, "-o", "some/", *arguments]) == 1
+    assert {path.name for path in Path("some").iterdir()} == {f"{better}.npz", f"spread-{better}.npz"}
+    printed = capsys.readouterr().err
+    assert "1 written, 1 failed" in printed
+    assert f"not written: expected error {expected[worse]:.2g} %" in printed
+
+
+@pytest.mark.parametrize("name", ["spread.cube", "CHGCAR-spread", "spread.npz"])
+def test_the_map_of_the_spread_is_a_density_in_every_format(shipped, name):
+    assert main(["predict", "POSCAR", "--shape", "5", "6", "7", "-o", "x.npz", "--uncertainty", name, "-q"]) == 0
+    members = [Predictor.from_checkpoint(shipped / "everything" / f"seed{i}") for i in range(2)]
+    each = np.array([m.predict(crystals.silicon(), shape=(5, 6, 7)).total for m in members], dtype=np.float64)
+    found = read_density(name)
+    assert found.grid.shape == (5, 6, 7)
+    np.testing.assert_allclose(found.total, each.std(axis=0, ddof=1), rtol=1e-4, atol=1e-5 * np.abs(each).max())
+
+
 def test_a_single_model_has_no_spread(shipped, capsys):
     model = str(shipped / "organic" / "seed0")
     common = ["predict", "POSCAR", "--shape", "4", "4", "4", "--model", model, "-o", "x.npz"]
@@ -111,6 +146,37 @@ def test_a_damaged_release_is_one_sentence(shipped):
         shipped_releases()
     own = str(shipped / "everything" / "seed0")
     assert main(["predict", "POSCAR", "--shape", "4", "4", "4", "--model", own, "-o", "x.npz"]) == 0
+
+
+def test_a_changed_file_of_surroundings_is_refused():
+    """Checked before it is read: the hash in release.json is that of the file."""
+    for one in shipped_releases().values():
+        assert one.surroundings is not None
+        path, _, far = one.surroundings
+        known = KnownSurroundings.load(path)
+        assert set(known.known) == set(one.elements)
+        assert training_set_of(one).far == far
+        with pytest.raises(InputError, match="not the file that was released"):
+            training_set_of(replace(one, surroundings=(path, "0" * 64, far)))
+
+
+def test_the_shipped_model_holds_the_valence_and_says_where_it_is_uncertain():
+    salt, shape = crystals.sodium_chloride(), (16, 16, 16)
+    predictor = Predictor("delta-gpaw-pbe")
+    density = predictor.predict(salt, shape=shape)
+    said = density.provenance["uncertainty"]
+    assert density.provenance["valence_electrons"] % 14 == 0  # 7 of Na and 7 of Cl in each formula unit
+    assert density.electrons() == pytest.approx(density.provenance["valence_electrons"], rel=1e-6)
+    assert abs(density.provenance["electron_error"]) < 0.01
+    assert said["group"] == "crystals"
+    assert said["low_percent"] < said["expected_percent"] < said["high_percent"] < 2.0
+    odd = salt.copy()
+    odd.set_chemical_symbols(["Li", "Be"] * (len(odd) // 2))
+    odd.set_cell(odd.cell * 0.64, scale_atoms=True)
+    other = predictor.predict(odd, shape=shape).provenance["uncertainty"]
+    assert other["group"] == "new"
+    assert other["distance"] > 5 * said["distance"]
+    assert other["expected_percent"] > 2 * said["expected_percent"]
 
 
 def test_every_release_in_the_package_loads_and_says_what_it_needs_to():
