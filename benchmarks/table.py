@@ -201,9 +201,23 @@ def segment_sum(result: dict[str, Any]) -> list[str]:
 
 
 #: Result file → what is shown of it.
+def delta_ablation(result: dict[str, Any]) -> list[str]:
+    """Variants of fitted atoms and of the head's features."""
+    titles = {"reach": "fitted atoms, reach {} Å", "features": "head, {}"}
+    rows = [
+        (titles[part].format(name), *(f"{one['error']:.2f} ({one['scaled']:.2f})" for one in kinds.values()))
+        for part in titles
+        for name, kinds in result[part].items()
+    ]
+    kinds = next(iter(result["reach"].values()))
+    note = f"% (after scaling to the number of electrons); heads: {result['steps']} steps, one seed."
+    return [*table(("variant", *kinds), rows), "", note]
+
+
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
     "read_delta": ("A network on fitted atoms beside the plain network, L = 4, one thread", read_delta),
+    "delta_ablation": ("Parts of the models on fitted atoms, validation ε_mae", delta_ablation),
     "segment_sum": ("Sums of edges at their receivers, one thread", segment_sum),
     "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),
     "training_step": (

@@ -29,7 +29,16 @@ GROUP = "charge3net.studies"
 _OFFERED = ("TITLE", "Config", "run", "figures", "section")
 
 #: The studies of this package, in the order of the page of results.
-_OWN = ("learning_curves", "angular_dependence", "scaling", "anatomy", "fields", "charge_transfer", "spin")
+_OWN = (
+    "learning_curves",
+    "angular_dependence",
+    "new_compositions",
+    "scaling",
+    "anatomy",
+    "fields",
+    "charge_transfer",
+    "spin",
+)
 
 
 @dataclass(frozen=True)

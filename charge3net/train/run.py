@@ -45,9 +45,9 @@ def train(config: TrainConfig) -> dict[str, Any]:
     A finished run is not repeated. Nothing is written before model, data and settings are checked.
 
     Returns:
-        The summary, also in ``summary.json``: ``step``, ``stopped`` (``max_steps`` or ``early``), ``seconds``,
-        ``parameters``, ``threads``, ``best``, ``latest`` (step and ``val/…`` metrics), and ``skipped`` if nothing was
-        left to do.
+        The summary, also in ``summary.json``: ``step``, ``stopped`` (``max_steps`` or ``early``), ``seconds`` and
+        ``processor_seconds`` (since the last resumption), ``parameters``, ``threads``, ``best``, ``latest`` (step and
+        ``val/…`` metrics), and ``skipped`` if nothing was left to do.
 
     Raises:
         InputError: for wrong settings, data that do not fit, a folder with another run, or a loss that is not finite.
@@ -85,7 +85,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
     if first:
         start_trackers(trackers, config)
         print(_where(config, trainer, reason), file=sys.stderr, flush=True)
-    start, summary = time.perf_counter(), None
+    start, summary = (time.perf_counter(), time.process_time()), None
     try:
         with warnings.catch_warnings():
             for message in _NOT_FOR_USERS:
@@ -94,7 +94,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
                 trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
             else:  # fitted atoms alone: there is nothing left to train
                 trainer.validate(task, datamodule=data, verbose=False)
-        summary = _summary(config, trainer, task, checkpoints, time.perf_counter() - start)
+        summary = _summary(config, trainer, task, checkpoints, start)
     finally:
         if first:
             finish_trackers(trackers, summary, folder.best_or_last())
@@ -104,13 +104,19 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
 
 def _summary(
-    config: TrainConfig, trainer: pl.Trainer, task: DensityTask, checkpoints: RunCheckpoints, seconds: float
+    config: TrainConfig,
+    trainer: pl.Trainer,
+    task: DensityTask,
+    checkpoints: RunCheckpoints,
+    start: tuple[float, float],
 ) -> dict[str, Any]:
+    """``start``: wall clock and processor time when the training began, in s."""
     return {
         "name": config.name,
         "step": trainer.global_step,
         "stopped": "max_steps" if trainer.global_step >= config.train.max_steps else "early",
-        "seconds": round(seconds, 1),
+        "seconds": round(time.perf_counter() - start[0], 1),
+        "processor_seconds": round(time.process_time() - start[1], 1),
         "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "best": checkpoints.best,

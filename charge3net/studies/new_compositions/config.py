@@ -1,0 +1,75 @@
+"""Settings of the study of new compositions. Defaults: ``conf/study/new_compositions.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class TestKind:
+    """The test structures of one kind.
+
+    Attributes:
+        store: densities.
+        split: file of the split whose test part is used; null: every entry of the store.
+        unknown: leave out formulas that a training or validation structure has.
+    """
+
+    store: str
+    split: str | None
+    unknown: bool
+
+
+@dataclass
+class Network:
+    """A model and how it is trained.
+
+    Attributes:
+        settings: of its trainings, beside those of the experiment: ``model=…``, ``optim.lr=…``.
+        seeds: of the initial weights and the order of the data.
+        equal_time: steps that take the processor time of ``steps`` steps of the reference; null: not trained so.
+    """
+
+    settings: list[str]
+    seeds: list[int]
+    equal_time: int | None
+
+
+@dataclass
+class Config:
+    """Settings.
+
+    Attributes:
+        store, split: what the models are trained on.
+        isolated_atoms: of the code that made the densities; fitted atoms start from them.
+        tests: name → test structures, the crystals of new compositions first.
+        experiment: of conf/experiment.
+        networks: name → model; one that needs no training steps is trained like the others.
+        reference: of the networks: at equal time with it, with several rotation orders.
+        compared: of the networks: paired with the reference.
+        steps: of every training but those at equal time.
+        fractions: of the training formulas; the smaller are nested in the larger.
+        fraction_kinds: of the tests, those whose training formulas are fewer; other kinds stay whole.
+        fraction_networks, fraction_seeds: trained on each of them.
+        orders, order_seeds: rotation orders of the reference below its own.
+        release: JSON of ``data_prep/shipped_models/release.py`` for the section on calibration; null: none.
+        overrides: further settings of every training, e.g. ``train.max_steps=1000``.
+    """
+
+    store: str
+    split: str
+    isolated_atoms: str | None
+    tests: dict[str, TestKind]
+    experiment: str
+    networks: dict[str, Network]
+    reference: str
+    compared: str | None
+    steps: int
+    fractions: list[float]
+    fraction_kinds: list[str]
+    fraction_networks: list[str]
+    fraction_seeds: list[int]
+    orders: list[int]
+    order_seeds: list[int]
+    release: str | None
+    overrides: list[str]

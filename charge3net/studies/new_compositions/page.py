@@ -1,0 +1,246 @@
+"""Section of the page of results on new compositions, written from the result alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from charge3net.report.formatting import (
+    NO_VALUE,
+    duration,
+    estimate,
+    fixed,
+    plus_minus,
+    span,
+    table,
+    thousands,
+)
+from charge3net.studies.new_compositions.figures import in_words
+
+#: Heading of the section.
+TITLE = "New compositions"
+
+_ERRORS = (
+    "Mean over formulas with its standard error; small dots: single seeds (mean over structures). Filled: equal steps; "
+    "open: equal processor time."
+)
+_FORMULAS = "Left: models against the number of training formulas of crystals. Right: every kind of test structure."
+_ORDERS = "Mean over structures against the rotation order, relative to the lowest."
+_GAIN = "Gain of the highest rotation order over the lowest against ζ, per structure. Linear within ±0.5."
+_TRUST = "The shipped model: error of the mean of its members against their spread, test structures."
+
+
+def section(result: dict[str, Any], pictures: Mapping[str, str]) -> str:
+    """Markdown: data, tables, pairs, learning curve, rotation orders, calibration, limits."""
+    paragraphs = [_setting(result), _tests(result)]
+    for name, heading in (("equal_steps", "**Equal steps.**"), ("equal_time", "**Equal time.**")):
+        if result["tables"][name]:
+            paragraphs += _table(result, name, heading)
+    paragraphs += [_figure(pictures, "errors", _ERRORS), *_pairs(result)]
+    if result["fractions"]:
+        paragraphs += [*_fractions(result), _figure(pictures, "formulas", _FORMULAS)]
+    if result["orders"]:
+        paragraphs += [*_orders(result), _figure(pictures, "orders", _ORDERS)]
+    if result["gains"]:
+        paragraphs += [_gains(result), _figure(pictures, "gain", _GAIN)]
+    if result["calibration"]:
+        paragraphs += [*_trust(result["calibration"]), _figure(pictures, "trust", _TRUST)]
+    return "\n\n".join([*paragraphs, _limits(result)])
+
+
+def _figure(pictures: Mapping[str, str], name: str, caption: str) -> str:
+    return f"![{name}]({pictures[name]})\n\n*{caption}*"
+
+
+def _setting(result: Mapping[str, Any]) -> str:
+    data, runs = result["data"], result["runs"]
+    batch = runs[0]["batch"]
+    networks = len({row["network"] for row in runs})
+    seconds = [run["processor_seconds"] for run in runs if run["processor_seconds"] is not None]
+    spent = f", {duration(sum(seconds))} of processor time" if seconds else ""
+    return (
+        "Which model is right about compositions that no training structure has? "
+        f"{networks} models were trained on the same {data['train']} structures of {data['formulas']} formulas, all "
+        f"kinds together, with {batch[0]} × {batch[1]} probe points a step and the loss `{runs[0]['loss']}`: "
+        f"{len(runs)} trainings{spent}. The weights with the lowest error on {data['validation']} validation "
+        "structures are used, and everything else was chosen on them. The test structures were evaluated once, after "
+        f"the last training. Split `{data['split']}` (hash {data['split_hash'][:12]}), store {data['store_hash'][:12]}."
+    )
+
+
+def _tests(result: Mapping[str, Any]) -> str:
+    head = ["test", "structures", "formulas", "of a training formula", "left out", "SAD", "SAD by formula"]
+    rows = []
+    for name, kind in result["kinds"].items():
+        sad = result["sad"][name]
+        cells = [
+            in_words(name),
+            len(kind["keys"]),
+            len(set(kind["formulas"])),
+            kind["known_formulas"],
+            kind["left_out"],
+        ]
+        means = [NO_VALUE] * 2 if sad is None else [plus_minus(sad["entry"]), plus_minus(sad["formula"])]
+        rows.append([*map(str, cells), *means])
+    note = (
+        "Left out: structures that training or validation hold, and, where only new formulas are asked for, those of "
+        "formulas that these have. Formulas are reduced (CH₂ for C₂H₄ and C₃H₆). SAD: ε_mae of the superposition of "
+        "the DFT code's atoms in %, mean ± standard error."
+    )
+    return "\n".join(table(head, rows)) + f"\n\n{note}"
+
+
+def _table(result: Mapping[str, Any], name: str, heading: str) -> list[str]:
+    rows = result["tables"][name]
+    text = (
+        f"{heading} ε_mae in % over every voxel: mean over structures ± standard error; behind it the mean over "
+        "formulas. First the mean over seeds of each structure is taken."
+    )
+    return [text, "\n".join(_errors_table(result, rows, ["seeds", "steps", "lr", "time"], _training_cells))]
+
+
+def _training_cells(row: Mapping[str, Any]) -> list[str]:
+    time = NO_VALUE if row["processor_seconds"] is None else duration(row["processor_seconds"])
+    return [str(len(row["seeds"])), thousands(row["steps"]), f"{row['lr']:g}", time]
+
+
+def _errors_table(
+    result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], more: Sequence[str], cells: Any
+) -> list[str]:
+    """A row for each model: what ``cells`` gives, then every kind by structure and by formula."""
+    kinds = list(result["kinds"])
+    head = ["model", *more, *map(in_words, kinds), "below SAD"]
+    first = kinds[0]
+    lines = []
+    for row in rows:
+        errors = [
+            f"{plus_minus(row['kinds'][kind]['entry'])}; {fixed(row['kinds'][kind]['formula']['mean'])}"
+            for kind in kinds
+        ]
+        below = f"{row['kinds'][first]['below_sad']} of {row['kinds'][first]['with_sad']}"
+        lines.append([row["label"], *cells(row), *errors, below])
+    return table(head, lines)
+
+
+def _pairs(result: Mapping[str, Any]) -> list[str]:
+    sentences = []
+    names = {row["network"]: row["label"] for row in result["tables"]["equal_steps"]}
+    for name, words in (("equal_steps", "equal steps"), ("equal_time", "equal time")):
+        for kind, pair in result["pairs"].get(name, {}).items():
+            one = pair["entry"]
+            formula = pair["formula"]
+            by = (
+                ""
+                if formula is None
+                else f", by formula {estimate(formula['mean'], formula['low'], formula['high'], sign=True)}"
+            )
+            sentences.append(
+                f"* {in_words(kind)}, {words}: {estimate(one['mean'], one['low'], one['high'], sign=True)} by "
+                f"structure{by}; better on {pair['better']} of {one['count']}"
+            )
+    if not sentences:
+        return []
+    other = next(row["network"] for row in result["tables"]["equal_steps"] if row["network"] != result["reference"])
+    compared = result["compared"] or other
+    text = (
+        f"**{names[result['reference']]} against {names[compared]}**, paired: how much lower its error is, in "
+        "percentage points with 95 % intervals."
+    )
+    return [text, "\n".join(sentences)]
+
+
+def _fractions(result: Mapping[str, Any]) -> list[str]:
+    every = result["data"]["crystal_formulas"]
+    rows = sorted(result["fractions"], key=lambda row: (row["label"], row["fraction"]))
+    text = (
+        f"**Formulas.** The same models with a part of the {every} training formulas of crystals; molecules and "
+        "liquids stay whole."
+    )
+    lines = _errors_table(
+        result, rows, ["formulas", "seeds"], lambda row: [f"{every * row['fraction']:.0f}", str(len(row["seeds"]))]
+    )
+    return [text, "\n".join(lines)]
+
+
+def _orders(result: Mapping[str, Any]) -> list[str]:
+    rows = sorted(result["orders"], key=lambda row: row["order"])
+    text = "**Rotation orders** at equal mul, steps and learning rate."
+    lines = _errors_table(
+        result, rows, ["parameters", "seeds"], lambda row: [thousands(row["parameters"]), str(len(row["seeds"]))]
+    )
+    return [text, "\n".join(lines)]
+
+
+def _gains(result: Mapping[str, Any]) -> str:
+    parts = []
+    for kind, found in result["gains"].items():
+        low, high = found["orders"]
+        rho, formulas = found["rho"], found["rho_by_formula"]
+        if rho is None:
+            continue
+        by = (
+            ""
+            if formulas is None
+            else f", by formula {estimate(formulas['rho'], formulas['low'], formulas['high'], sign=True)}"
+        )
+        parts.append(
+            f"* {in_words(kind)}: ρ(ζ, gain from L = {low} to {high}) = "
+            f"{estimate(rho['rho'], rho['low'], rho['high'], sign=True)}{by}; mean gain {plus_minus(found['mean'])}, "
+            f"better on {found['helped']} of {found['mean']['count']}"
+        )
+    return "\n".join(parts)
+
+
+def _trust(calibration: Mapping[str, Any]) -> list[str]:
+    head = [
+        "test",
+        "structures",
+        "formulas",
+        "ε_mae",
+        "by formula",
+        "SAD",
+        "below SAD",
+        "rank correlation",
+        "in the 90 % interval",
+    ]
+    rows = []
+    for kind, found in calibration["summary"].items():
+        trust = calibration["trust"].get(kind, {})
+        known = found["sad_percent"]
+        rows.append(
+            [
+                in_words(kind),
+                str(found["entries"]),
+                str(found["formulas"]),
+                fixed(found["error_percent"]),
+                fixed(found["by_formula_percent"]),
+                NO_VALUE if known is None else fixed(known),
+                f"{found['below_sad']} of {found['entries']}",
+                NO_VALUE if trust.get("spearman") is None else fixed(trust["spearman"]),
+                f"{100 * trust['coverage']:.0f} %" if trust else NO_VALUE,
+            ]
+        )
+    every = calibration["trust"].get("all")
+    together = (
+        ""
+        if not every
+        else f" All {every['entries']} together: rank correlation {fixed(every['spearman'])}, "
+        f"{100 * every['coverage']:.0f} % inside."
+    )
+    text = (
+        "**Calibration of the shipped model** (`data_prep/shipped_models/release.py`): what its expected error, which "
+        "follows from the spread of its members and was calibrated on validation structures, says about test "
+        f"structures.{together}"
+    )
+    return [text, "\n".join(table(head, rows))]
+
+
+def _limits(result: Mapping[str, Any]) -> str:
+    counts = {row["network"]: len(row["seeds"]) for row in result["tables"]["equal_steps"]}
+    seeds = span(list(counts.values()))
+    return (
+        f"**Limits.** {seeds} seeds of a model; standard errors take structures, or formulas, as independent, and "
+        "leave out the spread between seeds, which the figure shows. SchNet and PaiNN have the sizes of the demo, not "
+        "the published ones. Learning rates are those that docs/studies.md gives. Mesh of k points: two meshes differ "
+        "by up to 0.4 % in crystals with a small gap (`data_prep/open_dft/k_points.json`), a floor under every error."
+    )
