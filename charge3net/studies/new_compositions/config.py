@@ -15,6 +15,8 @@ class TestKind:
         unknown: leave out formulas that a training or validation structure has.
     """
 
+    __test__ = False  # not for pytest
+
     store: str
     split: str | None
     unknown: bool

@@ -103,7 +103,8 @@ def errors_of(run: Run, chosen: Chosen, work: Path) -> dict[str, list[float | No
     import warnings
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="the model was trained with another split")  # :class:`Seen` checks it
+        for message in ("the model was trained with another split", "the training set of this model is not known"):
+            warnings.filterwarnings("ignore", message=message)  # :class:`Seen` has seen to it
         folder = work / "evaluations" / run.path.name / chosen.name
         found = Checkpoint(run.path, work).evaluate(chosen.test, folder)
     if found.failed:
