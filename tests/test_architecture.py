@@ -36,6 +36,7 @@ KNOWN = {("charge3net.grid", "Grid.like")} | {
     for method in (
         "read", "write", "from_pymatgen", "to_pymatgen",
         "at", "resample", "integrate", "error", "dipole", "electrostatic_potential", "bader", "valence",
+        "plot", "view", "_repr_mimebundle_",
     )
 }  # fmt: skip
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "models": Command("models", "list models, describe a checkpoint"),
     "import": Command("import_", "convert published weights to a checkpoint of this package"),
     "plot": Command("plot", "draw slices, isosurfaces, learning curves, errors"),
+    "view": Command("view", "write a page with isosurfaces, atoms and cell that can be turned"),
     "report": Command("report", "write an HTML page about a set of training runs"),
     "study": Command("study", "run an experiment: learning curves, rotation order, charges, spin, …", mixed=True),
     "doctor": Command("doctor", "show versions, devices and optional packages"),

@@ -47,7 +47,12 @@ def _add_slice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--atoms", type=int, nargs=3, metavar="I", help="three atoms that define the plane, counted from 0"
     )
-    parser.add_argument("--size", type=float, default=7.0, help="side of the window in Å (default: 7)")
+    parser.add_argument(
+        "--size",
+        type=float,
+        metavar="Å",
+        help="side of the window (default: 7, or what the molecule of the atoms needs)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,7 +75,7 @@ def _slice(args: argparse.Namespace) -> Figure:
     densities = _read(args.densities)
     geometry = densities[0].geometry
     plane = (
-        Plane.through_most_atoms(geometry, args.size)
+        Plane.through_most_atoms(geometry, 7.0 if args.size is None else args.size)
         if args.atoms is None
         else Plane.through_atoms(geometry, args.atoms, args.size)
     )

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from charge3net.density.results import BaderCharges, DensityError
+from charge3net.density.results import BaderCharges, DensityError, View
 from charge3net.density.values import DensityValues
 from charge3net.errors import InputError
 from charge3net.grid import Grid
@@ -267,6 +267,56 @@ class Density(DensityValues):
 
         self.check_whole_cell()
         return charges_with_cores(self, self.valence(valence))
+
+    def plot(
+        self, reference: Density | None = None, *, atoms: Sequence[int] | None = None, size: float | None = None
+    ) -> Figure:
+        """A slice as a matplotlib figure; with a reference both and their difference.
+
+        Args:
+            reference: a density of the same cell; it may have another grid.
+            atoms: three atoms (from 0) that span the plane; None takes the plane with most atoms.
+            size: side of the window in Å; None takes 7, or more where a molecule of the three atoms needs it.
+
+        Raises:
+            InputError: for atoms on a line or not there, different cells, or without the extra [plot].
+        """
+        from charge3net.plot import Plane, density_slice
+
+        if atoms is None:
+            plane = Plane.through_most_atoms(self.geometry, size or 7.0)
+        else:
+            plane = Plane.through_atoms(self.geometry, atoms, size)
+        if reference is None:
+            return density_slice(self, plane=plane, titles=(self.geometry.formula, ""))
+        return density_slice(reference, self, plane, ("reference", self.geometry.formula))
+
+    def view(
+        self,
+        reference: Density | None = None,
+        *,
+        channel: Literal["total", "magnetisation"] = "total",
+        levels: Sequence[float] | None = None,
+    ) -> View:
+        """Isosurfaces with atoms, bonds and cell that can be turned: in a notebook, or ``.save("x.html")``.
+
+        Args:
+            reference: shows self − reference at ± a level.
+            channel: ``"magnetisation"`` shows m at ± a level.
+            levels: e/Å³, one or two; None chooses.
+
+        Raises:
+            InputError: for levels without a surface, different grids, no magnetisation, or without the extra [plot].
+        """
+        from charge3net.plot.view import density_view
+
+        return density_view(self, reference, channel=channel, levels=levels)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """For notebooks: a slice, and an isosurface that turns; the line of ``repr`` where they cannot be drawn."""
+        from charge3net.plot.notebook import notebook_bundle
+
+        return {"text/plain": repr(self), **notebook_bundle(self)}
 
     def valence(self, given: Mapping[str, int] | None = None) -> dict[int, int]:
         """Atomic number → electrons of each neutral atom that the density holds, from ∫ρ.

@@ -45,7 +45,7 @@ class DensityValues:
             f"{atoms} atom{'s' * (atoms > 1)}",
             f"{voxels} voxels",
             f"{self.electrons():.4f} e",
-            *([] if self.spin is None else [f"{self.magnetisation():.4f} μ_B"]),
+            *([] if self.spin is None else [f"{self.magnetisation():z.4f} μ_B"]),
         ]
         return f"Density({', '.join(parts)})"
 

@@ -10,12 +10,16 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from charge3net.analysis.molecules import find_molecules
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.neighbors import find_neighbors
 
 #: Atoms within this distance of a plane (Å) count as lying in it.
 IN_PLANE = 0.25
+
+#: Atoms of a molecule this near to the plane (Å) lie within its window, with this much room around them (Å).
+NEAR_PLANE, AROUND = 1.0, 1.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +56,16 @@ class Plane:
         return cls(points.mean(axis=0), right, up, size)
 
     @classmethod
-    def through_atoms(cls, geometry: Geometry, atoms: Sequence[int], size: float = 7.0) -> Plane:
-        """The plane of three atoms (0-based indices); the second and third are taken at their image nearest the first.
+    def through_atoms(cls, geometry: Geometry, atoms: Sequence[int], size: float | None = None) -> Plane:
+        """The plane of three atoms (0-based indices).
+
+        Three atoms of one molecule are taken as it lies together, and the window shows the whole molecule, also if the
+        walls of the cell cut it; of other atoms the second and third are taken at their image nearest the first.
+
+        Args:
+            geometry: the structure.
+            atoms: three indices from 0.
+            size: side of the window in Å; None takes 7, or what the molecule needs.
 
         Raises:
             InputError: for indices that are not three atoms of the structure, or atoms on a line.
@@ -62,12 +74,36 @@ class Plane:
             raise InputError(
                 f"a plane needs three different atoms, indices 0 … {len(geometry) - 1}; found {list(atoms)}"
             )
+        for molecule in find_molecules(geometry):
+            if not molecule.endless and np.isin(atoms, molecule.atoms).all():
+                own = {int(atom): place for atom, place in zip(molecule.atoms, molecule.positions, strict=True)}
+                moved = geometry.positions[atoms[0]] - own[atoms[0]]
+                return cls._around_molecule(np.array([own[a] for a in atoms]) + moved, molecule.positions + moved, size)
         points = [geometry.positions[atoms[0]]]
         for atom in atoms[1:]:
             images, owners = _surroundings(geometry, points[0], _reach(geometry))
             own = images[owners == atom]
             points.append(own[np.argmin(np.linalg.norm(own - points[0], axis=1))])
-        return cls.through_points(np.array(points), size)
+        return cls.through_points(np.array(points), 7.0 if size is None else size)
+
+    @classmethod
+    def _around_molecule(
+        cls, points: Float[ndarray, "3 3"], positions: Float[ndarray, "n 3"], size: float | None
+    ) -> Plane:
+        """The plane of three points, its window centred on the molecule's atoms within it and large enough for them."""
+        plane = cls.through_points(points, 7.0 if size is None else size)
+        offset = positions - plane.centre
+        near = offset[np.abs(offset @ plane.normal) < NEAR_PLANE]
+        places = np.stack([near @ plane.right, near @ plane.up], axis=1)
+        low, high = places.min(axis=0), places.max(axis=0)
+        right, up = (low + high) / 2
+        needed = float((high - low).max()) + 2.0 * AROUND
+        return cls(
+            plane.centre + right * plane.right + up * plane.up,
+            plane.right,
+            plane.up,
+            max(7.0, needed) if size is None else size,
+        )
 
     @classmethod
     def through_most_atoms(cls, geometry: Geometry, size: float = 7.0) -> Plane:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charge3net.density import Density
+from charge3net.errors import InputError
 from charge3net.plot import (
     Curve,
     angular_gain,
@@ -20,8 +22,14 @@ from charge3net.plot import (
     parity,
 )
 from charge3net.plot.isosurface import level_enclosing
+from charge3net.plot.view import density_view
 from charge3net.report.findings import relative_gain
 from charge3net.report.gather import Comparison
+
+logger = logging.getLogger(__name__)
+
+#: Triangles of an interactive picture: some 150 KiB.
+VIEW_FACES = 12_000
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,6 +83,15 @@ def surfaces_of(true: Density, predicted: Density) -> str:
     if level >= predicted.total.max():  # a network that has hardly learned
         level = 0.5 * float(predicted.total.max())
     return embed(isosurfaces([true, predicted], ["DFT", "predicted (colour: difference)"], level), "png")
+
+
+def view_of(density: Density, reference: Density | None = None) -> str | None:
+    """A page with isosurfaces that can be turned, to stand in a frame; None without a surface to show."""
+    try:
+        return density_view(density, reference, faces=VIEW_FACES, turns=False).page
+    except InputError as reason:
+        logger.info("no interactive isosurface: %s", reason)
+        return None
 
 
 def embed(figure: Figure, kind: str) -> str:

@@ -216,8 +216,23 @@ def _example_section(comparison: Comparison, true: Density, predicted: Density) 
         "One held-out structure",
         intro
         + _figure(figures.slice_of(true, predicted), plane)
-        + _figure(figures.surfaces_of(true, predicted), surface),
+        + _figure(figures.surfaces_of(true, predicted), surface)
+        + _turning(true, predicted),
     )
+
+
+def _turning(true: Density, predicted: Density) -> str:
+    """Frames in which the predicted density and its error can be turned; empty without a surface to show."""
+    frames = [page for page in (figures.view_of(predicted), figures.view_of(predicted, true)) if page is not None]
+    if not frames:
+        return ""
+    each = "".join(
+        f'<iframe title="isosurfaces" loading="lazy" srcdoc="{html.escape(page)}"></iframe>' for page in frames
+    )
+    note = (
+        "To turn with mouse or finger: the predicted density, and predicted − DFT (orange: too much, blue: too little)."
+    )
+    return f'<figure><div class="pair">{each}</div><figcaption>{_text(note)}</figcaption></figure>'
 
 
 def _angular_section(comparison: Comparison) -> str:

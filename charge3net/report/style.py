@@ -44,6 +44,9 @@ figure img {
 figcaption { margin-top: 0.5rem; }
 .pair { display: flex; flex-wrap: wrap; gap: 1rem; justify-content: center; align-items: center; }
 .pair img { max-width: min(100%, 480px); margin: 0; }
+iframe {
+  flex: 1 1 320px; max-width: 480px; height: 380px; border: 1px solid var(--line); border-radius: 8px;
+}
 pre, code { font: 0.82rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 pre {
   background: var(--code); border: 1px solid var(--line); border-radius: 8px; padding: 0.9rem 1rem;

@@ -13,6 +13,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from tests.analysis.test_molecules import across_a_corner
 from tests.helpers.evaluation import CELL
 from tests.helpers.gaussians import gaussian_density, superposition
 
@@ -215,3 +216,19 @@ def test_command_line_slice_and_surface(tmp_path: Path, capsys: pytest.CaptureFi
         assert err.startswith("charge3net plot: error: ")
         assert err.count("\n") == 1
     assert not list(tmp_path.glob("x.*"))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_a_plane_of_three_atoms_shows_the_whole_molecule(shift: float) -> None:
+    """Also where the walls cut it: benzene lies in one plane, and the window holds its twelve atoms."""
+    atoms = across_a_corner("C6H6")
+    atoms.positions += shift * atoms.cell.array.sum(axis=0)
+    atoms.wrap()
+    geometry = Geometry.of(atoms)
+    for three in ((0, 2, 4), (0, 1, 9)):
+        plane = Plane.through_atoms(geometry, three)
+        numbers, places = plane.atoms_in(geometry)
+        assert sorted(numbers.tolist()) == [1] * 6 + [6] * 6
+        assert np.abs(places).max() < plane.size / 2 - 1.5
+        np.testing.assert_allclose(places.max(axis=0), -places.min(axis=0), atol=0.02)
+    assert Plane.through_atoms(geometry, (0, 2, 4), 3.0).size == 3.0

@@ -176,6 +176,7 @@ def test_page_is_whole_and_stands_alone(runs: tuple[Path, Store, Split], capsys:
     assert page.open == []
     assert len(page.addresses) == 7
     assert all(address.startswith("data:image/") for address in page.addresses)
+    assert text.count('<iframe title="isosurfaces"') == 2  # the density and its error, to be turned
     assert "http" not in re.sub(r"data:image[^\"]*", "", text)
     for expected in (
         "ChargE3Net L=1",
