@@ -26,10 +26,15 @@ def fingerprint(model: DensityModel) -> str:
 
 
 def model_record(model: DensityModel, card: ModelCard | None) -> dict[str, Any]:
-    """The model in a density's provenance: architecture, hyper-parameters, hash of the weights, training data."""
-    return {
+    """The model in a density's provenance: architecture, hyper-parameters, hash of the weights, training data.
+
+    ``init`` is there where the training started from another model: its name and hash.
+    """
+    record = {
         "architecture": model.architecture,
         "hyperparameters": model.hyperparameters(),
         "weights_sha256": weights_hash(model),
         "data": {} if card is None else dict(card.data),
     }
+    source = {} if card is None else card.training.get("init", {})
+    return {**record, "init": {k: source[k] for k in ("model", "weights_sha256")}} if source else record

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         with _arguments(["charge3net", *args.arguments]):
             complete(args.arguments, tuple(COMMANDS), command)
         return 0
-    overrides = quote_where_needed(overrides)
+    overrides = _of_init(quote_where_needed(overrides))
     with full_errors() as asked_for, _arguments(["charge3net train", *options, *overrides, *_fixed(overrides)]):
         try:
             command()
@@ -62,6 +62,15 @@ def run(args: argparse.Namespace) -> int:
     if _failed:
         raise _failed.pop()
     return 0
+
+
+def _of_init(overrides: list[str]) -> list[str]:
+    """With ``init=MODEL``: its model and the settings of fine-tuning, where no others are chosen."""
+    keys = {override.partition("=")[0] for override in overrides}
+    if "init" not in keys or "init=null" in overrides:
+        return overrides
+    defaults = {"experiment": "fine_tuning", "model": "init"}
+    return [*(f"{group}={option}" for group, option in defaults.items() if group not in keys), *overrides]
 
 
 def _known() -> list[str]:

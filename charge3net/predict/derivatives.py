@@ -1,8 +1,9 @@
 """Gradient and Hessian of the density with respect to the point.
 
-Gradients of ChargE3Net come from the compiled kernels where these can be used (docs/kernels.md). All else is automatic
-differentiation of the model: the density at a point depends on no other point, so one backward pass gives the gradients
-at many points, and three more give the Hessians. Points are taken in chunks with a bounded number of edges.
+Gradients of ChargE3Net and of models on fitted atoms come from the compiled kernels where these can be used
+(docs/kernels.md). All else is automatic differentiation of the model: the density at a point depends on no other point,
+so one backward pass gives the gradients at many points, and three more give the Hessians. Points are taken in chunks
+with a bounded number of edges.
 
 Two conventions, since the networks are not smooth everywhere. On an atom (closer than 1e-5 Å) derivatives do not exist;
 they are set to zero. Where an atom crosses the cutoff, the derivative of either smooth side is given, without the step.

@@ -38,6 +38,7 @@ _OWN = (
     "fields",
     "charge_transfer",
     "spin",
+    "fine_tuning",
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ POINTS, STRUCTURES = 600, 2000
 _EPOCH = -2
 
 #: Electrons by which counts may differ before they are of other potentials.
-_TOLERANCE = 0.05
+TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +77,15 @@ def atoms_of_training(store: Store, keys: Sequence[str], reach: float, isolated:
             from the entries.
     """
     steps_of(reach)
-    some = keys if len(keys) <= STRUCTURES else nested_subset(tuple(keys), STRUCTURES, 0)
-    entries = [store[key] for key in some]
-    samples = [_sample(entry, entry.stored[0]) for entry in entries]
+    entries = [store[key] for key in some_of(keys)]
+    samples = [sample_of(entry, entry.stored[0]) for entry in entries]
     table = None if isolated is None else read_isolated_atoms(isolated)
     if table is not None:
         _check_potentials(entries, table, str(isolated))
         start = {z: table.at_nodes(z, reach) for z in table.density}
         valences, potentials = dict(table.valence), dict(table.potentials)
     else:
-        valences = _valences(entries)
+        valences = valences_of(entries)
         potentials = dict.fromkeys(valences, str(entries[0].meta.get("code", "those of the training set")))
         start = _start_from_superpositions(entries, valences, reach)
     return AtomsOfTraining(fit_atoms(samples, start, valences, reach), valences, potentials, samples)
@@ -95,11 +95,15 @@ def fill_atoms(model: DensityModel, atoms: AtomsOfTraining) -> None:
     """Put fitted atoms into a model that was built with their hyper-parameters."""
     assert isinstance(model, FittedAtoms | DeltaLocal | DeltaChargE3Net)
     model.atoms.fill(atoms.functions)
-    if isinstance(model, FittedAtoms):
-        return
+    if not isinstance(model, FittedAtoms):
+        standardise(model, atoms.samples)
+
+
+def standardise(model: DeltaLocal | DeltaChargE3Net, samples: Sequence[Sample]) -> None:
+    """Take mean and spread of the local features of these samples as those of the head's inputs."""
     features = []
     with torch.no_grad():
-        for sample in atoms.samples:
+        for sample in samples:
             probes = build_probe_graph(sample.geometry, sample.points, model.cutoff)
             vectors = probes.edge_vectors(torch.from_numpy(sample.geometry.positions.copy()), model.dtype)
             rows = model.atoms.rows(torch.from_numpy(sample.geometry.numbers.copy()))[probes.senders]
@@ -107,14 +111,21 @@ def fill_atoms(model: DensityModel, atoms: AtomsOfTraining) -> None:
         model.head.standardise(torch.cat(features))
 
 
-def _sample(entry: StoreEntry, values: Float[ndarray, "voxels"]) -> Sample:
+def some_of(keys: Sequence[str]) -> Sequence[str]:
+    """The training entries that a fit sees."""
+    return keys if len(keys) <= STRUCTURES else nested_subset(tuple(keys), STRUCTURES, 0)
+
+
+def sample_of(entry: StoreEntry, values: Float[ndarray, "voxels"]) -> Sample:
+    """The points of an entry that a fit sees."""
     draw = sample_chunk if entry.shuffled else sample_voxels
     positions: Int[ndarray, "points"] = draw(len(entry.grid), POINTS, 0, _EPOCH, entry.key)
     points = entry.grid.points(entry.voxels(positions))
     return Sample(entry.geometry, points, values[positions].astype(np.float64), entry.mean_density, entry.formula)
 
 
-def _electrons(entry: StoreEntry) -> float:
+def electrons_of(entry: StoreEntry) -> float:
+    """Electrons that the potentials of an entry hold, or its density where they are not known."""
     return entry.electrons if entry.electrons_expected is None else entry.electrons_expected
 
 
@@ -129,21 +140,27 @@ def _check_potentials(entries: Sequence[StoreEntry], table: IsolatedAtoms, path:
                 "add it, or train without a table"
             )
         electrons = sum(table.valence[z] for z in numbers)
-        if abs(electrons - _electrons(entry)) > _TOLERANCE * max(1.0, 0.01 * electrons):
+        if abs(electrons - electrons_of(entry)) > TOLERANCE * max(1.0, 0.01 * electrons):
             raise InputError(
                 f"the isolated atoms of {path} hold {electrons:g} electrons for {entry.key!r}, its density "
-                f"{_electrons(entry):.2f}; give atoms of the potentials that the densities were computed with"
+                f"{electrons_of(entry):.2f}; give atoms of the potentials that the densities were computed with"
             )
 
 
-def _valences(entries: Sequence[StoreEntry]) -> dict[int, float]:
-    """Electrons of each element, from those of the structures."""
-    elements = sorted({int(z) for entry in entries for z in entry.geometry.numbers})
+def valences_of(entries: Sequence[StoreEntry], known: Mapping[int, float] = MappingProxyType({})) -> dict[int, float]:
+    """Electrons of each element, from those of the structures; elements whose electrons are known are left out.
+
+    Raises:
+        InputError: if they do not follow.
+    """
+    elements = sorted({int(z) for entry in entries for z in entry.geometry.numbers} - known.keys())
     counts = np.array([[(entry.geometry.numbers == z).sum() for z in elements] for entry in entries], dtype=float)
-    electrons = np.array([_electrons(entry) for entry in entries])
+    electrons = np.array(
+        [electrons_of(entry) - sum(known.get(z, 0.0) for z in entry.geometry.numbers.tolist()) for entry in entries]
+    )
     found, _, rank, _ = np.linalg.lstsq(counts, electrons, rcond=None)
     whole = np.asarray(np.round(found))
-    if rank < len(elements) or np.abs(counts @ whole - electrons).max() > max(_TOLERANCE, 0.002 * electrons.max()):
+    if rank < len(elements) or np.abs(counts @ whole - electrons).max() > max(TOLERANCE, 0.002 * electrons.max()):
         raise InputError(
             "the electrons of each element do not follow from those of the training densities; "
             "give a table of isolated atoms, data.isolated_atoms=FILE.npz"
@@ -157,7 +174,7 @@ def _start_from_superpositions(
     """Atoms fitted to the superpositions of atoms that some entries have; nothing where none has."""
     nodes = table_nodes(reach)
     nothing = {z: np.zeros(len(nodes)) for z in valences}
-    having = [_sample(entry, entry.stored_baseline[0]) for entry in entries if entry.stored_baseline is not None]
+    having = [sample_of(entry, entry.stored_baseline[0]) for entry in entries if entry.stored_baseline is not None]
     if not having:
         return nothing
     fitted = fit_atoms(having, nothing, valences, reach)

@@ -48,6 +48,8 @@ class RunCheckpoints(Checkpoint):
         settings: those that must stay the same when the run is resumed; part of the resume checkpoint.
         val_every, max_steps: as in the trainer; a step followed by a validation is complete after that.
         save_every: steps between resume checkpoints; None writes them after validations only.
+        initial: where the weights came from (:meth:`charge3net.train.initial_model.InitialModel.state`), kept for a
+            resumed run.
     """
 
     def __init__(
@@ -58,15 +60,18 @@ class RunCheckpoints(Checkpoint):
         val_every: int,
         max_steps: int,
         save_every: int | None = None,
+        initial: dict[str, Any] | None = None,
     ) -> None:
+        self.initial = initial or {}
         self.folder, self.card_of, self.settings = folder, card_of, settings
         self.val_every, self.max_steps, self.save_every = val_every, max_steps, save_every
         self.best: dict[str, float] = {}
         self.latest: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Best and latest metrics, settings."""
-        return {"best": dict(self.best), "latest": dict(self.latest), "settings": dict(self.settings)}
+        """Best and latest metrics, settings, start."""
+        found = {"best": dict(self.best), "latest": dict(self.latest), "settings": dict(self.settings)}
+        return {**found, "initial": self.initial} if self.initial else found
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the metrics of the run that is resumed; its settings were compared before."""
@@ -94,7 +99,7 @@ class RunCheckpoints(Checkpoint):
             save_model(self.folder / LAST, pl_module.weights_for_use, card)
             if better:
                 save_model(self.folder / BEST, pl_module.weights_for_use, card)
-        if trainer.state.fn == TrainerFn.FITTING:
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:  # those are before the first step
             self.save_resume(trainer)
 
     def save_resume(self, trainer: pl.Trainer) -> None:

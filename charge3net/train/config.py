@@ -94,6 +94,8 @@ class LoopConfig:
         save_every: steps between resume checkpoints, besides those after every validation; None writes only those.
         clip: largest norm of the gradient; None does not clip.
         ema: decay of a running average of the weights, which is validated and saved instead; None: no average.
+        freeze: layers whose weights stay those of ``init``: ``head``, ``atom_layers``, ``atom_layers.0``, ….
+        fresh: layers that are not taken from ``init`` but start anew; ``atoms``: fitted atoms are fitted again.
     """
 
     max_steps: int = 1000
@@ -103,6 +105,8 @@ class LoopConfig:
     save_every: int | None = None
     clip: float | None = None
     ema: float | None = None
+    freeze: list[str] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -156,13 +160,16 @@ class TrainConfig:
         output: run folder.
         resume: False starts from the beginning; True resumes ``output/resume.ckpt`` if there is one; a path resumes
             that run folder or checkpoint file.
+        init: start from the weights of this model: a run or checkpoint folder, released weights, or a name that
+            ``charge3net models`` lists (``NAME#MEMBER`` for one of an ensemble); None: from fresh weights.
         seed: of the initial weights and of the sampling of the data.
-        model: ``architecture`` and its hyper-parameters.
+        model: ``architecture`` and its hyper-parameters; with ``init`` those of that model where they are not given.
     """
 
     name: str = "run"
     output: str = "runs/run"
     resume: bool | str = False
+    init: str | None = None
     seed: int = 0
     model: dict[str, Any] = field(default_factory=lambda: {"architecture": MISSING})
     data: DataConfig = field(default_factory=DataConfig)

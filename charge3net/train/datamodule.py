@@ -101,6 +101,11 @@ class DensityDataModule(pl.LightningDataModule):
                     found[element].append(record)
         return found
 
+    @property
+    def codes(self) -> list[str]:
+        """The DFT codes that the training densities are of, as far as the store says."""
+        return sorted({str(code) for key in self.train_keys if (code := self.store[key].meta.get("code"))})
+
     def train_loader(self, start_step: int = 0, rank: int = 0, world_size: int = 1) -> DataLoader[DensityBatch]:
         """The endless training batches of one process from a step on."""
         sampler = StepSampler(len(self.train_keys), self.batch_size, self.seed, start_step, rank, world_size)

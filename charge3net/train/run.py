@@ -6,9 +6,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,11 +18,10 @@ from lightning.pytorch.loggers.logger import Logger
 from charge3net.checkpoints import ModelCard
 from charge3net.errors import InputError
 from charge3net.models.base import DensityModel
-from charge3net.models.registry import build_model
-from charge3net.train.atoms import atoms_of_training, fill_atoms
 from charge3net.train.callbacks import FiniteLoss, Patience, Progress, RunCheckpoints, StopOnSignal
 from charge3net.train.config import MISSING, RuntimeConfig, TrainConfig
 from charge3net.train.datamodule import PER_STEP, DensityDataModule
+from charge3net.train.initial_model import PRECISIONS, InitialModel, initial_model, new_model, with_source
 from charge3net.train.logger import MetricsCsv
 from charge3net.train.losses import build_loss
 from charge3net.train.module import MONITOR, DensityTask
@@ -35,8 +32,6 @@ from charge3net.train.trackers import build_trackers, finish_trackers, start_tra
 
 #: Warnings about internals of Lightning and torch, and advice on workers that does not apply (docs/training.md).
 _NOT_FOR_USERS = (".*does not have many workers", ".*isinstance\\(treespec", ".*broadcast_buffers. is deprecated")
-
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
@@ -55,18 +50,20 @@ def train(config: TrainConfig) -> dict[str, Any]:
     """
     folder = RunFolder(config.output)
     first = _is_first()
+    config, source = with_source(config, folder.recorded(config.resume))
     if first and (done := folder.finished(config)) is not None:
         return {**done, "skipped": True}
     _check(config)
     resume = folder.resume_from(config.resume, begun=not first)
     state = None if resume is None else _state_to_resume(resume, config)
     reason = _set_threads(config)
-    model = _model(config)
+    model = new_model(config)
     data = _data(config, model)
     if state is not None:
         data.check({name: value for name, value in state["DensityDataModule"].items() if name != PER_STEP})
-    if model.fits_atoms:
-        model = _with_fitted_atoms(config, data)
+    resumed = None if state is None else _of_checkpoints(state).get("initial")
+    initial = initial_model(config, model, data, source, resumed)
+    model = initial.model
     task = DensityTask(
         model,
         build_loss(config.loss.name),
@@ -76,15 +73,18 @@ def train(config: TrainConfig) -> dict[str, Any]:
         config.train.ema,
     )
     log = MetricsCsv(folder.path / METRICS)
-    checkpoints = _checkpoints(config, folder, data)
+    checkpoints = _checkpoints(config, folder, data, initial)
     trackers = build_trackers(config, folder)
-    trainer = _trainer(config, folder, [log, *trackers], checkpoints)
+    trainer = _trainer(
+        config, folder, [log, *trackers], checkpoints, validate_first=bool(initial.record) and state is None
+    )
     if first:
         folder.begin(config, resume)
     log.rewind(0 if state is None else state["global_step"])
     if first:
         start_trackers(trackers, config)
-        print(_where(config, trainer, reason), file=sys.stderr, flush=True)
+        for line in (*initial.lines, _where(config, trainer, reason)):
+            print(f"{config.name}: {line}", file=sys.stderr, flush=True)
     start, summary = (time.perf_counter(), time.process_time()), None
     try:
         with warnings.catch_warnings():
@@ -139,7 +139,7 @@ def _where(config: TrainConfig, trainer: pl.Trainer, reason: str) -> str:
     runtime, device = config.runtime, trainer.strategy.root_device.type
     processes = runtime.devices * runtime.nodes
     several = f", {processes} processes" if processes > 1 else ""
-    return f"{config.name}: training on {device}{several}, CPU threads: {torch.get_num_threads()} ({reason})"
+    return f"training on {device}{several}, CPU threads: {torch.get_num_threads()} ({reason})"
 
 
 def _is_first() -> bool:
@@ -170,24 +170,6 @@ def _check(config: TrainConfig) -> None:
         raise InputError("runtime.accelerator=gpu but torch sees no GPU; choose cpu, or see `charge3net doctor`")
 
 
-def _model(config: TrainConfig, more: Mapping[str, Any] = MappingProxyType({})) -> DensityModel:
-    """The model with fresh weights that depend on the seed only; ``more`` hyper-parameters than the settings have."""
-    hyperparameters = dict(config.model)
-    architecture = hyperparameters.pop("architecture", MISSING)
-    if architecture == MISSING:
-        raise InputError("model.architecture is not given; choose a model, e.g. model=charge3net")
-    torch.manual_seed(config.seed)
-    return build_model(architecture, {**hyperparameters, **more}).to(PRECISIONS[config.runtime.precision])
-
-
-def _with_fitted_atoms(config: TrainConfig, data: DensityDataModule) -> DensityModel:
-    """The model of the settings, with atoms fitted to the training entries."""
-    atoms = atoms_of_training(data.store, data.train_keys, data.train_data.cutoff, config.data.isolated_atoms)
-    model = _model(config, atoms.hyperparameters())
-    fill_atoms(model, atoms)
-    return model
-
-
 def _data(config: TrainConfig, model: DensityModel) -> DensityDataModule:
     data, processes = config.data, config.runtime.devices * config.runtime.nodes
     return DensityDataModule(
@@ -207,8 +189,10 @@ def _data(config: TrainConfig, model: DensityModel) -> DensityDataModule:
     )
 
 
-def _checkpoints(config: TrainConfig, folder: RunFolder, data: DensityDataModule) -> RunCheckpoints:
-    """Checkpoints whose cards describe data and settings of the training."""
+def _checkpoints(
+    config: TrainConfig, folder: RunFolder, data: DensityDataModule, initial: InitialModel
+) -> RunCheckpoints:
+    """Checkpoints whose cards describe data, settings and start of the training."""
     about_data = {
         "store": Path(config.data.store).name,
         "store_hash": data.store.hash(),
@@ -218,20 +202,27 @@ def _checkpoints(config: TrainConfig, folder: RunFolder, data: DensityDataModule
     }
     if potentials := data.potentials:
         about_data["potentials"] = potentials
+    if codes := data.codes:
+        about_data["codes"] = codes
     elements = data.elements
     settings = {
         key: value for key, value in config.as_dict().items() if key in ("name", "seed", "optim", "loss", "train")
     }
     settings["batch"] = [config.data.batch_size, config.data.probes]
+    if initial.record:
+        settings["init"] = dict(initial.record)
 
     def card_of(model: DensityModel, step: int, metrics: dict[str, float]) -> ModelCard:
         return ModelCard.of(model, elements, about_data, metrics, {"step": step, **settings})
 
     loop = config.train
-    return RunCheckpoints(folder.path, card_of, fixed_settings(config), loop.val_every, loop.max_steps, loop.save_every)
+    often = (loop.val_every, loop.max_steps, loop.save_every)
+    return RunCheckpoints(folder.path, card_of, fixed_settings(config), *often, initial.state())
 
 
-def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], checkpoints: RunCheckpoints) -> pl.Trainer:
+def _trainer(
+    config: TrainConfig, folder: RunFolder, loggers: list[Logger], checkpoints: RunCheckpoints, validate_first: bool
+) -> pl.Trainer:
     loop, runtime = config.train, config.runtime
     callbacks: list[Callback] = [FiniteLoss()]
     if loop.patience is not None:
@@ -247,7 +238,7 @@ def _trainer(config: TrainConfig, folder: RunFolder, loggers: list[Logger], chec
         max_steps=loop.max_steps,
         val_check_interval=loop.val_every,
         check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=-1 if validate_first else 0,
         log_every_n_steps=0,  # DensityTask writes to the loggers itself, when a line is due
         gradient_clip_val=loop.clip,
         logger=loggers,
@@ -276,7 +267,7 @@ def _state_to_resume(resume: Path, config: TrainConfig) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(resume, map_location="cpu", weights_only=True)
-        settings = state["callbacks"]["RunCheckpoints"].get("settings")
+        settings = _of_checkpoints(state).get("settings")
         _ = state["DensityDataModule"], int(state["global_step"])
     except Exception as error:
         raise InputError(f"{resume} cannot be resumed from: it is damaged or not a checkpoint of a run") from error
@@ -286,6 +277,11 @@ def _state_to_resume(resume: Path, config: TrainConfig) -> dict[str, Any]:
         raise InputError(f"{resume} cannot be resumed from: its settings are recorded neither in it nor in {CONFIG}")
     check_same(resume.parent, settings, config)
     return state
+
+
+def _of_checkpoints(state: dict[str, Any]) -> dict[str, Any]:
+    """What :class:`RunCheckpoints` keeps in a resume checkpoint."""
+    return state["callbacks"]["RunCheckpoints"]
 
 
 def describe(summary: dict[str, Any], folder: str | Path) -> str:

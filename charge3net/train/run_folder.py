@@ -77,6 +77,13 @@ class RunFolder:
         """
         return self._read(CONFIG)
 
+    def recorded(self, resume: bool | str) -> dict[str, Any] | None:
+        """The settings of the run in this folder, or else of the one that ``resume`` names; None without any."""
+        if isinstance(resume, str) and not (self.path / CONFIG).is_file():
+            given = Path(resume)
+            return RunFolder(given if given.is_dir() else given.parent).config()
+        return self.config()
+
     def summary(self) -> dict[str, Any] | None:
         """The summary of a finished run; None before it is finished.
 

@@ -85,7 +85,8 @@ def small_training(arguments: list[str]) -> list[str]:
     text = " ".join(arguments)
     kind = "deepdft" if re.search(r"schnet|painn|deepdft", text) else "charge3net"
     given = {argument.split("=")[0] for argument in arguments if re.search(r"=.*,", argument)}
-    short = [one for one in (*_SMALL[kind], *_SHORT) if one.split("=")[0] not in given]
+    sizes = () if any(argument.startswith("init=") for argument in arguments) else _SMALL[kind]  # those of a model
+    short = [one for one in (*sizes, *_SHORT) if one.split("=")[0] not in given]
     arguments = [re.sub(r"^data\.train_size=.*", "data.train_size=1", argument) for argument in arguments]
     if "sweep=training_size" in arguments:
         short.append("data.train_size=1,2")

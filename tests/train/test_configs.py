@@ -15,6 +15,7 @@ from charge3net.models.registry import build_model
 from charge3net.train.config import TrainConfig
 from charge3net.train.losses import build_loss
 from charge3net.train.schedule import build_schedule
+from charge3net.train.source import with_model_of
 
 CONF = Path(__file__).parents[2] / "conf"
 DATA = ["data.store=STORE", "data.split=SPLIT"]
@@ -53,6 +54,8 @@ def composed(*overrides: str) -> TrainConfig:
 
 
 def model_of(config: TrainConfig) -> tuple[str, dict[str, object]]:
+    if config.model["architecture"] == "init":  # of a trained model: here of one of 8 features
+        config = with_model_of(config, {"architecture": "schnet", "features": 8})
     hyperparameters = dict(config.model)
     return hyperparameters.pop("architecture"), hyperparameters
 
@@ -114,6 +117,7 @@ def test_published_sizes(name: str, parameters: float) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_model(name: str) -> None:
     architecture, hyperparameters = model_of(composed(f"model={name}"))
+    assert hyperparameters
     assert build_model(architecture, hyperparameters).architecture == architecture
 
 

@@ -220,3 +220,38 @@ def _copy_readout(flat: Tensor, model: ChargE3Net) -> None:
         if model.readout.reaches(ir):
             model.readout.weights[str(ir)].copy_(flat[start : start + mul, None])
             start += mul
+
+
+@torch.no_grad()
+def even_part(spin: PseudoscalarSpinChargE3Net) -> ChargE3Net:
+    """The published spin network without what changes its sign under inversion: a start for training.
+
+    Its density of spin up is an even scalar and is kept: half of the total density here. Its pseudoscalar (down) cannot
+    be a density and is left out; the magnetisation is zero. Elsewhere the layers are the same.
+    """
+    model = ChargE3Net(**spin.hyperparameters(), channels=2).to(spin.dtype)
+    model.basis.load_state_dict(spin.basis.state_dict())
+    for side in ("atom", "probe"):
+        layers = (getattr(net, f"{side}_{part}") for part in ("layers", "gates") for net in (spin, model))
+        for theirs, ours, their_gate, gate in zip(*layers, strict=True):
+            _reduce_layer(theirs, ours, their_gate, gate)
+    up = spin.readout.weights[str(EVEN_SCALAR)]
+    model.readout.weights[str(EVEN_SCALAR)].copy_(torch.cat([2.0 * up, torch.zeros_like(up)], dim=1))
+    return model
+
+
+def _reduce_layer(theirs: Convolution, ours: Convolution, their_gate: Gate, gate: Gate) -> None:
+    """Copy the weights of the irreps and paths that the smaller convolution has."""
+    ours.radial.first.copy_(theirs.radial.first)
+    kept = [
+        torch.full((mul,), path in ours.paths.get(ir, ()))
+        for mul, ir in theirs.irreps_sender
+        for path in theirs.paths[ir]
+    ]
+    ours.radial.last.copy_(theirs.radial.last[:, torch.cat(kept)])
+    for name, weight in ours.sender_mix.weights.items():
+        weight.copy_(theirs.sender_mix.weights[name])
+    ours.angle_mix.weights[str(EVEN_SCALAR)].copy_(theirs.angle_mix.weights[str(EVEN_SCALAR)])
+    for small, large in ((ours.self_mix, theirs.self_mix), (ours.message_mix, theirs.message_mix)):
+        for name, weight in small.weights.items():
+            weight.copy_(large.weights[name][:, _columns(their_gate, gate, o3.Irrep(name))])

@@ -92,18 +92,14 @@ inline int64_t backward_scratch(const Head& head) {
     return int64_t(head.n_layers * head.n_scalars + head.n_scalars + rows) * kTile;
 }
 
-// g[k] = ∂ρ/∂z[k] of one channel, after apply_head; back: per layer from the last, the transposed matrix of `mix` in blocks.
-inline void differentiate_head(const Head& head, const float* back, int channel, const float* z, const float* sine,
-                               const float* linear_, int probes, float* scratch, float* g) {
+// g[k] = Σ ∂(scalars after the last layer, before the activation)/∂z[k] · change, after apply_head; back: per layer from the
+// last, the transposed matrix of `mix` in blocks; change: [n_scalars, kTile], is overwritten, the rest of the scratch behind it.
+inline void differentiate_layers(const Head& head, const float* back, const float* z, const float* sine, const float* linear_,
+                                 int probes, float* change, float* g) {
     const int n = head.n_scalars, layers = head.n_layers;
-    const float *cosine = sine + layers * kTile, *readout = head.readout + channel * n;
-    float *change = scratch, *inputs = change + n * kTile;  // ∂ρ/∂ of a layer's scalars before the activation; its inputs
+    const float* cosine = sine + layers * kTile;
+    float* inputs = change + n * kTile;  // of a layer
     Vec<W> value, derivative;
-    for (int c = 0; c < n; ++c)
-        for (int p = 0; p < probes; p += W) {
-            silu_and_derivative(at(linear_ + int64_t((layers - 1) * n + c) * kTile + p), value, derivative);
-            at(change + c * kTile + p) = derivative * readout[c];
-        }
     Weights matrices = {back};
     for (int t = layers - 1; t >= 0; --t) {
         const int first = head.bounds[t], messages = head.bounds[t + 1] - first;
@@ -126,6 +122,20 @@ inline void differentiate_head(const Head& head, const float* back, int channel,
         }
     }
     memset(g + int64_t(head.bounds[layers]) * kTile, 0, kTile * sizeof(float));  // for padding
+}
+
+// g[k] = ∂ρ/∂z[k] of one channel.
+inline void differentiate_head(const Head& head, const float* back, int channel, const float* z, const float* sine,
+                               const float* linear_, int probes, float* scratch, float* g) {
+    const int n = head.n_scalars, layers = head.n_layers;
+    const float* readout = head.readout + channel * n;
+    Vec<W> value, derivative;
+    for (int c = 0; c < n; ++c)
+        for (int p = 0; p < probes; p += W) {
+            silu_and_derivative(at(linear_ + int64_t((layers - 1) * n + c) * kTile + p), value, derivative);
+            at(scratch + c * kTile + p) = derivative * readout[c];
+        }
+    differentiate_layers(head, back, z, sine, linear_, probes, scratch, g);
 }
 
 // out[i, p] = Σ_c g[c, p] · ∂z[c, p]/∂x_i; sums: ∂z/∂x, ∂z/∂y, ∂z/∂z, each [vectors, kTile, W], `component` numbers apart.

@@ -1,18 +1,12 @@
 // Reading fitted atoms, and what is learned on top of them (charge3net/models/fitted_atoms.py, delta.py).
-#include "atom_sums.h"
 #include "charge3net_head.h"
 #include "charge3net_sums.h"
+#include "delta_head.h"
 #include "evaluate.h"
 
 namespace {
 
 using namespace c3n;
-
-struct DeltaHead {
-    int32_t width;                // hidden units; 0: fitted atoms alone
-    const float *factor, *shift;  // of the features
-    const float* weights;         // of three linear layers
-};
 
 struct Delta {
     int32_t channels;
@@ -68,23 +62,11 @@ struct Delta {
         linear(next, true, more, head.width, channels, probes, out);
         for (int p = 0; p < probes; p += W) {
             const Vec<W> density = at(around + kDensity * kTile + p), smooth = at(around + (kSmooth + kSmoothed - 1) * kTile + p);
-            const Vec<W> squared = smooth * smooth;
-            const Vec<W> scale = squared / (squared + 4e-6f) * square_root(positive(density) + 0.02f);
+            const Vec<W> scale = presence(smooth) * square_root(positive(density) + kThin);
             for (int k = 0; k < channels; ++k) at(out + k * kTile + p) = at(out + k * kTile + p) * scale;
             at(out + p) = at(out + p) + density;
         }
         return true;
-    }
-
-    // Scalars over √(1 + c² · their mean square); c, the constant of the activation, is in the weights of the head too.
-    static void normalise(const float* scalars, int n, int probes, float* out) {
-        constexpr float kSilu = 1.6791767923989418f;
-        for (int p = 0; p < probes; p += W) {
-            Vec<W> squares = {};
-            for (int k = 0; k < n; ++k) squares += at(scalars + k * kTile + p) * at(scalars + k * kTile + p);
-            const Vec<W> inverse = 1.f / square_root(squares * (kSilu * kSilu / float(n)) + 1.f);
-            for (int k = 0; k < n; ++k) at(out + k * kTile + p) = at(scalars + k * kTile + p) * inverse;
-        }
     }
 };
 

@@ -41,9 +41,9 @@ _PACKERS = {
     "charge3net": ("charge3net.predict.backends.cpu_charge3net", 1),
     "painn": ("charge3net.predict.backends.cpu_painn", 0),
     "schnet": ("charge3net.predict.backends.cpu_schnet", 0),
-    "charge3net_delta": ("charge3net.predict.backends.cpu_delta", 0),
-    "delta_local": ("charge3net.predict.backends.cpu_delta", 0),
-    "fitted_atoms": ("charge3net.predict.backends.cpu_delta", 0),
+    "charge3net_delta": ("charge3net.predict.backends.cpu_delta", 1),
+    "delta_local": ("charge3net.predict.backends.cpu_delta", 1),
+    "fitted_atoms": ("charge3net.predict.backends.cpu_delta", 1),
 }
 
 #: Model → {order of the derivatives: (what it was packed from, packed)}.

@@ -16,11 +16,13 @@ from charge3net.grid import Grid
 from charge3net.kernels import build, torch_only
 from charge3net.kernels.library import Library
 from charge3net.models.charge3net import ChargE3Net
+from charge3net.models.delta import DeltaChargE3Net, DeltaLocal
+from charge3net.models.fitted_atoms import FittedAtoms
 from charge3net.nn.radial_charge3net import GaussianBasis, RadialNet
 from charge3net.predict.backends import cpu, spline
 from charge3net.predict.backends.charge3net_parts import radial_functions
 from charge3net.predict.derivatives import Derivatives, density_derivatives
-from tests.helpers.backends import HARD, cpu_reason, sharp_model, usable_variants
+from tests.helpers.backends import HARD, cpu_reason, delta_model, sharp_model, usable_variants
 
 pytestmark = pytest.mark.compiled
 
@@ -62,6 +64,27 @@ def test_every_order_and_variant(lmax, variant, monkeypatch):
     points = np.random.default_rng(lmax).uniform(-5.0, 9.0, size=(70, 3))
     model = sharp_model(lmax, 37)
     assert_agree(derivatives(model, geometry, points), exact(model, geometry, points))
+
+
+@pytest.mark.parametrize("kind", [FittedAtoms, DeltaLocal, DeltaChargE3Net])
+@pytest.mark.parametrize("name", HARD)
+def test_gradients_of_models_on_fitted_atoms(name, kind):
+    geometry, grid = HARD[name]
+    model = delta_model(kind, **({} if kind is FittedAtoms else {"channels": 2}))
+    found, expected = derivatives(model, geometry, grid), exact(model, geometry, grid.points())
+    assert_agree(found, expected, 2e-5)
+    assert not found.gradient[(expected.values == 0).all(axis=1)].any()
+
+
+@pytest.mark.parametrize("variant", usable_variants())
+@pytest.mark.parametrize(("layers", "mul", "width", "channels"), [(1, 7, 5, 2), (2, 40, 64, 1), (3, 30, 20, 2)])
+def test_gradients_of_networks_on_fitted_atoms(layers, mul, width, channels, variant, monkeypatch):
+    loaded = Library(ctypes.CDLL(str(build.library_path(variant))), variant)
+    monkeypatch.setattr(cpu, "library", lambda: loaded)
+    geometry, _ = HARD["slab"]
+    points = np.random.default_rng(layers).uniform(-5.0, 9.0, size=(70, 3))
+    model = delta_model(DeltaChargE3Net, lmax=3, mul=mul, num_interactions=layers, width=width, channels=channels)
+    assert_agree(derivatives(model, geometry, points), exact(model, geometry, points), 2e-5)
 
 
 def test_on_an_atom_the_gradient_is_zero():
