@@ -16,7 +16,7 @@ PACKAGE = ROOT / "charge3net"
 #: From the ground up. A room uses rooms of lower floors only, so there is no circle either.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "units", "version", "progress", "kernels"),
-    ("geometry", "grid", "provenance", "nn", "io.numbers", "io.files"),
+    ("geometry", "grid", "provenance", "extensions", "nn", "io.numbers", "io.files"),
     ("density", "graph"),
     ("io.qe", "analysis", "atoms"),
     ("io", "models"),

@@ -1,4 +1,4 @@
-"""Stores of training data: build one from files, describe, check and split it, export an entry."""
+"""Stores of training data: build one from files, merge, describe, check and split it, export an entry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from charge3net.cli.parts import part
 from charge3net.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The sub-commands build, info, check, split and export."""
-    commands = parser.add_subparsers(dest="action", required=True, metavar="{build,info,check,split,export}")
+    """The sub-commands build, merge, info, check, split and export."""
+    commands = parser.add_subparsers(dest="action", required=True, metavar="{build,merge,info,check,split,export}")
     build = _parser(commands, "build", "read densities from files into a store; every density is checked")
     build.add_argument(
         "inputs", nargs="+", type=Path, metavar="INPUT", help="folders (searched for densities) or files"
@@ -38,7 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also store fields that are probably not electron densities, by their sign or by ∫ρ against ΣZ",
     )
+    build.add_argument(
+        "--part",
+        type=part,
+        metavar="K/N",
+        help="only the K-th of N equal shares of the files, into STORE.part-K-of-N; `data merge` joins them",
+    )
     build.add_argument("--strict", action="store_true", help="exit with status 1 if any file was rejected")
+    merge = _parser(commands, "merge", "join the stores of all parts, or any stores, to a new one")
+    merge.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="STORE.part-*; they stay as they are")
+    merge.add_argument("-o", "--output", type=Path, required=True, metavar="STORE", help="folder of the new store")
     info = _parser(commands, "info", "describe a store")
     info.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
     info.add_argument("--keys", action="store_true", help="list the names of the entries only")
@@ -82,18 +92,26 @@ def _add_split(split: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a sub-command; returns the exit status."""
-    return {"build": _build, "info": _info, "check": _check, "split": _split, "export": _export}[args.action](args)
+    actions = {"build": _build, "merge": _merge, "info": _info, "check": _check, "split": _split, "export": _export}
+    return actions[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> int:
     from charge3net.data.build import build_store, read_valence
     from charge3net.data.find import find_files
+    from charge3net.data.merge import PART, PartRecord, hash_of_names, write_part
 
-    files = find_files(args.inputs)
+    files, output = find_files(args.inputs), args.output
     valence = None if args.valence is None else read_valence(args.valence)
+    record = None
+    if args.part is not None:
+        record = PartRecord(args.part.number, args.part.of, hash_of_names(files))
+        files = dict(args.part.share(list(files.items())))
+        output = output.parent / f"{output.name}.{args.part.label}"
+        (output / PART).unlink(missing_ok=True)
     result = build_store(
         files,
-        args.output,
+        output,
         args.jobs,
         args.resume,
         valence,
@@ -101,14 +119,25 @@ def _build(args: argparse.Namespace) -> int:
         unchecked=args.unchecked,
     )
     rate = f"{result.read} files in {result.seconds:.1f} s, {result.read / max(result.seconds, 1e-9):.0f} files/s"
-    print(f"{args.output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
+    if record is not None:
+        write_part(output, record)
+    print(f"{output}: {result.stored} entries ({result.added} new), {len(result.rejected)} rejected")
     print(f"read {rate}, {result.jobs} process{'es' if result.jobs > 1 else ''}")
     if result.shares:
         (low, least), (high, most) = result.shares[0], result.shares[-1]
         print(f"∫ρ is {least:.3g} ({low}) to {most:.3g} ({high}) of ΣZ, the electrons of the neutral atoms")
     for key, reason in result.rejected.items():
         print(f"rejected {key}: {reason}", file=sys.stderr)
-    return int(result.stored == 0 or (args.strict and bool(result.rejected)))
+    nothing = result.stored == 0 and (record is None or bool(files))  # a part of fewer files than parts may have none
+    return int(nothing or (args.strict and bool(result.rejected)))
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from charge3net.data.merge import merge_stores
+
+    result = merge_stores(args.stores, args.output)
+    print(f"{args.output}: {result.entries} entries, {result.size / 1e6:.1f} MB, {len(result.rejected)} rejected")
+    return 0
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 def overview() -> str:
     """All names: shipped models, published models (and whether they are in the cache), architectures."""
-    from charge3net.models.registry import ARCHITECTURES
+    from charge3net.models.registry import architectures
     from charge3net.pretrained.cache import cache_folder, cached_model
     from charge3net.pretrained.catalogue import PUBLISHED
     from charge3net.pretrained.releases import shipped_releases
@@ -64,12 +64,12 @@ def overview() -> str:
         name: f"{model.summary} ({'cached' if cached_model(model) else 'fetched on first use'})"
         for name, model in PUBLISHED.items()
     }
-    architectures = {name: architecture.summary for name, architecture in ARCHITECTURES.items()}
-    width = max(map(len, (*names, *published, *architectures)))
+    trainable = {name: architecture.summary for name, architecture in architectures().items()}
+    width = max(map(len, (*names, *published, *trainable)))
     blocks = {
         "Shipped with this package": names or {"none": ""},
         f"Published weights, cached in {cache_folder()}": published,
-        "Architectures, to train": architectures,
+        "Architectures, to train": trainable,
     }
     return "\n\n".join(
         "\n".join([f"{title}:", *(f"  {name:<{width}}  {text}".rstrip() for name, text in block.items())])

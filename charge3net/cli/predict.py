@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charge3net.cli.parts import part
 from charge3net.cli.predict_target import Reference, predict_target
 from charge3net.cli.timing import age_of_process, nothing_is_garbage, print_profile
 from charge3net.errors import InputError
@@ -24,6 +26,7 @@ from charge3net.predict.distributed import ALONE, Processes, started_processes
 from charge3net.progress import Clock
 
 if TYPE_CHECKING:
+    from charge3net.cli.predict_record import PredictionLog
     from charge3net.cli.targets import Target
     from charge3net.predict.electrons import Electrons
     from charge3net.predict.ensemble import EnsemblePredictor
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="STRUCTURE",
-        help="POSCAR, CIF, xyz, cube, CHGCAR, …; of a file with several frames every frame",
+        help="POSCAR, CIF, xyz, cube, CHGCAR, …, or a quoted pattern; of a file with several frames every frame",
     )
     parser.add_argument(
         "-m",
@@ -98,11 +101,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")
     parser.add_argument("--no-kernels", action="store_true", help="plain torch path, without compiled kernels")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument("--skip-existing", action="store_true", help="leave out structures whose file exists")
+    parser.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out structures whose file is there, made by the same model with the same settings",
+    )
+    _part_arguments(parser)
     parser.add_argument("--device", help="cpu, cuda, cuda:1, …; by default a GPU if there is one")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; by default as many as there are cores")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
+
+
+def _part_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--part", type=part, metavar="K/N", help="only the K-th of N equal shares of the structures, e.g. of one job"
+    )
+    parser.add_argument(
+        "--slurm", type=int, metavar="N", help="share the structures among N jobs of Slurm, and wait for them"
+    )
+    parser.add_argument(
+        "--job",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of a job: partition=gpu, account=…, gpus_per_node=1, cpus_per_task=8, mem_gb=16, timeout_min=600, …",
+    )
 
 
 def _grid_arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,6 +170,10 @@ def run(args: argparse.Namespace) -> int:
     clock = Clock()
     if args.profile:
         clock.seconds["start of Python"] = age_of_process()
+    if args.slurm is not None or args.job:
+        from charge3net.cli.predict_jobs import launch
+
+        return launch(args)
     with started_processes() as processes:
         try:
             return _run(args, clock, processes)
@@ -158,11 +186,9 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     """The work of one process; the exit status is that of the command in the process that collects, else 0."""
     with clock("imports"), nothing_is_garbage():
-        from charge3net.cli.targets import collect, with_outputs, with_spreads
+        from charge3net.cli.targets import with_spreads
     with clock("structures"):
-        targets = processes.share(
-            lambda: _not_yet_there(with_outputs(collect(args.structures), args.output, args.format), args)
-        )
+        targets = processes.share(lambda: _targets(args))
         if args.uncertainty is not None:
             targets = processes.share(lambda: with_spreads(targets, args.uncertainty, args.format))
     with clock("imports"), nothing_is_garbage():
@@ -177,7 +203,11 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
         reference = processes.share(lambda: _reference(args, targets))
     with clock("model"), nothing_is_garbage(), processes.together():
         predictor = predictor_of(args, targets, args.device or _own_device(processes))
-    failures = _all(predictor, targets, args, reference, clock, processes)
+    several = len(targets) > 1 or len(args.structures) > 1 or args.part is not None
+    log = _log(predictor, args, targets, processes) if several or args.skip_existing else None
+    if log is not None and args.skip_existing:
+        targets = processes.share(lambda: log.without_finished(targets, args))
+    failures = _all(predictor, targets, args, reference, clock, processes, log)
     if not processes.collects:
         return 0
     if reference.augmentation is None and not args.quiet and _is_chgcar(targets):
@@ -186,9 +216,41 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
         print(NO_RESTART)
     if args.profile:
         print_profile(clock)
-    if len(targets) > 1 or len(args.structures) > 1:
+    if several:
         _print_summary(len(targets) - len(failures), failures, args.quiet)
     return 1 if failures else 0
+
+
+def _targets(args: argparse.Namespace) -> list[Target]:
+    """The structures of this command with their files.
+
+    Raises:
+        InputError: if files exist, without ``--overwrite`` or ``--skip-existing``, or options contradict each other.
+    """
+    from charge3net.cli.targets import check_pattern_of_parts, collect, expand, with_outputs
+
+    args.structures = expand(args.structures)
+    if args.part is not None:
+        check_pattern_of_parts(args.output, args.format, len(args.structures))
+        if args.model is None:
+            raise InputError("--part needs --model, so that all parts take the same (`charge3net models` lists names)")
+    targets = with_outputs(collect(args.structures, args.part), args.output, args.format, shared=args.part is not None)
+    there = [target for target in targets if target.output.exists()]
+    if there and not (args.overwrite or args.skip_existing):
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise InputError(f"{there[0].output}{more}: exists; give --overwrite, --skip-existing, or another output")
+    return targets
+
+
+def _log(
+    predictor: Predictor | EnsemblePredictor, args: argparse.Namespace, targets: list[Target], processes: Processes
+) -> PredictionLog:
+    from charge3net.cli.predict_record import PredictionLog
+
+    job = [] if args.part is None else [args.part.label]
+    if processes.size > 1:
+        job.append(f"process-{processes.rank}")
+    return PredictionLog(predictor, args, targets, ".".join(job))
 
 
 def _all(
@@ -198,6 +260,7 @@ def _all(
     reference: Reference,
     clock: Clock,
     processes: Processes,
+    log: PredictionLog | None,
 ) -> list[str]:
     """Predict and write every target; what failed, with the reason.
 
@@ -207,13 +270,15 @@ def _all(
         Exception: the failure itself when there is only one target.
     """
     failures = []
-    only_one = len(targets) == 1 and len(args.structures) == 1
+    only_one = len(targets) == 1 and len(args.structures) == 1 and args.part is None
     apart = 1 < processes.size <= len(targets)
     team = ALONE if apart else processes
     for turn in processes.turns(len(targets)) if apart else range(len(targets)):
-        target = targets[turn]
+        target, begun = targets[turn], time.perf_counter()
         try:
-            predict_target(predictor, target, args, reference, clock, team)
+            density = predict_target(predictor, target, args, reference, clock, team)
+            if log is not None and density is not None:
+                log.written(target, density, time.perf_counter() - begun)
         except Exception as error:  # whatever befalls one structure, the others are kept
             known_to_all = team.size == 1 or isinstance(error, InputError)
             if only_one or not known_to_all:
@@ -221,7 +286,14 @@ def _all(
             failures.append(_reason(target, error))
             if team.collects:
                 print(f"charge3net predict: failed: {failures[-1]}", file=sys.stderr)
-    return processes.gather_messages(failures) if apart else failures
+                if log is not None:
+                    log.manifest.failed(target, failures[-1])
+    if log is not None and (apart or processes.collects):
+        log.manifest.finished()
+    failures = processes.gather_messages(failures) if apart else failures
+    if log is not None and processes.collects and args.part is None:
+        log.manifest.collect()
+    return failures
 
 
 def _own_device(processes: Processes) -> str | None:
@@ -231,19 +303,6 @@ def _own_device(processes: Processes) -> str | None:
     if processes.size == 1 or not torch.cuda.is_available():
         return None
     return f"cuda:{processes.here % torch.cuda.device_count()}"
-
-
-def _not_yet_there(targets: list[Target], args: argparse.Namespace) -> list[Target]:
-    """The targets to compute."""
-    there = [target for target in targets if target.output.exists()]
-    if there and not (args.overwrite or args.skip_existing):
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise InputError(f"{there[0].output}{more}: exists; give --overwrite, --skip-existing, or another output")
-    if args.skip_existing and not args.overwrite and there:
-        if not args.quiet:
-            print(f"{len(there)} of {len(targets)} exist already")
-        targets = [target for target in targets if target not in there]
-    return targets
 
 
 def _reference(args: argparse.Namespace, targets: list[Target]) -> Reference:

@@ -47,8 +47,8 @@ def predict_target(
     reference: Reference,
     clock: Clock,
     processes: Processes,
-) -> None:
-    """Predict one structure with these processes; the one that collects writes it.
+) -> Density | None:
+    """Predict one structure with these processes; the one that collects writes it and returns it.
 
     Raises:
         InputError: for a structure that could not be read, or cannot be predicted or written as asked for.
@@ -90,7 +90,7 @@ def predict_target(
             processes=processes,
         )
     if not processes.collects:
-        return
+        return None
     for name, seconds in density.provenance["seconds"].items():
         clock.seconds[name] = clock.seconds.get(name, 0.0) + seconds
     _check_expected_error(density, args.max_error)
@@ -119,6 +119,7 @@ def predict_target(
         print(f"charge3net predict: warning: {target.source}: {warning}", file=sys.stderr)
     if not args.quiet:
         _print_result(target, density, time.perf_counter() - begun, lines if density.augmentation or start else [])
+    return density
 
 
 @contextmanager

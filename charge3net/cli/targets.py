@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from glob import glob, has_magic
 from pathlib import Path
 
+from charge3net.cli.parts import Part
 from charge3net.cli.start import espresso_folder
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
@@ -45,6 +47,7 @@ class Target:
         failure: why.
         output: the file to write.
         spread: the file for the spread of an ensemble; None writes none.
+        index: number in the call, from 0.
     """
 
     source: str
@@ -53,18 +56,42 @@ class Target:
     failure: str = ""
     output: Path = Path()
     spread: Path | None = None
+    index: int = 0
 
 
-def collect(paths: list[Path]) -> list[Target]:
+def expand(paths: list[Path]) -> list[Path]:
+    """The files; a path with ``*``, ``?`` or ``[`` that names none stands for those that match it, by name.
+
+    Raises:
+        InputError: if none matches.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.exists() or not has_magic(str(path)):
+            found.append(path)
+            continue
+        matches = sorted(glob(str(path), recursive=True))
+        if not matches:
+            raise InputError(f"{path}: no file matches this pattern")
+        found += map(Path, matches)
+    return found
+
+
+def collect(paths: list[Path], part: Part | None = None) -> list[Target]:
     """Every structure of every file, with unique stems.
 
     A file that cannot be read is one target with a failure, unless it is the only file.
+
+    Args:
+        paths: the files.
+        part: only this share: of the files if there are several, else of the frames of the one.
 
     Raises:
         InputError: if the only file cannot be read.
     """
     targets: list[Target] = []
-    for path, stem in zip(paths, _stems(paths), strict=True):
+    chosen = list(zip(paths, _stems(paths), strict=True))
+    for path, stem in chosen if part is None or len(paths) == 1 else part.share(chosen):
         try:
             frames = read_structures(path)
         except InputError as error:
@@ -77,11 +104,33 @@ def collect(paths: list[Path]) -> list[Target]:
         else:
             digits = len(str(len(frames) - 1))
             targets += [Target(f"{path} #{i}", f"{stem}_{i:0{digits}d}", frame) for i, frame in enumerate(frames)]
-    return targets
+    numbered = [replace(target, index=i) for i, target in enumerate(targets)]
+    return list(part.share(numbered)) if part is not None and len(paths) == 1 else numbered
 
 
-def with_outputs(targets: list[Target], output: str, format: str | None) -> list[Target]:
+def check_pattern_of_parts(output: str, format: str | None, n_files: int) -> None:
+    """Refuse an output whose names jobs cannot know to be different, as each sees its own share.
+
+    Raises:
+        InputError: if the names of a pattern are not unique by themselves.
+    """
+    if format == "qe" or (format is None and Path(output).suffix == ".save"):
+        raise InputError("starts of Quantum ESPRESSO are not made in parts: folders of one prefix could not be noticed")
+    if "{index" in output and n_files > 1:
+        raise InputError(f"{output!r}: jobs that share several files cannot number their structures; take {{stem}}")
+    if "{" in output and "{stem" not in output and "{index" not in output:
+        raise InputError(f"the output pattern {output!r} must hold {{stem}} when the work is shared by jobs")
+    if "{" not in output and _is_file_name(Path(output)) and not Path(output).is_dir():
+        raise InputError(f"{output} is one file; jobs that share the work need a folder, or a pattern with {{stem}}")
+
+
+def with_outputs(targets: list[Target], output: str, format: str | None, shared: bool = False) -> list[Target]:
     """The targets with their files: ``output`` is a file (for one structure), a folder, or a pattern.
+
+    Args:
+        targets: the structures.
+        output, format: as on the command line.
+        shared: these are only a part of the structures, so it is no file.
 
     Raises:
         InputError: for a pattern with unknown fields, a name without a known format, several structures for one file,
@@ -92,7 +141,7 @@ def with_outputs(targets: list[Target], output: str, format: str | None) -> list
         return _with_save_folders(targets, output)
     if "{" in output:
         pattern = output
-    elif output.endswith("/") or path.is_dir() or (len(targets) > 1 and not _is_file_name(path)):
+    elif output.endswith("/") or path.is_dir() or ((shared or len(targets) > 1) and not _is_file_name(path)):
         pattern = str(path / _IN_FOLDER[format or "chgcar"])
     elif len(targets) > 1:
         raise InputError(
@@ -101,8 +150,9 @@ def with_outputs(targets: list[Target], output: str, format: str | None) -> list
         )
     else:
         pattern = output
-    placed = [replace(target, output=_fill(pattern, target, i)) for i, target in enumerate(targets)]
-    density_format(placed[0].output, format)
+    placed = [replace(target, output=_fill(pattern, target)) for target in targets]
+    if placed:
+        density_format(placed[0].output, format)
     _check_distinct(placed)
     return placed
 
@@ -136,8 +186,8 @@ def _is_file_name(path: Path) -> bool:
     return True
 
 
-def _fill(pattern: str, target: Target, index: int) -> Path:
-    fields: dict[str, str | int] = {"stem": target.stem, "index": index}
+def _fill(pattern: str, target: Target) -> Path:
+    fields: dict[str, str | int] = {"stem": target.stem, "index": target.index}
     if "{formula" in pattern:
         fields["formula"] = target.structure.formula if target.structure is not None else "unknown"
     try:

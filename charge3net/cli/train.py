@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
             complete(args.arguments, tuple(COMMANDS), command)
         return 0
     overrides = _of_init(quote_where_needed(overrides))
+    _own_folder.clear()
+    _own_folder.extend(_config_dir(options))
     with full_errors() as asked_for, _arguments(["charge3net train", *options, *overrides, *_fixed(overrides)]):
         try:
             command()
@@ -173,8 +175,13 @@ def member_name(settings: Any) -> str:
         name = override.key_or_group
         if name not in fixed:
             value = str(override.value()).replace("/", "-")
-            parts.append(value if (conf_folder() / name).is_dir() else f"{name.rsplit('.', 1)[-1]}={value}")
+            parts.append(value if _is_group(name) else f"{name.rsplit('.', 1)[-1]}={value}")
     return ",".join(parts) or str(settings.job.num)
+
+
+def _is_group(name: str) -> bool:
+    """Whether a setting chooses a file: a folder of ``conf/`` or of ``--config-dir`` has its name."""
+    return any((Path(folder) / name).is_dir() for folder in (conf_folder(), *_own_folder[1:]))
 
 
 def _fixed(overrides: Sequence[str]) -> list[str]:
@@ -197,6 +204,31 @@ def _options_and_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
     return [a for a in arguments if a not in overrides], overrides
 
 
+#: ``--config-dir FOLDER`` of this command, for the processes that Lightning starts.
+_own_folder: list[str] = []
+
+
+def _config_dir(options: list[str]) -> list[str]:
+    """``--config-dir FOLDER`` among the options, with the whole path; empty without.
+
+    Raises:
+        InputError: if the folder is missing, or has a file that this package has too: Hydra would take the latter.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    given = get_args_parser().parse_known_args(options)[0].config_dir
+    if given is None:
+        return []
+    folder = Path(given).resolve()
+    if not folder.is_dir():
+        raise InputError(f"--config-dir {given}: is no folder; give one with experiment/NAME.yaml, model/NAME.yaml, …")
+    for file in sorted(folder.rglob("*.yaml")):
+        name = file.relative_to(folder)
+        if (conf_folder() / name).exists():
+            raise InputError(f"{file}: charge3net has a {name} of its own, which would be taken; rename yours")
+    return ["--config-dir", str(folder)]
+
+
 @contextmanager
 def _arguments(argv: list[str]) -> Iterator[None]:
     """Set ``sys.argv`` for a while: Hydra uses it, and Lightning when it starts more processes."""
@@ -210,7 +242,7 @@ def _arguments(argv: list[str]) -> Iterator[None]:
 
 def _arguments_of_one_run(output: str, overrides: list[str]) -> Any:
     """Arguments with which Lightning starts the other processes of this run, also from inside a sweep."""
-    return _arguments([_PROGRAM, "train", *overrides, f"output={quote(output)}"])
+    return _arguments([_PROGRAM, "train", *_own_folder, *overrides, f"output={quote(output)}"])
 
 
 if __name__ == "__main__":

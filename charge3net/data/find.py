@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from charge3net.errors import InputError
+from charge3net.io.formats import other_readers
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def entry_name(path: str | PurePath) -> str:
     joined by two underscores.
     """
     parts = list(PurePath(path).parts)
-    for suffixes in (_COMPRESSED, _FORMATS):
+    for suffixes in (_COMPRESSED, (*_FORMATS, *(f".{suffix}" for suffix in other_readers()))):
         stem, dot, suffix = parts[-1].rpartition(".")
         if stem and dot + suffix.lower() in suffixes:
             parts[-1] = stem
@@ -97,6 +98,7 @@ def _without_copies(paths: list[Path]) -> tuple[list[Path], list[Path]]:
 
 def _is_density(path: Path) -> bool:
     """Whether a file holds a density; of two charge densities of one run of pw.x only the first."""
-    if not (DENSITY_FILES.match(path.name) and path.is_file()):
+    known = DENSITY_FILES.match(path.name) or path.suffix.lower().removeprefix(".") in other_readers()
+    if not (known and path.is_file()):
         return False
     return path.name != "charge-density.hdf5" or not path.with_suffix(".dat").exists()

@@ -15,8 +15,8 @@ from charge3net.grid import Grid
 from charge3net.io.abinit import read_abinit, read_abinit_head
 from charge3net.io.chgcar import read_chgcar, read_chgcar_grid, read_chgcar_magnetisation, write_chgcar
 from charge3net.io.cube import read_cube, read_cube_head, write_cube, write_cube_field
-from charge3net.io.files import Source, atomic_output, guarded, open_source
-from charge3net.io.formats import density_format, grid_format
+from charge3net.io.files import Source, atomic_output, guarded, open_source, split_compression
+from charge3net.io.formats import density_format, grid_format, other_readers
 from charge3net.io.json_files import read_json_density
 from charge3net.io.npz import read_npz, read_npz_grid, write_npz
 from charge3net.io.qe.save_folder import read_save_folder, read_save_grid
@@ -38,8 +38,9 @@ def read_density(path: str | Path, format: str | None = None) -> Density:
         path: a CHGCAR (also AECCAR0/1/2, CHG, PARCHG, ``*.chgcar``, ``*.vasp``), cube or npz file, or the JSON of a
             pymatgen Chgcar, known by its name; compressed when it ends in ``.gz``, ``.xz``, ``.bz2``, ``.lz4`` or
             ``.zz`` (zlib). Also the folder ``PREFIX.save`` of Quantum ESPRESSO (or the ``charge-density.dat`` in it),
-            and ``*_DEN`` of ABINIT.
-        format: ``"chgcar"``, ``"cube"``, ``"npz"``, ``"qe"`` or ``"abinit"`` when the name does not say it.
+            and ``*_DEN`` of ABINIT, and files with a suffix that another package reads (docs/extend.md).
+        format: ``"chgcar"``, ``"cube"``, ``"npz"``, ``"qe"``, ``"abinit"`` or such a suffix when the name does not say
+            it.
 
     Raises:
         InputError: in one sentence, which file, what was expected, what was found.
@@ -48,8 +49,29 @@ def read_density(path: str | Path, format: str | None = None) -> Density:
     if kind == "qe":
         with guarded(str(path)):
             return read_save_folder(path)
+    if kind not in _READERS:
+        return read_other_density(Path(path), kind)
     with open_source(path) as source:
         return _READERS[kind](source)
+
+
+def read_other_density(path: Path, kind: str) -> Density:
+    """A density in a format of another package; see :data:`charge3net.io.formats.READERS`.
+
+    Raises:
+        InputError: for a compressed file, whatever goes wrong in the reader, or a reader that returns something else.
+    """
+    if split_compression(path.name)[1]:
+        raise InputError(f"{path}: files of the format {kind} are not read compressed; decompress it first")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    reader = other_readers()[kind]
+    read = reader.load()
+    with guarded(str(path)):
+        density = read(path)
+        if not isinstance(density, Density):
+            raise InputError(f"{reader.value} of {reader.package} must return a Density, not {type(density).__name__}")
+        return density
 
 
 def read_density_stream(stream: BufferedIOBase, name: str, format: str | None = None) -> Density:
@@ -65,7 +87,7 @@ def read_density_stream(stream: BufferedIOBase, name: str, format: str | None = 
     """
     kind = density_format(name, format)
     if kind not in _READERS:
-        raise InputError(f"{name}: a density of Quantum ESPRESSO is read from its folder, not from a stream")
+        raise InputError(f"{name}: a density of the format {kind} is read from its path, not from a stream")
     with guarded(name):
         return _READERS[kind](Source(stream, name))
 
@@ -89,6 +111,8 @@ def read_grid(path: str | Path, format: str | None = None) -> Grid:
     if kind == "qe":
         with guarded(str(path)):
             return read_save_grid(path)
+    if kind not in _READERS:
+        return read_other_density(Path(path), kind).grid
     with open_source(path) as source:
         if kind == "chgcar":
             return read_chgcar_grid(source)
@@ -113,8 +137,8 @@ def write_density(density: Density, path: str | Path, format: str | None = None)
     """
     kind = density_format(path, format)
     if kind not in _WRITERS:
-        if kind == "json":
-            raise InputError(f"{path}: JSON is only read; write chgcar, cube or npz")
+        if kind not in ("qe", "abinit"):
+            raise InputError(f"{path}: the format {kind} is only read; write chgcar, cube or npz")
         raise InputError(
             f"{path}: a start for Quantum ESPRESSO or ABINIT also needs the input or a density file of the run; "
             "charge3net predict writes it (docs/restart.md)"

@@ -6,10 +6,18 @@ import re
 from pathlib import Path
 
 from charge3net.errors import InputError
+from charge3net.extensions import Extension, extensions
 from charge3net.io.files import split_compression
 
 #: Formats of densities; the JSON of pymatgen, which is only read, is known by its name.
 DENSITY_FORMATS = ("chgcar", "cube", "npz", "qe", "abinit")
+
+#: Entry point group of readers in other packages: suffix without the dot → ``package.module:function``, which takes the
+#: path of a file and returns a :class:`~charge3net.density.Density`.
+READERS = "charge3net.readers"
+
+#: Suffixes of structures and densities that this package reads itself.
+_TAKEN = ("cif", "mcif", "xyz", "extxyz", "poscar", "chgcar", "vasp", "cube", "cub", "npz", "json", "save")
 
 _SUFFIXES = {".chgcar": "chgcar", ".vasp": "chgcar", ".cube": "cube", ".cub": "cube", ".npz": "npz", ".json": "json"}
 _VASP_DENSITIES = {"chgcar", "chg", "aeccar0", "aeccar1", "aeccar2", "parchg"}
@@ -21,14 +29,17 @@ def density_format(path: str | Path, given: str | None = None) -> str:
     """One of :data:`DENSITY_FORMATS` or ``"json"``: what is given, else by the suffix, else by a code's name for it.
 
     ``CHGCAR``, ``CHGCAR.Si2``, ``mp-149_AECCAR2.gz``, ``000001.chgcar.lz4`` and ``x.vasp`` are all of format chgcar;
-    ``si.save`` and ``charge-density.dat`` of format qe (Quantum ESPRESSO), ``sio_DEN`` of format abinit.
+    ``si.save`` and ``charge-density.dat`` of format qe (Quantum ESPRESSO), ``sio_DEN`` of format abinit. A suffix that
+    another package reads (:data:`READERS`) is a format too.
 
     Raises:
         InputError: for an unknown format, and a name that shows none or that of a file without a density.
     """
     if given is not None:
-        if given not in DENSITY_FORMATS:
-            raise InputError(f"the format of a density is one of {', '.join(DENSITY_FORMATS)}; found {given!r}")
+        if given not in DENSITY_FORMATS and given not in (others := other_readers()):
+            raise InputError(
+                f"the format of a density is one of {', '.join((*DENSITY_FORMATS, *others))}; found {given!r}"
+            )
         return given
     name = split_compression(Path(path).name)[0]
     words = _words(name)
@@ -38,6 +49,7 @@ def density_format(path: str | Path, given: str | None = None) -> str:
     known = _of_other_codes(name) or _SUFFIXES.get(Path(name).suffix.lower())
     if known is None and words & _VASP_DENSITIES:
         known = "chgcar"
+    known = known or _of_other_packages(name)
     if known is None:
         raise InputError(
             f"{path}: the name does not say which format the density has; use CHGCAR (or CHG, AECCAR0, PARCHG,"
@@ -60,7 +72,7 @@ def grid_format(path: str | Path, given: str | None = None) -> str:
 
 
 def structure_format(path: str | Path) -> str:
-    """A format of :func:`density_format`, ``"poscar"`` for VASP's files, ``"cif"``, ``"xyz"``, or ``"other"``."""
+    """A format of :func:`density_format`, or ``"poscar"`` for VASP's files, ``"cif"``, ``"xyz"``, or ``"other"``."""
     name = split_compression(Path(path).name)[0]
     if known := _of_other_codes(name):
         return known
@@ -69,7 +81,21 @@ def structure_format(path: str | Path) -> str:
     kind = by_suffix.get(suffix) or _SUFFIXES.get(suffix)
     if kind is None and _words(name) & (_VASP_DENSITIES | _VASP_STRUCTURES | set(_VASP_OTHERS)):
         kind = "poscar"
-    return "poscar" if kind == "chgcar" else kind or "other"
+    return "poscar" if kind == "chgcar" else kind or _of_other_packages(name) or "other"
+
+
+def other_readers() -> dict[str, Extension]:
+    """Suffix (lower case, without the dot) → reader of another package.
+
+    Raises:
+        InputError: if two packages read one suffix, or one reads a suffix of this package.
+    """
+    return {name.lower(): one for name, one in extensions(READERS, own=(*DENSITY_FORMATS, *_TAKEN)).items()}
+
+
+def _of_other_packages(name: str) -> str | None:
+    suffix = Path(name).suffix.lower().removeprefix(".")
+    return suffix if suffix in other_readers() else None
 
 
 def _of_other_codes(name: str) -> str | None:

@@ -12,6 +12,7 @@ from charge3net.geometry import Geometry
 from charge3net.io.abinit import read_abinit_head
 from charge3net.io.cif import read_cif
 from charge3net.io.cube import read_cube_head
+from charge3net.io.densities import read_other_density
 from charge3net.io.files import Source, guarded, open_source, reason, split_compression, time_limit
 from charge3net.io.formats import structure_format
 from charge3net.io.json_files import read_json_structure
@@ -23,13 +24,17 @@ from charge3net.io.xyz import read_xyz
 
 LARGEST_OTHER = 1 << 28
 
+#: Formats that this package reads; any other is that of a reader of another package.
+_KINDS = ("qe", "abinit", "poscar", "cube", "npz", "cif", "xyz", "json", "other")
+
 
 def read_structures(path: str | Path) -> list[Geometry]:
     """All structures in a file, in its order.
 
     By name and suffix: POSCAR, CONTCAR, ``*.vasp`` and everything with the head of a CHGCAR; cube; npz; CIF; xyz and
     extended xyz with any number of frames; the folders and inputs of Quantum ESPRESSO; ``*_DEN`` of ABINIT; JSON of the
-    Materials Project; for other names whatever ASE or pymatgen recognises. All may be compressed
+    Materials Project; densities in a format of another package; for other names whatever ASE or pymatgen recognises.
+    All but those may be compressed
     (``.gz .xz .bz2 .lz4 .zz``). Lengths are in Å; a file without a cell gives a molecule.
 
     Raises:
@@ -39,6 +44,8 @@ def read_structures(path: str | Path) -> list[Geometry]:
     if kind == "qe":
         with guarded(str(path)):
             return [read_save_geometry(path)]
+    if kind not in _KINDS:
+        return [read_other_density(Path(path), kind).geometry]
     with open_source(path) as source:
         if kind == "abinit":
             return [read_abinit_head(source).geometry]

@@ -10,7 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from charge3net.errors import InputError
+from charge3net.extensions import Extension, extensions
 from charge3net.models.base import DensityModel
+
+#: Entry point group of models in other packages: name of the architecture → ``package.module:Class``.
+GROUP = "charge3net.models"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,42 @@ class Architecture:
         return getattr(import_module(self.module), self.name)
 
 
-#: Every architecture that a checkpoint or a configuration may name.
+@dataclass(frozen=True)
+class ForeignArchitecture(Architecture):
+    """A model class of another package.
+
+    Attributes:
+        extension: the entry point that names it.
+    """
+
+    extension: Extension
+
+    @classmethod
+    def of(cls, extension: Extension) -> ForeignArchitecture:
+        """What the entry point says; nothing is imported."""
+        module, _, name = extension.value.partition(":")
+        return cls(module, name, extension.name, f"of the package {extension.package} ({extension.value})", extension)
+
+    def load(self) -> type[DensityModel]:
+        """The class.
+
+        Raises:
+            InputError: if it cannot be imported, is no density model, or is called otherwise than its entry point.
+        """
+        found, entry = self.extension.load(), self.extension
+        if not (isinstance(found, type) and issubclass(found, DensityModel)):
+            raise InputError(
+                f"{entry.value} of {entry.package} is not a subclass of charge3net.models.base.DensityModel"
+            )
+        if getattr(found, "architecture", None) != entry.name:
+            raise InputError(
+                f"{entry.value} of {entry.package} must have the class attribute architecture = {entry.name!r}, the "
+                f"name of its entry point"
+            )
+        return found
+
+
+#: The architectures of this package.
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
         "charge3net": Architecture(
@@ -82,6 +121,34 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
 )
 
 
+def architectures() -> dict[str, Architecture]:
+    """Every architecture that a checkpoint or a configuration may name: of this package, then of others by name.
+
+    Raises:
+        InputError: if two packages offer one name.
+    """
+    others = extensions(GROUP, own=ARCHITECTURES)
+    return {**ARCHITECTURES, **{name: ForeignArchitecture.of(entry) for name, entry in others.items()}}
+
+
+def find_architecture(name: str) -> Architecture:
+    """The architecture of this name.
+
+    Raises:
+        InputError: if no installed package has registered it.
+    """
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    known = architectures()
+    if name in known:
+        return known[name]
+    hint = f"a class is named by an entry point in {GROUP}, " if "." in name else ""
+    raise InputError(
+        f"unknown architecture {name!r}; there are {', '.join(known)}; {hint}"
+        "install the package that registers it (docs/extend.md)"
+    )
+
+
 def label(architecture: str, hyperparameters: Mapping[str, Any]) -> str:
     """A model's name in tables and figures: "ChargE3Net L=2", "SchNet"."""
     entry = ARCHITECTURES.get(architecture)
@@ -93,16 +160,13 @@ def build_model(architecture: str, hyperparameters: Mapping[str, Any]) -> Densit
     """A model with fresh weights, float32, on the CPU.
 
     Args:
-        architecture: a name in :data:`ARCHITECTURES`.
+        architecture: a name in :func:`architectures`.
         hyperparameters: arguments of the class; those left out take the class's defaults.
 
     Raises:
         InputError: for an unknown architecture, an unknown hyper-parameter, or a value that makes no network.
     """
-    entry = ARCHITECTURES.get(architecture)
-    if entry is None:
-        raise InputError(f"unknown architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}")
-    model_class = entry.load()
+    model_class = find_architecture(architecture).load()
     parameters = inspect.signature(model_class).parameters
     unknown = [name for name in hyperparameters if name not in parameters]
     if unknown:

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 from charge3net.errors import InputError
+from charge3net.extensions import extensions
 
 #: Entry point group of studies in other packages: name of the study → dotted name of its package.
 GROUP = "charge3net.studies"
@@ -95,12 +95,10 @@ def studies() -> dict[str, Study]:
         InputError: for two studies of one name, or a name that is no folder name.
     """
     found = {name: Study(name, f"{__name__}.{name}") for name in _OWN}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        if not entry.name.isidentifier():
-            raise InputError(f"the entry point {entry.name!r} ({entry.value}) names a study: letters, digits, _ only")
-        study = Study(entry.name, entry.value)
-        if found.setdefault(entry.name, study) != study:
-            raise InputError(f"two studies are called {entry.name}: {found[entry.name].package} and {entry.value}")
+    for name, entry in extensions(GROUP, own=_OWN).items():
+        if not name.isidentifier():
+            raise InputError(f"the entry point {name!r} ({entry.value}) names a study: letters, digits, _ only")
+        found[name] = Study(name, entry.value)
     return found
 
 

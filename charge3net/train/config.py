@@ -57,14 +57,16 @@ class ScheduleConfig:
 
 @dataclass
 class OptimConfig:
-    """Adam.
+    """The optimiser.
 
     Attributes:
+        name: ``adam`` or ``adamw``; see :mod:`charge3net.train.optimisers`.
         lr: learning rate of step 0 (``cosine``: at its top).
-        betas, eps, weight_decay: as in ``torch.optim.Adam``.
+        betas, eps, weight_decay: as in ``torch.optim.Adam`` and ``torch.optim.AdamW``.
         schedule: of the learning rate.
     """
 
+    name: str = "adam"
     lr: float = 0.01
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     eps: float = 1e-8
@@ -74,7 +76,7 @@ class OptimConfig:
 
 @dataclass
 class LossConfig:
-    """Which loss is minimised: ``l1``, ``mse``, ``normalised_l1``, ``unsigned_l1`` or ``nmae``.
+    """Which loss is minimised: ``l1``, ``mse``, ``normalised_l1``, ``unsigned_l1``, ``nmae``, or another package's.
 
     See :mod:`charge3net.train.losses`.
     """

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from charge3net.errors import InputError
+from charge3net.extensions import extensions
 from charge3net.nn.segment import segment_sum
 
 
@@ -165,6 +166,10 @@ def structure_sums(
     return segment_sum(difference, owner, n_structures), segment_sum(target.abs(), owner, n_structures)
 
 
+#: Entry point group of losses in other packages: name → ``package.module:Class``, a subclass of :class:`Loss`.
+GROUP = "charge3net.losses"
+
+#: The losses of this package.
 LOSSES: dict[str, type[Loss]] = {
     "l1": L1,
     "mse": MSE,
@@ -175,11 +180,17 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def build_loss(name: str) -> Loss:
-    """The loss of this name.
+    """The loss of this name: in ``LOSSES``, or of another package.
 
     Raises:
-        InputError: for a name that is not in ``LOSSES``.
+        InputError: for a name that no package has registered, or one that is no loss.
     """
-    if name not in LOSSES:
-        raise InputError(f"loss.name is {name!r}; choose one of {', '.join(LOSSES)}")
-    return LOSSES[name]()
+    if name in LOSSES:
+        return LOSSES[name]()
+    others = extensions(GROUP, own=LOSSES)
+    if name not in others:
+        raise InputError(f"loss.name is {name!r}; choose one of {', '.join((*LOSSES, *others))}")
+    found = others[name].load()
+    if not (isinstance(found, type) and issubclass(found, Loss)):
+        raise InputError(f"{others[name].value} of {others[name].package} is not a subclass of {Loss.__module__}.Loss")
+    return found()

@@ -17,6 +17,7 @@ from charge3net.graph.types import DensityBatch
 from charge3net.models.base import DensityModel
 from charge3net.train.config import OptimConfig
 from charge3net.train.losses import Loss, structure_sums
+from charge3net.train.optimisers import build_optimiser
 from charge3net.train.schedule import Schedule
 
 #: The best model has the lowest ε_mae in %, mean over validation materials.
@@ -36,7 +37,7 @@ class DensityTask(pl.LightningModule):
     Args:
         model: the network; its dtype is what losses are computed in.
         loss: what is minimised.
-        optim: settings of Adam.
+        optim: settings of the optimiser.
         schedule: factor of the learning rate as a function of the step.
         log_every: steps between logged lines.
         ema: decay of the running average of the weights; None: no average.
@@ -67,18 +68,10 @@ class DensityTask(pl.LightningModule):
         return self.model if self.average is None else self.average
 
     def configure_optimizers(self) -> Any:
-        """Adam, with the learning rate following the schedule step by step."""
-        optim = self.optim
-        adam = torch.optim.Adam(
-            self.model.parameters(),
-            lr=optim.lr,
-            betas=(optim.betas[0], optim.betas[1]),
-            eps=optim.eps,
-            weight_decay=optim.weight_decay,
-            fused=True,
-        )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(adam, self.schedule)
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        """The optimiser, with the learning rate following the schedule step by step."""
+        optimiser = build_optimiser(self.optim, self.model.parameters())
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, self.schedule)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: DensityBatch, batch_idx: int) -> Float[Tensor, ""]:
         """The loss of a batch, scaled such that the mean over processes is the loss of their union."""

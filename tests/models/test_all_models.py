@@ -9,13 +9,11 @@ import torch
 from charge3net import testing
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
-from charge3net.graph.build import build_atom_graph, build_probe_graph
 from charge3net.models.base import DensityModel
 from charge3net.models.charge3net import ChargE3Net, ChargE3NetLayers
 from charge3net.models.delta import DeltaChargE3Net, DeltaLocal
 from charge3net.models.fitted_atoms import FittedAtoms
 from charge3net.models.painn import PaiNNDensity
-from charge3net.models.registry import build_model
 from charge3net.models.schnet import SchNetDensity
 from tests.helpers.networks import with_atoms
 
@@ -86,65 +84,30 @@ def model(make, request) -> DensityModel:
     return make().to(request.param)
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_symmetries(model, name):
-    if name not in structures(model):
+class TestEveryModel(testing.DensityModelTests):
+    """The checks that other packages use for theirs."""
+
+    @pytest.fixture(autouse=True)
+    def _of(self, make):
+        self.make_model = make
+
+
+def test_models_with_atoms_of_their_own_refuse_unknown_species(model):
+    if model.fits_atoms:
+        geometry = STRUCTURES["unknown species"]
         with pytest.raises(InputError, match="no atom of X"):
-            testing.density_at(model, STRUCTURES[name], testing.points_near(STRUCTURES[name], 7))
-        return
-    geometry = STRUCTURES[name]
-    points, tolerance = testing.points_near(geometry, 7), TOLERANCE[model.dtype]
-    testing.assert_equivariant(model, geometry, points, tolerance)
-    testing.assert_permutation_invariant(model, geometry, points, tolerance)
-    testing.assert_lattice_invariant(model, geometry, points, tolerance)
-    testing.assert_chunk_invariant(model, geometry, points, tolerance)
+            testing.density_at(model, geometry, testing.points_near(geometry, 7))
 
 
-def test_batches(model):
-    batch = [(geometry, testing.points_near(geometry, 4)) for geometry in structures(model).values()]
-    testing.assert_batch_invariant(model, batch, TOLERANCE[model.dtype])
-
-
-def test_gradients_are_those_of_finite_differences(make):
-    geometry = STRUCTURES["rhombohedral"]
-    points = testing.points_near(geometry, 4, seed=2)[1:]
-    testing.assert_gradients(make().double(), geometry, points, 2e-5)
-
-
-def test_probe_out_of_reach_gets_a_constant(model):
-    one, two = STRUCTURES["molecule without a cell"], STRUCTURES["one atom"]
-    far = np.array([[200.0, 0.0, 0.0], [0.0, 300.0, 0.0]])
-    answers = np.concatenate([testing.density_at(model, one, far), testing.density_at(model, two, far)])
-    assert np.isfinite(answers).all()
-    assert np.abs(answers - answers[0]).max() == 0.0
+def test_out_of_reach_the_density_is_zero_where_there_are_messages_alone(model):
     if isinstance(model, ChargE3NetLayers) or model.fits_atoms:
-        assert not answers.any()
+        geometry = STRUCTURES["one atom"]
+        assert not testing.density_at(model, geometry, np.array([[200.0, 0.0, 0.0]])).any()
 
 
-def test_one_atom_one_probe_and_no_probe(model):
-    geometry = STRUCTURES["one atom"]
-    assert testing.density_at(model, geometry, geometry.positions + 0.7).shape == (1, model.channels)
-    empty = build_probe_graph(geometry, np.zeros((0, 3)), model.cutoff)
-    state = model.encode_atoms(build_atom_graph(geometry, model.cutoff))
-    assert model.density_at(state, empty).shape == (0, model.channels)
-
-
-def test_one_atom_has_a_spherical_density(model):
-    geometry = STRUCTURES["one atom"]
-    directions = np.random.default_rng(0).normal(size=(6, 3))
-    points = geometry.positions + 1.1 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    answers = testing.density_at(model, geometry, points)
-    np.testing.assert_allclose(answers, np.broadcast_to(answers[0], answers.shape), rtol=1e-4, atol=1e-6)
-
-
-def test_the_registry_rebuilds_every_model(model):
-    again = build_model(model.architecture, model.hyperparameters()).to(model.dtype)
-    again.load_state_dict(model.state_dict())
-    geometry = STRUCTURES["skewed"]
-    points = testing.points_near(geometry, 5)
-    np.testing.assert_array_equal(
-        testing.density_at(again, geometry, points), testing.density_at(model, geometry, points)
-    )
+def test_a_class_without_a_model_says_what_it_lacks():
+    with pytest.raises(NotImplementedError, match="must have a method make_model"):
+        testing.DensityModelTests().test_symmetries()
 
 
 def test_the_checks_can_fail():
@@ -155,11 +118,12 @@ def test_the_checks_can_fail():
             tilt = probes.edge_vectors(state.atoms.positions, self.dtype)[:, 0].cos().sum()
             return super().density_at(state, probes) + tilt
 
-    geometry = STRUCTURES["skewed"]
-    with pytest.raises(AssertionError, match="rotation"):
-        testing.assert_equivariant(
-            Crooked(lmax=0, mul=4).double(), geometry, testing.points_near(geometry, 5), TOLERANCE[torch.float64]
-        )
+    class Tests(testing.DensityModelTests):
+        def make_model(self) -> DensityModel:
+            return Crooked(lmax=0, mul=4)
+
+    with pytest.raises(AssertionError, match=r"^rhombohedral, float64: rotation"):
+        Tests().test_symmetries()
 
 
 def test_geometry_is_not_changed_by_reading(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tomllib
@@ -36,7 +37,14 @@ def _register(folder: Path, name: str, entries: dict[str, str]) -> None:
     info = folder / f"{name.replace('-', '_')}-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+    _write_entries(info, entries)
+
+
+def _write_entries(info: Path, entries: dict[str, str]) -> None:
+    """Entry points of an installed package; its folder looks changed, as after an installation."""
     (info / "entry_points.txt").write_text(f"[{GROUP}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()))
+    stat = info.parent.stat()
+    os.utime(info.parent, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
 
 
 def _store(folder: Path, materials: int) -> Store:
@@ -111,16 +119,15 @@ def test_incomplete_packages_are_named(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "half_a_study.py").write_text('TITLE = "Half"\n')
     _register(tmp_path, "half", {"half": "half_a_study", "gone": "not_to_be_found", "spin": "half_a_study"})
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(InputError, match=r"two studies are called spin: charge3net\.studies\.spin and half_a_study"):
+    with pytest.raises(InputError, match=r"half names half_a_study in charge3net\.studies as spin"):
         studies()
-    (tmp_path / "half-0.1.dist-info" / "entry_points.txt").write_text(
-        f"[{GROUP}]\nhalf = half_a_study\ngone = not_to_be_found\n"
-    )
+    info = tmp_path / "half-0.1.dist-info"
+    _write_entries(info, {"half": "half_a_study", "gone": "not_to_be_found"})
     with pytest.raises(InputError, match="half_a_study lacks Config"):
         find_study("half").module()
     with pytest.raises(InputError, match="study gone cannot be imported from not_to_be_found"):
         find_study("gone").module()
-    (tmp_path / "half-0.1.dist-info" / "entry_points.txt").write_text(f"[{GROUP}]\na/b = half_a_study\n")
+    _write_entries(info, {"a/b": "half_a_study"})
     with pytest.raises(InputError, match="a/b"):
         studies()
 

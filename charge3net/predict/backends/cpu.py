@@ -188,7 +188,8 @@ def packed_or_reason(model: DensityModel, order: int = 0) -> Packed | str:
     if not enabled():
         return "compiled kernels are switched off"
     _, highest = _PACKERS.get(model.architecture, ("", -1))
-    if order > highest or type(model) is not ARCHITECTURES[model.architecture].load():  # a subclass may differ
+    known = ARCHITECTURES.get(model.architecture)
+    if known is None or order > highest or type(model) is not known.load():  # a subclass may differ
         return f"no compiled {'gradient' if order else 'density'} is written for {type(model).__name__}"
     if model.device.type != "cpu" or model.dtype != torch.float32:
         return f"the compiled kernels are for float32 on a cpu, not {str(model.dtype)[6:]} on {model.device.type}"

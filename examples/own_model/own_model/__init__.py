@@ -1,0 +1,1 @@
+"""A model, a loss and a reader for charge3net."""
