@@ -34,5 +34,5 @@ def test_from_calculations_to_a_report(tmp_path: Path, monkeypatch: pytest.Monke
         assert command[0] == "charge3net"
         assert main(command[1:]) == 0, command
     assert len(Store("store")) == 8
-    assert "ε_mae" in Path("report.html").read_text()
+    assert "mine" in Path("report.html").read_text()
     assert subprocess.run(["make", "-q"], check=False).returncode == 0  # nothing is left to do

@@ -186,10 +186,10 @@ class PredictionLog:
 def recipe_of(model: str, settings: Mapping[str, Any], target: Target) -> dict[str, Any]:
     """What decides on the values of a prediction; of a start of a run, also the file that describes it."""
     assert target.structure is not None
-    recipe = {"structure": _hash(target.structure), "model": model, "settings": dict(settings)}
+    own = dict(settings)
     if density_format(target.output, settings.get("format")) in ("qe", "abinit"):
-        recipe["settings"]["run"] = _hash_of_file(Path(target.source))
-    return recipe
+        own["run"] = _hash_of_file(Path(target.source))
+    return {"structure": _hash(target.structure), "model": model, "settings": own}
 
 
 def model_hash(predictor: Predictor | EnsemblePredictor) -> str:

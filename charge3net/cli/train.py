@@ -181,7 +181,7 @@ def member_name(settings: Any) -> str:
 
 def _is_group(name: str) -> bool:
     """Whether a setting chooses a file: a folder of ``conf/`` or of ``--config-dir`` has its name."""
-    return any((Path(folder) / name).is_dir() for folder in (conf_folder(), *_own_folder[1:]))
+    return any((folder / name).is_dir() for folder in (conf_folder(), *map(Path, _own_folder[1:])))
 
 
 def _fixed(overrides: Sequence[str]) -> list[str]:
