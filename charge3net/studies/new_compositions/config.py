@@ -28,13 +28,15 @@ class Network:
 
     Attributes:
         settings: of its trainings, beside those of the experiment: ``model=…``, ``optim.lr=…``.
-        seeds: of the initial weights and the order of the data.
+        seeds: of the initial weights and the order of the data, at equal steps.
         equal_time: steps that take the processor time of ``steps`` steps of the reference; null: not trained so.
+        time_seeds: of the trainings at equal time.
     """
 
     settings: list[str]
     seeds: list[int]
     equal_time: int | None
+    time_seeds: list[int]
 
 
 @dataclass

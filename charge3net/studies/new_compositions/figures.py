@@ -41,21 +41,22 @@ def errors_by_kind(result: Mapping[str, Any]) -> Figure:
     from matplotlib.figure import Figure
 
     tables, kinds = result["tables"], list(result["kinds"])
-    rows = tables["equal_steps"]
-    later = {row["network"]: row for row in tables["equal_time"]}
+    steps, time = ({row["network"]: row for row in tables[name]} for name in ("equal_steps", "equal_time"))
+    rows = [(name, row["label"]) for name, row in (steps | time).items()]
     columns = min(len(kinds), 3)
     lines = -(-len(kinds) // columns)
     figure = Figure(figsize=(3.1 * columns + 1.2, (0.27 * len(rows) + 1.1) * lines), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     for ax, kind in zip(panels, kinds, strict=False):
-        for place, row in enumerate(rows):
-            _dots(ax, place, row["kinds"][kind], colour(place), filled=True)
-            if row["network"] in later:
-                _dots(ax, place + 0.3, later[row["network"]]["kinds"][kind], colour(place), filled=False)
+        for place, (network, _) in enumerate(rows):
+            if network in steps:
+                _dots(ax, place, steps[network]["kinds"][kind], colour(place), filled=True)
+            if network in time:
+                _dots(ax, place + 0.3, time[network]["kinds"][kind], colour(place), filled=False)
         if sad := result["sad"][kind]:
             ax.axvline(sad["formula"]["mean"], color=GREY, linestyle=(0, (5, 3)), linewidth=1.3)
         ax.set(title=in_words(kind), xscale="log", ylim=(len(rows) - 0.4, -0.6))
-        ax.set_yticks(range(len(rows)), [row["label"] for row in rows])
+        ax.set_yticks(range(len(rows)), [label for _, label in rows])
         plain_log_ticks(ax, "x")
         ax.grid(True, axis="x", **GRID)
     for ax in panels[len(kinds) :]:

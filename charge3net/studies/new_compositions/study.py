@@ -17,6 +17,9 @@ from charge3net.studies.new_compositions.measure import Chosen, Seen, choose, er
 from charge3net.studies.new_compositions.summary import atoms_row, gains, pairs, rows_of
 from charge3net.studies.new_compositions.trainings import formulas_of, planned, train_missing
 
+#: What a result keeps of a structure of the release.
+_OF_ROW = ("key", "kind", "spread", "error", "sad")
+
 
 def run(config: Config, work: Path) -> dict[str, Any]:
     """Train what is missing, evaluate what is missing, average.
@@ -97,12 +100,12 @@ def read_release(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        rows = [{name: row[name] for name in ("key", "kind", "spread", "error", "sad")} for row in found["test"]]
+        parts = [part for part in ("test", "others") if part in found["summary"]]
         return {
             "file": path.name,
-            "trust": found["uncertainty_on_test"],
-            "summary": found["summary"]["test"],
-            "rows": rows,
+            "trust": {part: found["uncertainty"][part] for part in parts},
+            "summary": {part: found["summary"][part] for part in parts},
+            "rows": [{name: row[name] for name in _OF_ROW} for part in parts for row in found[part]],
         }
     except (OSError, ValueError, KeyError) as error:
         raise InputError(

@@ -57,7 +57,7 @@ def planned(config: Config) -> dict[str, list[Training]]:
         "equal_time": [
             Training(name, network.equal_time, seed)
             for name, network in networks
-            for seed in network.seeds
+            for seed in network.time_seeds
             if network.equal_time is not None
         ],
         "fractions": [
