@@ -58,7 +58,7 @@ def config(tmp_path: Path) -> Config:
         store=str(store),
         split=str(path),
         isolated_atoms=None,
-        tests={"cells": TestKind(str(store), str(path), False)},
+        tests={"cells": TestKind(str(store), str(path), "any")},
         experiment="delta",
         networks={"plain": Network(["model=painn"], [0], 9, [0]), "delta": Network([], [0, 1], None, [])},
         reference="delta",
@@ -211,13 +211,16 @@ def test_structures_that_training_knows_are_not_tested(tmp_path: Path) -> None:
     }
     store, _ = write_set(tmp_path / "other", other, Split((), (), tuple(other)))
     seen = Seen.of(Store(train[0]), read_split(train[1]))
-    every = choose("other", TestKind(str(store), None, False), seen)
+    every = choose("other", TestKind(str(store), None, "any"), seen)
     assert every.test.keys == ("moved", "validated", "new")
     assert every.known == (True, False, False)
     assert every.left_out == 1
-    assert choose("other", TestKind(str(store), None, True), seen).test.keys == ("new",)
-    with pytest.raises(InputError, match="know every structure of the test 'own'"):
-        choose("own", TestKind(str(train[0]), None, False), seen)
+    assert choose("other", TestKind(str(store), None, "new"), seen).test.keys == ("new",)
+    assert choose("other", TestKind(str(store), None, "known"), seen).test.keys == ("moved",)
+    with pytest.raises(InputError, match="choose new, known or any"):
+        choose("other", TestKind(str(store), None, "old"), seen)
+    with pytest.raises(InputError, match="no structure of the test 'own'"):
+        choose("own", TestKind(str(train[0]), None, "any"), seen)
 
 
 def test_averages() -> None:

@@ -12,14 +12,15 @@ class TestKind:
     Attributes:
         store: densities.
         split: file of the split whose test part is used; null: every entry of the store.
-        unknown: leave out formulas that a training or validation structure has.
+        compositions: ``new``: only formulas that no training or validation structure has; ``known``: only those that a
+            training structure has; ``any``.
     """
 
     __test__ = False  # not for pytest
 
     store: str
     split: str | None
-    unknown: bool
+    compositions: str
 
 
 @dataclass

@@ -35,7 +35,7 @@ class Seen:
 
     formulas: frozenset[str]
     held: frozenset[str]
-    structures: frozenset[tuple[str, float, float]]
+    structures: frozenset[tuple[str, float, bytes]]
 
     @classmethod
     def of(cls, store: Store, split: Split) -> Seen:
@@ -48,9 +48,9 @@ class Seen:
         )
 
 
-def _identity(geometry: Geometry) -> tuple[str, float, float]:
-    """Formula, volume (10⁻³ Å³) and norm of the positions (10⁻³ Å): the same for two calculations of one structure."""
-    return geometry.formula, round(geometry.volume, 3), round(float(np.linalg.norm(geometry.positions)), 3)
+def _identity(geometry: Geometry) -> tuple[str, float, bytes]:
+    """Formula, volume (10⁻³ Å³) and positions (10⁻³ Å): the same for two calculations of one structure."""
+    return geometry.formula, round(geometry.volume, 3), (np.round(geometry.positions, 3) + 0.0).tobytes()
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,14 @@ def choose(name: str, kind: TestKind, seen: Seen) -> Chosen:
     """The structures of a kind that no model was trained or selected on.
 
     Raises:
-        InputError: if none is left.
+        InputError: if none is left, or for another word than ``new``, ``known`` and ``any``.
     """
     from charge3net.data.splits import Split, read_split
     from charge3net.data.store import Store
     from charge3net.evaluation.run import TestSet
 
+    if kind.compositions not in ("new", "known", "any"):
+        raise InputError(f"tests.{name}.compositions is {kind.compositions!r}; choose new, known or any")
     store = Store(kind.store)
     keys = tuple(store.keys()) if kind.split is None else read_split(kind.split).part("test")
     geometries = {key: store[key].geometry for key in keys}
@@ -89,10 +91,13 @@ def choose(name: str, kind: TestKind, seen: Seen) -> Chosen:
         key
         for key, geometry in geometries.items()
         if _identity(geometry) not in seen.structures
-        and not (kind.unknown and geometry.formula in seen.formulas | seen.held)
+        and not (kind.compositions == "new" and geometry.formula in seen.formulas | seen.held)
+        and not (kind.compositions == "known" and geometry.formula not in seen.formulas)
     ]
     if not kept:
-        raise InputError(f"training and validation know every structure of the test {name!r}; leave it out")
+        raise InputError(
+            f"no structure of the test {name!r} is new to training and of {kind.compositions} composition; leave it out"
+        )
     formulas = tuple(geometries[key].formula for key in kept)
     test = TestSet(store, tuple(kept), "test", Split((), (), tuple(kept)))
     return Chosen(name, test, formulas, tuple(one in seen.formulas for one in formulas), len(keys) - len(kept))

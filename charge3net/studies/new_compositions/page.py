@@ -82,11 +82,13 @@ def _tests(result: Mapping[str, Any]) -> str:
             kind["left_out"],
         ]
         means = [NO_VALUE] * 2 if sad is None else [plus_minus(sad["entry"]), plus_minus(sad["formula"])]
+        if sad is not None and sad["entry"]["count"] < len(kind["keys"]):
+            means[0] += f" (of {sad['entry']['count']})"
         rows.append([*map(str, cells), *means])
     note = (
-        "Left out: structures that training or validation hold, and, where only new formulas are asked for, those of "
-        "formulas that these have. Formulas are reduced (CH₂ for C₂H₄ and C₃H₆). SAD: ε_mae of the superposition of "
-        "the DFT code's atoms in %, mean ± standard error."
+        "Left out: structures that training or validation hold, and formulas that `compositions` of the test "
+        "leaves out (`new`: known ones, `known`: new ones). Formulas are reduced (CH₂ for C₂H₄ and C₃H₆). SAD: "
+        "ε_mae of the superposition of the DFT code's atoms in %, mean ± standard error."
     )
     return "\n".join(table(head, rows)) + f"\n\n{note}"
 
@@ -110,7 +112,7 @@ def _errors_table(
 ) -> list[str]:
     """A row for each model: what ``cells`` gives, then every kind by structure and by formula."""
     kinds = list(result["kinds"])
-    head = ["model", *more, *map(in_words, kinds), "below SAD"]
+    head = ["model", *more, *map(in_words, kinds), "crystals below SAD" if kinds[0] == "crystals" else "below SAD"]
     first = kinds[0]
     lines = []
     for row in rows:

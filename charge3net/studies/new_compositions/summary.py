@@ -69,11 +69,14 @@ def rows_of(runs: Rows, kinds: Mapping[str, Mapping[str, Any]]) -> list[dict[str
 
 
 def atoms_row(kind: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Averages of SAD on one kind; None where not every structure has it."""
-    if any(value is None for value in kind["sad"]):
+    """Averages of SAD on the structures of one kind that have it; None if none has."""
+    known = [
+        (value, formula) for value, formula in zip(kind["sad"], kind["formulas"], strict=True) if value is not None
+    ]
+    if not known:
         return None
-    sad = np.array(kind["sad"], dtype=float)
-    return {"entry": averaged(sad), "formula": averaged(by_formula(sad, kind["formulas"]))}
+    sad = np.array([value for value, _ in known], dtype=float)
+    return {"entry": averaged(sad), "formula": averaged(by_formula(sad, [formula for _, formula in known]))}
 
 
 def pairs(first: Rows, second: Rows, kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
