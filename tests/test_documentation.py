@@ -8,12 +8,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+import ase.build
 import ase.io
 import numpy as np
 import pytest
 import torch
 
-from charge3net import Density
+from charge3net import Density, Geometry, Grid
 from charge3net.cli.main import main
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
@@ -32,6 +33,7 @@ from tests.helpers.documentation import (
     small_training,
     working_folder,
 )
+from tests.helpers.gaussians import gaussian_density
 from tests.helpers.golden import golden_state
 from tests.helpers.studies import rattled_density, untrained_run
 
@@ -155,6 +157,10 @@ def _write_files(folder: Path, density: Density) -> None:
     for name in ("CHGCAR", "CHGCAR.gz", "AECCAR0", "AECCAR2", "predicted.cube", "old/CHGCAR"):
         density.write(folder / name)
     replace(density, values=np.stack([density.total, 0.25 * density.total])).write(folder / "CHGCAR_spin")
+    water = ase.build.molecule("H2O", vacuum=2.5, pbc=True)
+    gaussian_density(Geometry.of(water), Grid.from_spacing(water.cell.array, 0.25), 0.4, charges=[6.0, 1.0, 1.0]).write(
+        folder / "water.cube"
+    )
 
 
 @pytest.fixture
