@@ -32,6 +32,7 @@ from charge3net.data.index import (
     last_byte,
     read_rejected,
 )
+from charge3net.data.seal import check_seal
 from charge3net.data.shard import Shard
 from charge3net.data.shuffle import shuffled_voxels, unshuffle
 from charge3net.data.writer import StoreWriter
@@ -227,10 +228,11 @@ class Store:
         """Read every entry again: name → what is wrong with it; empty if all is well.
 
         Every byte of index and shards is covered: the lines of the index by their checksums (which stores of 0.1.0 and
-        older lack), the values by those in the index, and the gaps between entries are zero.
+        older lack), their number by what the last writer left, the values by the checksums in the index, and the gaps
+        between entries are zero.
         ``verify_checksums=False`` only looks whether each entry can be found in its shard.
         """
-        problems = check_lines(self.path) if verify_checksums else {}
+        problems = check_seal(self.path) | (check_lines(self.path) if verify_checksums else {})
         spans: dict[str, list[tuple[int, int]]] = {}
         for key in self._lines:
             try:

@@ -31,6 +31,7 @@ from charge3net.data.index import (
     sync,
     with_checksum,
 )
+from charge3net.data.seal import seal, unseal
 from charge3net.data.shuffle import shuffle
 from charge3net.density import Density
 from charge3net.errors import InputError
@@ -160,6 +161,7 @@ class StoreWriter:
             return
         with open(self.path / shard_name(self._shard), "r+b") as file:
             sync(file)
+        unseal(self.path)
         at = self._index.seek(0, os.SEEK_END)
         try:
             self._index.write(b"".join(self._pending.values()))
@@ -174,9 +176,11 @@ class StoreWriter:
         self._pending, self._unsafe = {}, 0
 
     def close(self) -> None:
-        """Commit, and release the store for other writers."""
+        """Commit, write down where the index ends, and release the store for other writers."""
         try:
             self.commit()
+            if not self._index.closed:
+                seal(self.path, len(self._lines), self._checksum)
         finally:
             self._index.close()
 

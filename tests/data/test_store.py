@@ -375,6 +375,7 @@ def test_stores_without_checksums_of_lines_are_read_and_continued(tmp_path: Path
         writer.add("a", make_density(0))
     path = tmp_path / "store" / "index.jsonl"
     path.write_bytes(re.sub(rb',"line_sha256":"[0-9a-f]{64}"', b"", path.read_bytes()))
+    (tmp_path / "store" / "entries.json").unlink()  # younger than the checksums
     assert Store(tmp_path / "store").check() == {}
     with StoreWriter(tmp_path / "store") as writer:
         writer.add("b", make_density(1))
@@ -407,3 +408,33 @@ def test_a_damaged_entry_is_one_sentence(tmp_path: Path, old: bytes, new: bytes)
         store["a"]
     assert "\n" not in str(error.value)
     assert store.check()
+
+
+def test_entries_missing_at_the_end_are_found_although_their_values_are_gone_too(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    with StoreWriter(folder, shard_bytes=100) as writer:  # a shard each
+        for key in ("a", "b", "c"):
+            writer.add(key, make_density(3))
+    assert Store(folder).check() == {}
+    index = folder / "index.jsonl"
+    index.write_bytes(b"".join(index.read_bytes().splitlines(keepends=True)[:-1]))
+    (folder / "densities-002.bin").unlink()
+    assert "has 2 entries where the store was closed with 3" in Store(folder).check()["index.jsonl"]
+    (folder / "entries.json").write_text('{"entries": "many"}')
+    assert "damaged" in Store(folder).check()["entries.json"]
+    with StoreWriter(folder) as writer:  # continued: what it closes with counts
+        writer.add("d", make_density(4))
+    assert Store(folder).check() == {}
+
+
+def test_a_writer_that_was_killed_leaves_no_number_of_entries(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    with StoreWriter(folder) as writer:
+        writer.add("a", make_density(3))
+    assert (folder / "entries.json").is_file()
+    writer = StoreWriter(folder)
+    writer.add("b", make_density(4))
+    writer.commit()
+    assert not (folder / "entries.json").exists()
+    writer._index.close()  # killed
+    assert Store(folder).check() == {}
