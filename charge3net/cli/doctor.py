@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 
 from charge3net.errors import InputError
@@ -36,6 +37,12 @@ OPTIONAL = (
     ("hydra-joblib-launcher", "hydra_plugins.hydra_joblib_launcher", "launcher=joblib", "'charge3net[sweep]'"),
     ("hydra-submitit-launcher", "hydra_plugins.hydra_submitit_launcher", "launcher=submitit", "'charge3net[sweep]'"),
 )
+
+
+#: What else needs another version of a required package.
+CLASHES = {
+    "e3nn": " (mace-torch wants 0.4.4, with which an L = 2 model is off by 0.55 %; give it another environment)",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,10 +72,37 @@ def examine() -> dict[str, dict[str, str]]:
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
             "configs": _configs(),
         },
-        "needed": {name: installed_version(name) or "MISSING" for name in (*NEEDED, *TRAINING)},
+        "needed": {name: needed(name, installed_version(name)) for name in (*NEEDED, *TRAINING)} | _two_pymatgens(),
         "devices": _devices(),
         "optional": {name: _optional(name, module, use, install) for name, module, use, install in OPTIONAL}
         | {"C++ compiler": _compiler()},
+    }
+
+
+def needed(name: str, installed: str | None) -> str:
+    """The version of a required package, and whether it will do."""
+    if installed is None:
+        return "MISSING"
+    from packaging.requirements import Requirement
+
+    try:
+        listed = [Requirement(text) for text in requires("charge3net") or []]
+    except PackageNotFoundError:  # run from a folder that was never installed
+        listed = []
+    wanted = [one.specifier for one in listed if one.name == name and one.marker is None]
+    if not wanted or wanted[0].contains(installed, prereleases=True):
+        return installed
+    return f"{installed}, but {wanted[0]} is needed: MISSING{CLASHES.get(name, '')}"
+
+
+def _two_pymatgens() -> dict[str, str]:
+    """A word about a pymatgen from before its modules moved to pymatgen-core."""
+    installed = installed_version("pymatgen")
+    if installed is None or not installed.startswith(("2019", "202")) or installed >= "2026":
+        return {}
+    return {
+        "pymatgen": f"{installed}, MISSING an update: pymatgen-core has its modules now; pip install -U pymatgen, or "
+        "pip uninstall pymatgen and pip install --force-reinstall pymatgen-core"
     }
 
 

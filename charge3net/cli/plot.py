@@ -10,6 +10,7 @@ charge3net plot expected evaluation -o expected.svg
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,9 +117,15 @@ def _expected(args: argparse.Namespace) -> Figure:
 
 
 def _read(paths: list[str]) -> list[Density]:
+    """The densities; a word on standard error about each that looks like another field."""
     from charge3net.io import read_density
+    from charge3net.io.plausible import what_looks_wrong
 
-    return [read_density(path) for path in paths]
+    densities = [read_density(path) for path in paths]
+    for path, density in zip(paths, densities, strict=True):
+        if wrong := what_looks_wrong(density):
+            print(f"charge3net plot: warning: {path}: {wrong}", file=sys.stderr)
+    return densities
 
 
 def _titles(paths: list[str]) -> list[str]:

@@ -95,7 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unchecked",
         action="store_true",
-        help="also write a density whose number of electrons cannot be that of the atoms",
+        help="also predict two atoms of one element within 0.1 Å (asked about, or refused), and write a "
+        "density whose number of electrons cannot be that of the atoms",
     )
     parser.add_argument("--no-symmetry", action="store_true", help="evaluate every voxel, also symmetric ones")
     parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")

@@ -62,6 +62,8 @@ def predict_target(
 
     if target.structure is None:
         raise InputError(target.failure)
+    if not args.unchecked:
+        _ask_about_coincident_atoms(target, processes)
     begun = time.perf_counter()
     start = prepare_start(target, args)
     doubts = [] if start is None else compare_potentials(_trained_with(predictor), start.potentials)
@@ -138,6 +140,29 @@ def _printed_warnings(target: Target, kind: type[Warning], wanted: bool) -> Iter
     for warning in issued:
         if warning not in shown:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _ask_about_coincident_atoms(target: Target, processes: Processes) -> None:
+    """Ask whether two atoms of one element at one place are meant; without a terminal they are not.
+
+    Raises:
+        InputError: if they are not.
+    """
+    from charge3net.geometry import Geometry
+    from charge3net.predict.box import coincident_atoms
+
+    found = coincident_atoms(Geometry.of(target.structure))
+    if not found:
+        return
+    asked = processes.size == 1 and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    if asked:
+        print(f"{target.source}: {found} and of one element. Predict them as they are? [y/N] ", end="", file=sys.stderr)
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    raise InputError(
+        f"{target.source}: not predicted: {found} and of one element; remove one of them, or give --unchecked"
+    )
 
 
 def _check_electrons(density: Density) -> None:

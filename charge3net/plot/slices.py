@@ -54,14 +54,15 @@ def density_slice(
         maps.append(interpolate(predicted.total, predicted.grid, points))
     figure = Figure(figsize=(3.7 * (2 * len(maps) - 1) + 0.7, 3.9), layout="constrained")
     axes = figure.subplots(1, 2 * len(maps) - 1, squeeze=False)[0]
-    top = float(maps[0].max())
-    bottom = max(top * 1e-3, float(maps[0].min()), 1e-3)
+    top = max(float(maps[0].max()), 1e-2)  # of a plane without density, too
+    bottom = min(max(top * 1e-3, float(maps[0].min()), 1e-3), top / 10)
     norm = LogNorm(vmin=bottom, vmax=top)
     for ax, values, title in zip(axes, maps, titles, strict=False):
         image = draw_map(ax, plane, np.clip(values, bottom, None), "viridis", norm)
         levels = np.geomspace(bottom, top, 10)[1:-1]
-        half = plane.size / 2
-        ax.contour(values, levels, extent=(-half, half, -half, half), colors="white", linewidths=0.5, alpha=0.6)
+        levels, half = levels[(levels > values.min()) & (levels < values.max())], plane.size / 2
+        if len(levels):
+            ax.contour(values, levels, extent=(-half, half, -half, half), colors="white", linewidths=0.5, alpha=0.6)
         draw_atoms(ax, plane, true)
         ax.set_title(title)
     figure.colorbar(image, ax=list(axes[: len(maps)]), label="ρ (e/Å³)", shrink=0.86, pad=0.015)

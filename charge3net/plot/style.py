@@ -56,16 +56,19 @@ _RC: dict[Any, Any] = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function with the style of the package; names the extra to install if matplotlib is missing."""
+    """Run a drawing function with the style of the package; names the extra to install if a library is missing."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             import matplotlib as mpl
-        except ImportError as error:
+
+            with mpl.rc_context(_RC):
+                return draw(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            if str(error.name).partition(".")[0] not in ("matplotlib", "mpl_toolkits", "skimage"):
+                raise
             raise InputError("figures need matplotlib and scikit-image; pip install 'charge3net[plot]'") from error
-        with mpl.rc_context(_RC):
-            return draw(*args, **kwargs)
 
     return wrapper
 

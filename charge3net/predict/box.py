@@ -17,7 +17,8 @@ from charge3net.grid import Grid
 DEFAULT_SPACING = 0.1
 
 _SAME_CELL = 1e-3
-_CLOSE_ATOMS = 0.5
+#: Atoms within these distances in Å are suspicious; are one atom, if of one element.
+_CLOSE_ATOMS, _ONE_SITE = 0.5, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +153,26 @@ def atoms_outside(geometry: Geometry, grid: Grid) -> list[str]:
 
 def close_atoms(geometry: Geometry) -> list[str]:
     """A warning when two atoms are closer than in any molecule or crystal."""
-    receivers, senders, shifts = find_atom_neighbors(geometry, _CLOSE_ATOMS)
-    if not len(receivers):
-        return []
+    closest = _closest(geometry, _CLOSE_ATOMS, one_element=False)
+    return [closest] if closest else []
+
+
+def coincident_atoms(geometry: Geometry) -> str:
+    """Two atoms of one element within 0.1 Å, in words; empty if there are none.
+
+    Probably it is one atom that is listed twice, or a site of a disordered structure.
+    """
+    return _closest(geometry, _ONE_SITE, one_element=True)
+
+
+def _closest(geometry: Geometry, limit: float, one_element: bool) -> str:
+    """The closest pair of atoms (of one element) below a distance in Å, in words; empty if there is none."""
+    receivers, senders, shifts = find_atom_neighbors(geometry, limit)
     lengths = np.linalg.norm(geometry.positions[receivers] - (geometry.positions[senders] + shifts), axis=1)
+    if one_element:
+        lengths[geometry.numbers[receivers] != geometry.numbers[senders]] = np.inf
+    if not np.isfinite(lengths).any():
+        return ""
     pair = int(lengths.argmin())
     first, second = sorted((int(senders[pair]), int(receivers[pair])))
-    return [f"atoms {first} and {second} (counted from 0) are only {lengths[pair]:.3f} Å apart"]
+    return f"atoms {first} and {second} (counted from 0) are only {lengths[pair]:.3f} Å apart"

@@ -16,6 +16,7 @@ from charge3net.cli.main import COMMANDS, main
 from charge3net.errors import InputError
 from charge3net.kernels import status
 from charge3net.kernels.library import library
+from charge3net.nn.e3nn import check_version
 from charge3net.version import __version__
 
 HEAVY = ("lightning", "hydra", "matplotlib", "wandb")
@@ -138,6 +139,26 @@ def test_doctor_advises_installations_that_can_work() -> None:
     for name, module, use, install in OPTIONAL:
         assert f"pip install {install}" in _optional(name, f"no_such_{module}", use, install)
         assert ("--no-build-isolation" in install) == (name == "torch-scatter")
+
+
+def test_doctor_says_which_versions_will_not_do(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    versions = {"e3nn": "0.4.4", "pymatgen": "2025.10.7", "pymatgen-core": "2026.2.24"}
+    monkeypatch.setattr("charge3net.cli.doctor.installed_version", lambda name: versions.get(name, "99.0"))
+    assert main(["doctor", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["needed"]
+    assert found["e3nn"].startswith("0.4.4, but >=0.5.6 is needed")
+    assert "mace-torch" in found["e3nn"]
+    assert "pip install -U pymatgen" in found["pymatgen"]
+    assert found["pymatgen-core"] == "2026.2.24"
+    versions.update(e3nn="0.6.0", pymatgen="2026.3.23")
+    assert main(["doctor", "--json"]) == 0
+
+
+def test_an_e3nn_with_other_numbers_is_refused() -> None:
+    for good in ("0.5.6", "0.6.0", "1.0.0rc1"):
+        check_version(good)
+    with pytest.raises(InputError, match="mace-torch"):
+        check_version("0.4.4")
 
 
 def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

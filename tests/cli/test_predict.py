@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -247,11 +248,40 @@ def test_an_absurd_number_of_electrons_is_refused_unless_told(here, capsys):
 
 
 def test_close_atoms_are_told_also_when_the_prediction_fails(here, capsys):
-    write("POSCAR", Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0.05]], cell=[5, 5, 5], pbc=True), format="vasp")
+    write("POSCAR", Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0.25]], cell=[5, 5, 5], pbc=True), format="vasp")
     assert predict("POSCAR", "--model", trained(here, 0.0), "--shape", 4, 4, 4, "-o", "CHGCAR") == 2
     error = capsys.readouterr().err
-    assert "atoms 0 and 1 (counted from 0) are only 0.050 Å apart" in error
+    assert "atoms 0 and 1 (counted from 0) are only 0.250 Å apart" in error
     assert "not written" in error
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 2), ("", 2)])
+def test_two_atoms_of_one_element_at_one_place_are_asked_about(here, model, monkeypatch, answer, status):
+    write("POSCAR", Atoms("Si2", positions=[[0, 0, 0], [0, 0, 4.95]], cell=[5, 5, 5], pbc=True), format="vasp")
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    monkeypatch.setattr("sys.stderr", screen := Terminal())
+    assert predict("POSCAR", "--model", model, "--shape", 4, 4, 4, "-o", "CHGCAR") == status
+    assert "are only 0.050 Å apart and of one element. Predict them as they are? [y/N]" in screen.getvalue()
+    assert Path("CHGCAR").exists() == (status == 0)
+
+
+def test_without_a_terminal_two_atoms_at_one_place_are_refused_unless_told(here, model, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))  # not a terminal: what is piped in is no answer
+    for name, numbers in (("same.vasp", "Si2"), ("other.vasp", "SiGe")):
+        write(name, Atoms(numbers, positions=[[0, 0, 0], [0, 0, 0.05]], cell=[5, 5, 5], pbc=True), format="vasp")
+    arguments = ["--model", model, "--shape", 4, 4, 4, "-o", "CHGCAR"]
+    assert predict("same.vasp", *arguments) == 2
+    error = capsys.readouterr().err
+    assert "same.vasp: not predicted: atoms 0 and 1 (counted from 0) are only 0.050 Å apart" in error
+    assert "--unchecked" in error
+    assert not Path("CHGCAR").exists()
+    assert predict("same.vasp", *arguments, "--unchecked") == 0
+    assert predict("other.vasp", *arguments, "--overwrite") == 0
 
 
 def test_a_potential_serves_as_a_grid(here, model, capsys):

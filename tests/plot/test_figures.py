@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from charge3net.units import E_PER_BOHR3
 from tests.analysis.test_molecules import across_a_corner
 from tests.helpers.evaluation import CELL
 from tests.helpers.gaussians import gaussian_density, superposition
@@ -232,3 +234,35 @@ def test_a_plane_of_three_atoms_shows_the_whole_molecule(shift: float) -> None:
         assert np.abs(places).max() < plane.size / 2 - 1.5
         np.testing.assert_allclose(places.max(axis=0), -places.min(axis=0), atol=0.02)
     assert Plane.through_atoms(geometry, (0, 2, 4), 3.0).size == 3.0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["nothing", "negative", "uniform", "orbital", "times volume"])
+def test_fields_that_are_no_densities_are_drawn_with_a_word(kind: str, tmp_path: Path, capsys) -> None:
+    good = _density([[1.0, 1.0, 1.0], [2.0, 1.2, 1.1], [1.5, 2.2, 1.0]], (12, 12, 12))
+    values = {
+        "nothing": 0.0 * good.values,
+        "negative": -good.values,
+        "uniform": np.full_like(good.values, 3.0 / good.grid.volume),
+        "orbital": good.values * np.sign(np.arange(12) - 5.5),
+        "times volume": good.values * good.grid.volume * E_PER_BOHR3,  # as a cube of pymatgen is read
+    }[kind]
+    Density(good.geometry, good.grid, values).write(tmp_path / "field.npz")
+    assert main(["plot", "slice", str(tmp_path / "field.npz"), "-o", str(tmp_path / "slice.png")]) == 0
+    word = {"nothing": "all values are zero", "times volume": "ρ·V", "uniform": ""}.get(kind, "is negative")
+    error = capsys.readouterr().err
+    assert word in error
+    assert error.count("\n") == (0 if kind == "uniform" else 1)
+    status = main(["plot", "isosurface", str(tmp_path / "field.npz"), "--level", "0.01", "-o", str(tmp_path / "s.png")])
+    assert status == (0 if kind in ("orbital", "times volume") else 2)
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["skimage.measure", "matplotlib"])
+def test_a_missing_library_is_one_sentence(module: str, monkeypatch, tmp_path: Path, capsys) -> None:
+    _density([[1.0, 1.0, 1.0]], (12, 12, 12)).write(tmp_path / "rho.npz")
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    assert main(["plot", "isosurface", str(tmp_path / "rho.npz"), "-o", str(tmp_path / "x.png")]) == 2
+    error = capsys.readouterr().err
+    assert error.endswith("error: figures need matplotlib and scikit-image; pip install 'charge3net[plot]'\n")
+    assert not (tmp_path / "x.png").exists()
