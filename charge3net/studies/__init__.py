@@ -39,6 +39,7 @@ _OWN = (
     "charge_transfer",
     "spin",
     "fine_tuning",
+    "restart",
 )
 
 

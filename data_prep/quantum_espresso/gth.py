@@ -35,6 +35,7 @@ class GthPotential:
     Attributes:
         element: symbol.
         valence: number of electrons.
+        shells: for l = 0, 1, …: electrons of the neutral atom; their sum is the valence.
         name: in CP2K's list.
         local: radius (bohr) and coefficients c1 … c4 of the local part.
         channels: for l = 0, 1, …: radius and upper triangle of the matrix h, row by row.
@@ -42,6 +43,7 @@ class GthPotential:
 
     element: str
     valence: int
+    shells: tuple[int, ...]
     name: str
     local: tuple[float, tuple[float, ...]]
     channels: tuple[tuple[float, tuple[tuple[float, ...], ...]], ...]
@@ -69,7 +71,7 @@ def read_gth(path: Path, functional: str = "PBE") -> dict[tuple[str, int], GthPo
 
 
 def _potential(element: str, name: str, lines: list[list[str]]) -> GthPotential:
-    valence = sum(int(word) for word in lines[0])
+    shells = tuple(int(word) for word in lines[0])
     count = int(lines[1][1])
     local = float(lines[1][0]), tuple(float(word) for word in lines[1][2 : 2 + count])
     channels, place = [], 3
@@ -78,7 +80,7 @@ def _potential(element: str, name: str, lines: list[list[str]]) -> GthPotential:
         rows = [lines[place][2:], *lines[place + 1 : place + size]]
         channels.append((radius, tuple(tuple(float(word) for word in row) for row in rows[:size])))
         place += max(size, 1)
-    return GthPotential(element, valence, name, local, tuple(channels))
+    return GthPotential(element, sum(shells), shells, name, local, tuple(channels))
 
 
 def format_abinit(potential: GthPotential) -> str:

@@ -40,6 +40,7 @@ def test_numbers_and_functionals(tmp_path: Path) -> None:
     found = read_gth(tmp_path / "list")
     assert list(found) == [("H", 1), ("Si", 4)]
     silicon = found["Si", 4]
+    assert (silicon.shells, silicon.valence) == ((2, 2), 4)
     assert silicon.local == (0.44, (-6.26928833,))
     assert silicon.channels == (
         (0.43563383, ((8.95174150, -2.70627082), (3.49378060,))),

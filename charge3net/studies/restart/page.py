@@ -1,0 +1,100 @@
+"""Section of the page of results on restarts, written from the result alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from charge3net.report.formatting import estimate, fixed, listed, percent, plus_minus, rounded, table, thousands
+from charge3net.studies.restart.measure import EXACT, OWN, SAD
+
+#: Heading of the section.
+TITLE = "Restarts of pw.x"
+
+
+def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """Markdown: what was run, steps and work, energies and bands, the law, what was wanted."""
+    summary = result["summary"]
+    lines = [_setting(result), ""]
+    for name, found in summary["sets"].items():
+        lines += [*_tables(name, found, result), ""]
+    lines += [
+        "Savings are 1 − Σ(start) / Σ(SAD) with 95 % intervals of a bootstrap over compositions. Slowed: structures "
+        "that take more steps than from SAD. FFTs are of wavefunctions, time is processor time with the prediction "
+        "included. Energies and bands without SCF are those of one diagonalisation in the potential of the density "
+        "(Harris–Foulkes functional); bands: mean |Δε| of the occupied ones; gap: mean |Δ| of the smallest difference "
+        "over the mesh.",
+        "",
+        f"![SCF steps against the error of the start]({pictures['law']})",
+        "",
+        _law(result),
+        "",
+        f"![Energies without self-consistency]({pictures['energies']})",
+        "",
+        _energies(result),
+    ]
+    return "\n".join(lines)
+
+
+def _setting(result: Mapping[str, Any]) -> str:
+    data, runs = result["data"], result["runs"]
+    networks = listed([f"{name} ({len(members)} seed{'s' * (len(members) > 1)})" for name, members in runs.items()])
+    first = next(iter(runs.values()))[0]
+    return (
+        f"How many steps does pw.x save when it starts from a prediction, with no result of the structure known? "
+        f"GTH-PBE pseudopotentials; {networks}, trained for {thousands(first['steps'])} steps of {first['batch'][0]} × "
+        f"{first['batch'][1]} probe points on {data['trained_on']} densities of {data['formulas']} compositions. SAD: "
+        f"superposed atoms of the same pseudopotentials with diago_thr_init = 1d-2, pw.x's threshold for an atomic "
+        f"start; {OWN}: its own start, whose atoms are cruder; {EXACT}: the converged density. Predictions and the "
+        f"exact density start with diago_thr_init = {result['diago_thr_init']:g}."
+    )
+
+
+def _tables(name: str, found: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    thresholds, middle = result["thresholds"], result["summary"]["middle"]
+    counts = f"{found['structures']} structures, {found['compositions']} compositions"
+    heads = [f"steps to {threshold:.0e}" for threshold in thresholds]
+    head = [f"{name} ({counts})", "ε_mae (%)", *heads, f"steps saved at {thresholds[middle]:.0e} (%)", "slowed",
+            "FFTs saved (%)", "time saved (%)"]  # fmt: skip
+    second = [f"{name}: without SCF", "energy, mean (meV per atom)", "median", "largest", "bands (meV)", "gap (meV)"]
+    rows = [_steps(start, values, middle) for start, values in found["starts"].items()]
+    errors = [
+        [
+            start, rounded(values["energy_without_scf"]["mean"]), rounded(values["energy_without_scf"]["median"]),
+            rounded(values["energy_without_scf"]["largest"]), rounded(values["bands"]["mean"]),
+            rounded(values["gap"]["mean"]),
+        ]
+        for start, values in found["starts"].items()
+        if "bands" in values and start != EXACT
+    ]  # fmt: skip
+    return [*table(head, rows), "", *table(second, errors)]
+
+
+def _steps(start: str, values: Mapping[str, Any], middle: int) -> list[str]:
+    error = "" if "nmae" not in values else rounded(values["nmae"]["mean"])
+    steps = ["" if one is None else plus_minus(one) for one in values["steps"]]
+    if start == SAD:
+        return [start, error, *steps, "0", "", "0", "0"]
+    savings = [values["saved_steps"][middle], values["saved_transforms"], values["saved_seconds"]]
+    shown = [estimate(one["value"], one["low"], one["high"], 1) for one in savings]
+    return [start, error, *steps, shown[0], percent(values["slowed"][middle]), shown[1], shown[2]]
+
+
+def _law(result: Mapping[str, Any]) -> str:
+    fit, threshold = result["summary"]["law"], result["thresholds"][result["summary"]["middle"]]
+    return (
+        f"Steps to {threshold:.0e} Ry ≈ {fixed(fit['constant'])} + {fixed(fit['slope'])}·log₁₀(ε_mae/%) over "
+        f"{fit['count']} predictions (r = {fixed(fit['correlation'])}). The published {result['published']:g} % are "
+        f"{fixed(fit['published_steps'])} steps here (SAD: {fixed(fit['sad_steps'])}); for that this law asks an ε_mae "
+        f"of {rounded(fit['published_nmae'], 2)} %. That work used VASP, another set of materials and the true "
+        "augmentation charges."
+    )
+
+
+def _energies(result: Mapping[str, Any]) -> str:
+    largest = max(
+        values["largest_energy_difference"]
+        for found in result["summary"]["sets"].values()
+        for values in found["starts"].values()
+    )
+    return f"Converged energies of all starts agree to {rounded(largest, 2)} Ry."

@@ -1,0 +1,109 @@
+"""Averages over the structures of a set, with intervals over compositions, and the law of steps against ε_mae."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from charge3net.report.formatting import averaged, significant
+from charge3net.studies.restart.measure import EXACT, OWN, SAD
+
+#: Draws of the bootstrap.
+_DRAWS = 10_000
+
+
+def sum_up(sets: Mapping[str, Sequence[Mapping[str, Any]]], middle: int, published: float) -> dict[str, Any]:
+    """For each set and start the means, for all together the law.
+
+    Args:
+        sets: name → structures of :func:`charge3net.studies.restart.measure.measure`.
+        middle: which of the counts of steps is that of the runs.
+        published: share of the steps that is placed on the law, %.
+    """
+    return {
+        "middle": middle,
+        "sets": {name: _set(structures) for name, structures in sets.items()},
+        "law": _law([one for structures in sets.values() for one in structures], middle, published),
+    }
+
+
+def _set(structures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = list(structures[0]["starts"])
+    formulas = [one["formula"] for one in structures]
+    return {
+        "structures": len(structures),
+        "compositions": len(set(formulas)),
+        "starts": {name: _start(structures, name, formulas) for name in names},
+    }
+
+
+def _start(structures: Sequence[Mapping[str, Any]], name: str, formulas: Sequence[str]) -> dict[str, Any]:
+    rows = [one["starts"][name] for one in structures]
+    base = [one["starts"][SAD] for one in structures]
+    found: dict[str, Any] = {"steps": [], "saved_steps": [], "slowed": []}
+    for i in range(len(rows[0]["steps"])):
+        steps, usual = (np.array([row["steps"][i] for row in some], dtype=float) for some in (rows, base))
+        known = bool(np.isfinite(steps).all() and np.isfinite(usual).all())
+        found["steps"].append(averaged(steps) if known else None)
+        found["saved_steps"].append(saved(steps, usual, formulas) if known else None)
+        found["slowed"].append(float(np.mean(steps > usual)) if known else None)
+    seconds = np.array([row["seconds"] + row.get("prediction_seconds", 0.0) for row in rows])
+    found["saved_seconds"] = saved(seconds, np.array([row["seconds"] for row in base]), formulas)
+    found["seconds"] = averaged(seconds)
+    found["prediction_seconds"] = averaged(row.get("prediction_seconds", 0.0) for row in rows)
+    for key in ("transforms", "operations"):
+        work, usual = (np.array([row[key] for row in some], dtype=float) for some in (rows, base))
+        found[f"saved_{key}"] = saved(work, usual, formulas)
+    exact = [one["energy"] for one in structures]
+    found["largest_energy_difference"] = significant(
+        max(abs(row["energy"] - right) for row, right in zip(rows, exact, strict=True))
+    )
+    for key in ("nmae", "energy_without_scf", "bands", "gap"):
+        if key in rows[0]:
+            values = np.abs([row[key] for row in rows])
+            found[key] = averaged(values) | {
+                "largest": significant(values.max()),
+                "median": significant(np.median(values)),
+            }
+    return found
+
+
+def saved(
+    found: Float[ndarray, "structures"], usual: Float[ndarray, "structures"], formulas: Sequence[str]
+) -> dict[str, float | None]:
+    """100·(1 − Σ found / Σ usual), with the 95 % interval of a bootstrap over compositions."""
+    names = sorted(set(formulas))
+    place = np.array([names.index(formula) for formula in formulas])
+    sums = np.array([[values[place == i].sum() for i in range(len(names))] for values in (found, usual)])
+    draws = np.random.default_rng(0).integers(0, len(names), (_DRAWS, len(names)))
+    above, below = (row[draws].sum(1) for row in sums)
+    low, high = np.percentile(100 * (1 - above / below), [2.5, 97.5])
+    value = 100 * (1 - found.sum() / usual.sum())
+    return {"value": significant(value), "low": significant(low), "high": significant(high)}
+
+
+def _law(structures: Sequence[Mapping[str, Any]], middle: int, published: float) -> dict[str, Any]:
+    """Least squares of steps = a + b·log₁₀(ε_mae / %) over all predictions, and the ε_mae of the published saving."""
+    predicted = [
+        (row["nmae"], row["steps"][middle])
+        for one in structures
+        for name, row in one["starts"].items()
+        if name not in (SAD, OWN, EXACT)
+    ]
+    x, y = np.log10([error for error, _ in predicted]), np.array([steps for _, steps in predicted], dtype=float)
+    slope, constant = np.polyfit(x, y, 1)
+    usual = float(np.mean([one["starts"][SAD]["steps"][middle] for one in structures]))
+    wanted = (1 - published / 100) * usual
+    return {
+        "count": len(predicted),
+        "constant": significant(constant),
+        "slope": significant(slope),
+        "correlation": significant(np.corrcoef(x, y)[0, 1]),
+        "sad_steps": significant(usual),
+        "published_steps": significant(wanted),
+        "published_nmae": significant(10 ** ((wanted - constant) / slope)),
+    }

@@ -1,0 +1,84 @@
+"""Make the bundled set of densities with GTH pseudopotentials from the generator's npz files.
+
+    python -m data_prep.gth_set.build DIR [-o data_prep/gth_set/bundle]
+
+DIR is what ``python -m data_prep.quantum_espresso.generate -o DIR`` leaves. Compositions are divided, by the hash of
+their formula: all copies of a composition are in one part, except that one copy of each of some trained compositions is
+in the part ``distortions``. Cells with a defect are in the part ``defects``. The bundle's files:
+data_prep/bundles/bundle.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charge3net.geometry import Geometry
+from data_prep.bundles.bundle import Source, bundle_report, write_bundle
+from data_prep.command import make_command
+
+BUNDLE = Path(__file__).resolve().parent / "bundle"
+HEADER = {"format": "charge3net-gth-set", "version": 1}
+META = (
+    "energy_eV", "ecutwfc_Ry", "k_mesh", "occupations", "potentials", "steps_1e-06", "steps_1e-08", "transforms",
+    "nmae_sad",
+)  # fmt: skip
+SETTINGS = ("code", "density", "xc", "mode", "spin")
+#: Of a hundred compositions: how many are tested, and how many validate.
+TESTED, VALIDATING = 14, 8
+
+
+def place_of(composition: str) -> str:
+    """The part of a composition; follows from its reduced formula alone."""
+    digest = hashlib.sha256(f"gth {composition}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") % 100
+    return "test" if place < TESTED else "validation" if place < TESTED + VALIDATING else "train"
+
+
+def part_of(kind: str, composition: str, copy: int, copies: int) -> str:
+    """The part of one file, of ``copies`` of its structure."""
+    if kind == "defects":
+        return "defects"
+    place = place_of(composition)
+    return "distortions" if kind == "sp" and place == "train" and copy == 1 and copies > 2 else place
+
+
+def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
+    """Write the bundle whole or not at all; returns its records.
+
+    Raises:
+        ValueError: when a part is empty, or files differ in their settings.
+    """
+    paths = sorted(folder.glob("*.npz"))
+    counts = Counter(path.stem.rpartition("-")[0] for path in paths)
+    sources, found = [], set()
+    for path in paths:
+        with np.load(path) as file:
+            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
+            facts = json.loads(str(file["meta"]))
+        found.add(tuple(facts[key] for key in SETTINGS))
+        name, _, copy = path.stem.rpartition("-")
+        part = part_of(facts["kind"], geometry.formula, int(copy), counts[name])
+        fields = {"key": path.stem, "part": part, "formula": geometry.formula}
+        sources.append(Source(path, fields, part != "train", META))
+    missing = {"train", "validation", "test", "distortions"} - {source.fields["part"] for source in sources}
+    if missing:
+        raise ValueError(f"{folder} holds nothing for {', '.join(sorted(missing))}; let the generator run longer")
+    if len(found) != 1:
+        raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
+    return write_bundle(bundle, {**HEADER, "settings": dict(zip(SETTINGS, found.pop(), strict=True))}, sources)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    return make_command(lambda folder, bundle: bundle_report(build(folder, bundle), bundle), __doc__, BUNDLE, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
