@@ -3,9 +3,9 @@
     python -m data_prep.gth_set.build DIR [-o data_prep/gth_set/bundle]
 
 DIR is what ``python -m data_prep.quantum_espresso.generate -o DIR`` leaves. Compositions are divided, by the hash of
-their formula: all copies of a composition are in one part, except that one copy of each of some trained compositions is
-in the part ``distortions``. Cells with a defect are in the part ``defects``. The bundle's files:
-data_prep/bundles/bundle.py.
+their formula: all copies of a composition are in one part, except that copy 1 of every second trained sp compound (by
+hash, of those with two copies or more) is in the part ``distortions``. Cells with a defect are in the part ``defects``.
+The bundle's files: data_prep/bundles/bundle.py.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ TESTED, VALIDATING = 14, 8
 
 def place_of(composition: str) -> str:
     """The part of a composition; follows from its reduced formula alone."""
-    digest = hashlib.sha256(f"gth {composition}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") % 100
+    place = _hash(composition) % 100
     return "test" if place < TESTED else "validation" if place < TESTED + VALIDATING else "train"
 
 
@@ -46,7 +45,12 @@ def part_of(kind: str, composition: str, copy: int, copies: int) -> str:
     if kind == "defects":
         return "defects"
     place = place_of(composition)
-    return "distortions" if kind == "sp" and place == "train" and copy == 1 and copies > 2 else place
+    tested = kind == "sp" and place == "train" and copy == 1 and copies > 1 and _hash(f"{composition} copy 1") % 2
+    return "distortions" if tested else place
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"gth {text}".encode()).digest()[:8], "big")
 
 
 def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Densities of pw.x with GTH-PBE pseudopotentials: structures by recipe, one SCF each, one npz each.
 
-    python -m data_prep.quantum_espresso.generate -o DIR [--count N] [--until HH:MM] [--seed S]
+    python -m data_prep.quantum_espresso.generate -o DIR [--kind KIND] [--count N] [--until HH:MM] [--seed S]
 
 Structures: data_prep/quantum_espresso/structures.py. What is in DIR already is kept, and several runs may share DIR,
 one core each. ``--until`` starts no new calculation after that time of the day. Failures: DIR/failures.json.
@@ -40,7 +40,7 @@ from charge3net.io.qe.pw_write import format_pw_input
 from charge3net.units import E_PER_BOHR3
 from data_prep.quantum_espresso.gth import POTENTIALS, choose, file_name, format_abinit, read_gth
 from data_prep.quantum_espresso.isolated_atoms import TABLE
-from data_prep.quantum_espresso.structures import Structure, structures
+from data_prep.quantum_espresso.structures import KINDS, Structure, structures
 
 #: Å⁻¹ between the k-points of a mesh shifted by half a step, with 2π.
 SPACING = 0.42
@@ -189,11 +189,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; 1 when something failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--kind", choices=KINDS, help="only these")
     parser.add_argument("--count", type=int, help="only the first N structures")
     parser.add_argument("--until", type=_time_of_day, metavar="HH:MM")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    failures = generate(structures(options.seed)[: options.count], options.out, options.until)
+    wanted = [one for one in structures(options.seed) if options.kind in (None, one.kind)][: options.count]
+    failures = generate(wanted, options.out, options.until)
     if failures:
         print(f"{len(failures)} failed; see {options.out / 'failures.json'}", file=sys.stderr)
     return int(bool(failures))

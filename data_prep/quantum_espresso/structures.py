@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from charge3net.geometry import Geometry
 
+KINDS = ("sp", "halides", "oxides", "molecules", "defects")
 STRAIN, RATTLE = 0.015, 0.06  # Å
 #: Å, tetrahedral covalent radii (L. Pauling, "The Nature of the Chemical Bond"; Mg, Be and alkali metals to fit).
 TETRAHEDRAL = {
