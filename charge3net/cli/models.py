@@ -108,7 +108,8 @@ def describe(path: Path, card: ModelCard) -> str:
         ("elements", elements),
         ("data", _pairs(card.data) or "unknown"),
         ("metrics", _pairs(card.metrics) or "none"),
-        ("training", _pairs(card.training) or "unknown"),
+        ("training", _pairs({k: v for k, v in card.training.items() if k != "init"}) or "unknown"),
+        *([("starts from", _source(card.training["init"]))] if "init" in card.training else []),
         ("written with", _pairs(card.versions)),
     ]
     return "\n".join([str(path), *(f"  {name:<17} {text}" for name, text in lines)])
@@ -126,6 +127,15 @@ def _atoms(hyperparameters: Mapping[str, Any]) -> str:
     electrons = ", ".join(f"{s} {v:g}" for s, v in zip(symbols, hyperparameters["valences"], strict=True))
     names = sorted({p.replace(s, "*", 1) for s, p in zip(symbols, hyperparameters["potentials"], strict=True)})
     return f"{electrons} electrons; potentials {', '.join(names)}"
+
+
+def _source(record: Mapping[str, Any]) -> str:
+    """The model that a training started from, and what is not its own."""
+    parts = [f"{record['model']} (weights {record['weights_sha256'][:12]})"]
+    for name, title in (("fresh", "not taken"), ("total_density_only", "total density alone"), ("frozen", "frozen")):
+        if record[name]:
+            parts.append(f"{title}: {', '.join(record[name])}")
+    return "; ".join([*parts, *([record["atoms"]] if "atoms" in record else [])])
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -362,6 +362,10 @@ def test_command(densities: tuple[Path, Path], source: str, tmp_path: Path, caps
     assert settings["name"] == "fine_tuning"
     assert settings["optim"]["lr"] < 0.01  # conf/optim/cosine.yaml
     assert fingerprint_of(settings["init"]) == fingerprint_of(source)
+    capsys.readouterr()
+    assert main(["models", str(tmp_path / "tuned")]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "starts from" in line)
+    assert line.split("starts from")[1].strip() == f"{source} (weights {weights_hash(load_model(source)[0])[:12]})"
     assert main(["train", f"init={source}", "experiment=small", *data, *short, f"output={tmp_path / 'other'}"]) == 0
     assert json.loads((tmp_path / "other" / "config.json").read_text())["model"]["architecture"] == "schnet"
     assert main(["train", f"init={source}", "model.channels=2", *data, *short, f"output={tmp_path / 'spin'}"]) == 2
