@@ -99,14 +99,32 @@ def initial_model(
         InputError: for a source that does not fit the settings or the data.
     """
     if config.init is None:
-        return InitialModel(_with_fitted_atoms(config, data) if fresh.fits_atoms else fresh)
-    if resumed:
+        initial = InitialModel(_with_fitted_atoms(config, data) if fresh.fits_atoms else fresh)
+    elif resumed:
         hyperparameters = {k: v for k, v in resumed["hyperparameters"].items() if k not in config.model}
         initial = InitialModel(new_model(config, hyperparameters), resumed["record"])
     else:
         initial = _from_source(config, fresh, data, source or open_source(config.init))
+    if fresh.fits_atoms:
+        _check_validation(initial.model, data)
     freeze(initial.model, config.train.freeze)
     return initial
+
+
+def _check_validation(model: Any, data: DensityDataModule) -> None:
+    """Refuse validation entries of elements that a model on fitted atoms has no atom of, before anything is written."""
+    from ase.data import chemical_symbols
+
+    for key, numbers in _validation_elements(data).items():
+        if missing := sorted(numbers - set(model.atoms.elements)):
+            names = ", ".join(chemical_symbols[z] for z in missing)
+            raise InputError(
+                f"the validation entry {key!r} holds {names}, of which the model has no atom: no training entry holds it; give data.isolated_atoms=FILE.npz, or another split"
+            )
+
+
+def _validation_elements(data: DensityDataModule) -> dict[str, set[int]]:
+    return {key: set(data.store[key].geometry.numbers.tolist()) for key in data.validation_keys}
 
 
 def _with_fitted_atoms(config: TrainConfig, data: DensityDataModule) -> DensityModel:
@@ -147,7 +165,8 @@ def _from_source(config: TrainConfig, model: DensityModel, data: DensityDataModu
 def _with_atoms_of(source: Source, config: TrainConfig, data: DensityDataModule) -> tuple[DensityModel, str]:
     """The model of the settings with the atoms of the source, and with those of new elements."""
     theirs: Any = source.model
-    atoms = extend_atoms(theirs.atoms, data.store, data.train_keys, config.data.isolated_atoms, source.name)
+    table, more = config.data.isolated_atoms, {z for numbers in _validation_elements(data).values() for z in numbers}
+    atoms = extend_atoms(theirs.atoms, data.store, data.train_keys, table, source.name, more)
     model: Any = new_model(config, atoms.hyperparameters())
     model.atoms.table.copy_(torch.from_numpy(atoms.table))
     if isinstance(model, DeltaLocal | DeltaChargE3Net) and _HEAD in config.train.fresh:

@@ -8,7 +8,7 @@ of the new densities agree with theirs; where they do not, the training is refus
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,11 +54,18 @@ class ExtendedAtoms:
 
         if not self.added:
             return "atoms are those of the source"
-        return f"atoms are those of the source, and fitted for {', '.join(chemical_symbols[z] for z in self.added)}"
+        return (
+            f"atoms are those of the source, with further ones of {', '.join(chemical_symbols[z] for z in self.added)}"
+        )
 
 
 def extend_atoms(
-    atoms: SuperposedAtoms, store: Store, keys: Sequence[str], isolated: str | None, name: str
+    atoms: SuperposedAtoms,
+    store: Store,
+    keys: Sequence[str],
+    isolated: str | None,
+    name: str,
+    more: Collection[int] = (),
 ) -> ExtendedAtoms:
     """The atoms of a source, bit for bit, and atoms of further elements fitted to what is left of the densities.
 
@@ -67,6 +74,7 @@ def extend_atoms(
         store, keys: the training entries.
         isolated: table of isolated atoms, where the fit of new elements starts.
         name: of the source, for messages.
+        more: elements that get the atom of the table where no entry holds them.
 
     Raises:
         InputError: if the electrons of the entries or the table are not those of the source's potentials, or the
@@ -75,7 +83,9 @@ def extend_atoms(
     entries = [store[key] for key in some_of(keys)]
     known = dict(zip(atoms.elements, atoms.valences, strict=True))
     new = sorted({int(z) for entry in entries for z in entry.geometry.numbers} - known.keys())
-    table = None if isolated is None or not new else read_isolated_atoms(isolated)
+    table = None if isolated is None else read_isolated_atoms(isolated)
+    if table is not None:
+        new = sorted({*new, *((set(more) - known.keys()) & table.valence.keys())})
     if table is not None:
         _check_table(table, known, new, str(isolated), name)
     having = [entry for entry in entries if set(new) & set(entry.geometry.numbers.tolist())]

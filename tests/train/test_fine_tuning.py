@@ -284,7 +284,28 @@ def test_new_elements_get_atoms_of_their_own(delta: TrainConfig, tmp_path: Path,
     first = 0 if with_table else 4
     held = after.atoms.table[-1, first:, 0] - before.atoms.table[0, first:, 0]
     assert held.abs().max() < 0.02 * before.atoms.table[0, :, 0].max()
-    assert load_card(delta.output).training["init"]["atoms"].endswith("and fitted for K")
+    assert load_card(delta.output).training["init"]["atoms"].endswith("with further ones of K")
+
+
+def test_elements_of_validation_entries_alone(delta: TrainConfig, tmp_path: Path) -> None:
+    """The model needs an atom of them too: from a table, or the training is refused before anything is written."""
+    before = Store(delta.data.store)
+    last = list(before)[-1]
+    with StoreWriter(tmp_path / "other") as writer:
+        for key in before:
+            old = before[key].density()
+            renamed = np.full_like(old.geometry.numbers, 20 if key == last else 1)
+            writer.add(
+                key,
+                Density(replace(old.geometry, numbers=renamed), old.grid, old.values * len(renamed) / old.electrons()),
+            )
+    delta.data.store = str(tmp_path / "other")
+    with pytest.raises(InputError, match=rf"validation entry '{last}' holds Ca, of which the model has no atom"):
+        train(delta)
+    assert not Path(delta.output).exists()
+    delta.data.isolated_atoms = isolated(tmp_path / "more.npz", range(1, 21))
+    train(delta)
+    assert load_model(delta.output)[0].atoms.elements == (*range(1, 15), 20)
 
 
 def test_atoms_of_other_potentials_are_refused_or_fitted_again(delta: TrainConfig, tmp_path: Path) -> None:

@@ -54,10 +54,7 @@ def _errors(result: dict[str, Any]) -> list[str]:
     rows = [[names[start], untrained[start], *_cells(curves[start])] for start in (TUNED, SCRATCH)]
     gains = [estimate(g["pair"]["mean"], g["pair"]["low"], g["pair"]["high"], sign=True) for g in result["gains"]]
     rows.append(["difference", "", *gains])
-    text = (
-        "Mean over test structures and seeds, ± standard error (the variance over structures and the variance between "
-        "seeds are added). The difference is in percentage points, in pairs, with its 95 % interval over structures."
-    )
+    text = f"Mean over test structures and seeds, ± standard error{_of_seeds(curves[TUNED])}. The difference is in percentage points, in pairs, with its 95 % interval over structures."
     if source["seen"] and curves[TUNED]["mean_unseen"] is not None:
         text += (
             f" The model was trained on {listed(source['seen'])} in another cell; without the test structures of this "
@@ -74,6 +71,12 @@ def _cells(curve: Mapping[str, Any]) -> list[str]:
     return [f"{fixed(mean)} ± {fixed(one)}" for mean, one in zip(curve["mean"], np.sqrt(error), strict=True)]
 
 
+def _of_seeds(curve: Mapping[str, Any]) -> str:
+    if curve["seed_spread"] is None:
+        return " over structures"
+    return " (the variance over structures and the variance between seeds are added)"
+
+
 def _slashed(values: Sequence[float]) -> str:
     return " / ".join(fixed(value) for value in values)
 
@@ -87,9 +90,10 @@ def _rates(result: dict[str, Any]) -> str:
 
 
 def _limits(result: dict[str, Any]) -> str:
-    runs = result["runs"]
+    seeds = len({run["seed"] for run in result["runs"]})
+    how_many = f"{seeds} seeds" if seeds > 1 else "a single seed"
     return (
-        f"**Limits.** One kind of material, {len({run['seed'] for run in runs})} seeds, one number of steps: a longer "
+        f"**Limits.** One kind of material, {how_many}, one number of steps: a longer "
         "training from scratch may come closer. The rate was chosen at one size and used at all. Test structures of "
         "the same formula are similar, so intervals over structures are somewhat too narrow."
     )
