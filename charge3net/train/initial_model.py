@@ -119,7 +119,8 @@ def _check_validation(model: Any, data: DensityDataModule) -> None:
         if missing := sorted(numbers - set(model.atoms.elements)):
             names = ", ".join(chemical_symbols[z] for z in missing)
             raise InputError(
-                f"the validation entry {key!r} holds {names}, of which the model has no atom: no training entry holds it; give data.isolated_atoms=FILE.npz, or another split"
+                f"the validation entry {key!r} holds {names}, of which the model has no atom: no training entry "
+                "holds it; give data.isolated_atoms=FILE.npz, or another split"
             )
 
 
