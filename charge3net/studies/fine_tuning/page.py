@@ -54,8 +54,10 @@ def _errors(result: dict[str, Any]) -> list[str]:
     rows = [[names[start], untrained[start], *_cells(curves[start])] for start in (TUNED, SCRATCH)]
     gains = [estimate(g["pair"]["mean"], g["pair"]["low"], g["pair"]["high"], sign=True) for g in result["gains"]]
     rows.append(["difference", "", *gains])
-    text = f"Mean over test structures and seeds, ± standard error{_of_seeds(curves[TUNED])}. The "
-        "difference is in percentage points, in pairs, with its 95 % interval over structures."
+    text = (
+        f"Mean over test structures and seeds, ± standard error{_of_seeds(curves[TUNED])}. The difference is in "
+        "percentage points, in pairs, with its 95 % interval over structures."
+    )
     if source["seen"] and curves[TUNED]["mean_unseen"] is not None:
         text += (
             f" The model was trained on {listed(source['seen'])} in another cell; without the test structures of this "
