@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
 
 from charge3net.data.dataset import FixedProbeDataset, ProbeDataset
@@ -177,6 +178,7 @@ class DensityDataModule(pl.LightningDataModule):
         return {
             "collate_fn": collate,
             "num_workers": self.workers,
+            "worker_init_fn": _one_thread,
             "persistent_workers": self.workers > 0,
             "pin_memory": self.pin_memory,
         }
@@ -191,3 +193,8 @@ class DensityDataModule(pl.LightningDataModule):
             return 0
         total: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total
         return int(total.processed)
+
+
+def _one_thread(worker: int) -> None:
+    """The libraries of linear algebra in a data worker: torch limits its own threads only."""
+    threadpool_limits(1)

@@ -14,6 +14,7 @@ import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
+from threadpoolctl import threadpool_limits
 
 from charge3net.checkpoints import ModelCard
 from charge3net.errors import InputError
@@ -131,6 +132,7 @@ def _set_threads(config: TrainConfig) -> str:
     if threads < 1:
         raise InputError(f"runtime.threads must be at least 1, found {threads}")
     torch.set_num_threads(threads)
+    threadpool_limits(threads, user_api="blas")  # of numpy and scipy
     return reason
 
 

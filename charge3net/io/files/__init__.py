@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import ctypes
 import gzip
 import io
 import logging
@@ -231,14 +232,22 @@ def guarded(name: str) -> Iterator[None]:
 
 @contextmanager
 def time_limit(source: Source, seconds: float = TIME_LIMIT) -> Iterator[None]:
-    """Stop a parser that takes longer than this; without effect outside the main thread.
+    """Stop a parser that takes longer than this, in any thread: between two steps of Python, not within one.
 
     Raises:
         InputError: when the time is over.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
-        yield
-        return
+    in_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGALRM")
+    try:
+        with _alarm(seconds) if in_main else _alarm_in_thread(seconds):
+            yield
+    except TimeoutError:
+        raise source.error(f"reading was stopped after {seconds:g} s") from None
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """TimeoutError in the main thread by a signal, after this time."""
 
     def stop(*_: object) -> None:
         raise TimeoutError
@@ -247,11 +256,31 @@ def time_limit(source: Source, seconds: float = TIME_LIMIT) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
-    except TimeoutError:
-        raise source.error(f"reading was stopped after {seconds:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _alarm_in_thread(seconds: float) -> Iterator[None]:
+    """TimeoutError in this thread, set by another one after this time; signals reach the main thread only."""
+    here, lock, over = ctypes.c_ulong(threading.get_ident()), threading.Lock(), False
+
+    def stop() -> None:
+        with lock:
+            if not over:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(here, ctypes.py_object(TimeoutError))
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        with lock:
+            over = True
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(here, None)  # one that has not arrived
 
 
 def printable(text: str) -> str:
