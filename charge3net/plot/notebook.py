@@ -18,8 +18,14 @@ logger = logging.getLogger(__name__)
 FACES, HEIGHT, DPI = 6_000, 360, 72
 
 
+#: Voxels of the largest density that is drawn unasked: beyond, a cell of a notebook would wait for seconds.
+LARGEST = 1 << 25
+
+
 def notebook_bundle(density: Density) -> dict[str, str]:
     """Media type → content, for what can be drawn: ``image/png`` the slice, ``text/html`` slice and isosurface."""
+    if len(density.grid) > LARGEST:
+        return {}
     pictures = {}
     parts = [f"<div><code>{html.escape(repr(density))}</code></div>"]
     try:
@@ -32,7 +38,7 @@ def notebook_bundle(density: Density) -> dict[str, str]:
     try:
         pictures["image/png"] = _slice(density)
         parts.append(f'<img style="height:{HEIGHT}px" alt="slice" src="data:image/png;base64,{pictures["image/png"]}">')
-    except InputError as reason:  # without the extra [plot]; atoms on a line
+    except InputError as reason:  # without the extra [plot]
         logger.info("no slice: %s", reason)
     if len(parts) == 1:
         return {}

@@ -110,10 +110,10 @@ class Plane:
         """The plane through an atom and two of its neighbours with most atoms in its window.
 
         Of several such planes that of the shortest distances is taken, then the first; the order of neighbours that are
-        equally far does not matter.
+        equally far does not matter. If all atoms lie on one line, it is a plane that holds the line.
 
         Raises:
-            InputError: for a structure in which all atoms lie on one line.
+            InputError: for a size that is not positive.
         """
         best: tuple[int, float, Plane] | None = None
         for atom in range(min(len(geometry), 64)):
@@ -127,9 +127,19 @@ class Plane:
                 spread = round(float(np.linalg.norm(first - centre) + np.linalg.norm(second - centre)), 4)
                 if best is None or (count, -spread) > (best[0], -best[1]):
                     best = (count, spread, plane)
-        if best is None:
-            raise InputError("all atoms of this structure lie on one line, so they span no plane")
-        return best[2]
+        return cls._along_line(geometry, size) if best is None else best[2]
+
+    @classmethod
+    def _along_line(cls, geometry: Geometry, size: float) -> Plane:
+        """One of the planes that hold the line on which all atoms lie, or the only atom, centred on them."""
+        centre = geometry.positions.mean(axis=0)
+        offsets = geometry.positions - centre
+        along = offsets[np.argmax(np.linalg.norm(offsets, axis=1))]
+        if np.linalg.norm(along) < 1e-6:
+            along = np.array([1.0, 0.0, 0.0])
+        other = np.eye(3)[np.argmin(np.abs(along))]
+        plane = cls.through_points(np.stack([centre, centre + along, centre + other]), size)
+        return cls(centre, plane.right, plane.up, size)
 
     @property
     def normal(self) -> Float[ndarray, "3"]:

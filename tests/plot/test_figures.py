@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import ase.build
 import numpy as np
 import pytest
 
@@ -149,7 +150,7 @@ def test_atoms_on_a_line_are_refused() -> None:
         np.array([6, 8, 8]), np.array([[5.0, 5, 5], [6.1, 5, 5], [3.9, 5, 5]]), np.eye(3) * 10, np.zeros(3, dtype=bool)
     )
     with pytest.raises(InputError, match="line"):
-        Plane.through_most_atoms(geometry)
+        Plane.through_atoms(geometry, (0, 1, 2))
 
 
 def test_slice_shows_the_difference_it_is_given() -> None:
@@ -266,3 +267,15 @@ def test_a_missing_library_is_one_sentence(module: str, monkeypatch, tmp_path: P
     error = capsys.readouterr().err
     assert error.endswith("error: figures need matplotlib and scikit-image; pip install 'charge3net[plot]'\n")
     assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(("name", "atoms"), [("CO2", 3), ("N2", 2), ("H", 1)])
+def test_atoms_on_a_line_are_shown_in_a_plane_that_holds_it(name: str, atoms: int) -> None:
+    molecule = ase.build.molecule(name) if atoms > 1 else ase.Atoms("H")
+    molecule.center(vacuum=3.0)
+    geometry = Geometry.of(molecule)
+    plane = Plane.through_most_atoms(geometry)
+    numbers, places = plane.atoms_in(geometry)
+    assert len(numbers) == atoms
+    np.testing.assert_allclose(places.mean(axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(places[:, 1], 0.0, atol=1e-9)

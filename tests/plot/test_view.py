@@ -7,6 +7,7 @@ import html
 import json
 import re
 import zlib
+from configparser import ConfigParser
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,12 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         assert main(["view", *wrong]) == 2
         assert message in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["CHGCAR", "m.html", "x.html"]
+
+
+def test_the_viewer_is_installed_with_the_package() -> None:
+    root = Path(__file__).parents[2]
+    setup = ConfigParser()
+    setup.read(root / "setup.cfg")
+    packed = {name.strip() for name in setup["options.package_data"]["charge3net.plot"].split(",")}
+    there = {f"viewer/{path.name}" for path in (root / "charge3net" / "plot" / "viewer").iterdir()}
+    assert packed == there
