@@ -49,6 +49,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     return {
         "data": {
             **untouched.facts["data"],
+            "store": config.store,
             "split": config.split,
             "train": len(split.train),
             "validation": len(split.validation),
