@@ -74,8 +74,10 @@ def run(args: argparse.Namespace) -> int:
         InputError: for files that cannot be read or written, or do not fit together.
     """
     if args.kind == "show":
+        from charge3net.cli.plot import read_densities
+
         for path in args.files:
-            print(f"{path}: {_read(path)!r}")
+            print(f"{path}: {read_densities([path], 'density')[0]!r}")
     elif args.kind == "error":
         first, second = map(_read, args.files)
         print(first.error(second))

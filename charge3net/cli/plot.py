@@ -73,7 +73,7 @@ def _slice(args: argparse.Namespace) -> Figure:
 
     if len(args.densities) > 2:
         raise InputError(f"a slice takes one or two densities, found {len(args.densities)}")
-    densities = _read(args.densities)
+    densities = read_densities(args.densities, "plot")
     geometry = densities[0].geometry
     plane = (
         Plane.through_most_atoms(geometry, 7.0 if args.size is None else args.size)
@@ -87,7 +87,7 @@ def _slice(args: argparse.Namespace) -> Figure:
 def _isosurface(args: argparse.Namespace) -> Figure:
     from charge3net.plot import isosurfaces
 
-    return isosurfaces(_read(args.densities), _titles(args.densities), args.level)
+    return isosurfaces(read_densities(args.densities, "plot"), _titles(args.densities), args.level)
 
 
 def _curves(args: argparse.Namespace) -> Figure:
@@ -116,7 +116,7 @@ def _expected(args: argparse.Namespace) -> Figure:
     return expected_figure(read_evaluation(args.evaluation))
 
 
-def _read(paths: list[str]) -> list[Density]:
+def read_densities(paths: list[str], command: str) -> list[Density]:
     """The densities; a word on standard error about each that looks like another field."""
     from charge3net.io import read_density
     from charge3net.io.plausible import what_looks_wrong
@@ -124,7 +124,7 @@ def _read(paths: list[str]) -> list[Density]:
     densities = [read_density(path) for path in paths]
     for path, density in zip(paths, densities, strict=True):
         if wrong := what_looks_wrong(density):
-            print(f"charge3net plot: warning: {path}: {wrong}", file=sys.stderr)
+            print(f"charge3net {command}: warning: {path}: {wrong}", file=sys.stderr)
     return densities
 
 

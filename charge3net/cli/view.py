@@ -31,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: for files that cannot be read, levels without a surface, or a name that is not HTML's.
     """
-    from charge3net.io import read_density
+    from charge3net.cli.plot import read_densities
     from charge3net.plot.view import density_view
 
     if len(args.densities) > 2:
         raise InputError(f"a view takes one or two densities, found {len(args.densities)}")
-    densities = [read_density(path) for path in args.densities]
+    densities = read_densities(args.densities, "view")
     view = density_view(
         densities[0],
         densities[1] if len(densities) == 2 else None,

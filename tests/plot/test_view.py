@@ -174,7 +174,12 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     ):
         assert main(["view", *wrong]) == 2
         assert message in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["CHGCAR", "m.html", "x.html"]
+    (-1.0 * gaussians()).write("minus.npz")
+    assert main(["view", "minus.npz", "-o", "y.html"]) == 2
+    said = capsys.readouterr().err
+    assert "warning: minus.npz: 100 % of Σ|ρ| is negative" in said
+    assert "no surface" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["CHGCAR", "m.html", "minus.npz", "x.html"]
 
 
 def test_the_viewer_is_installed_with_the_package() -> None:
