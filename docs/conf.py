@@ -12,7 +12,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS))
 
 from site_math import add_math  # noqa: E402
-from site_notebooks import join_output  # noqa: E402
+from site_notebooks import join_output, spread_tutorials  # noqa: E402
 from site_pages import complete_index, follow_links, link_target_pages, plain_formulas, write_pages  # noqa: E402
 
 import charge3net  # noqa: E402
@@ -81,5 +81,6 @@ def setup(app):
     pages = link_target_pages(DOCS, ROOT)
     app.connect("source-read", lambda app, name, source: _prepare(name, source, pages))
     app.connect("autodoc-process-docstring", lambda app, what, name, obj, options, lines: plain_formulas(lines))
+    app.connect("env-before-read-docs", lambda app, env, names: spread_tutorials(names))
     app.connect("autodoc-process-signature", _readable)
     add_math(app)
