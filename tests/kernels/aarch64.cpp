@@ -9,6 +9,8 @@ extern "C" {
 void c3n_layout(int32_t* width, int32_t* columns);
 int c3n_density_charge3net(void* job);
 int c3n_gradient_charge3net(void* job);
+int c3n_density_delta(void* job);
+int c3n_gradient_delta(void* job);
 int c3n_density_painn(void* job);
 int c3n_density_schnet(void* job);
 int c3n_messages_forward(void* job);
@@ -22,6 +24,8 @@ struct Kernel {
 
 const Kernel kKernels[] = {{"c3n_density_charge3net", c3n_density_charge3net},
                            {"c3n_gradient_charge3net", c3n_gradient_charge3net},
+                           {"c3n_density_delta", c3n_density_delta},
+                           {"c3n_gradient_delta", c3n_gradient_delta},
                            {"c3n_density_painn", c3n_density_painn},
                            {"c3n_density_schnet", c3n_density_schnet},
                            {"c3n_messages_forward", c3n_messages_forward},
