@@ -64,7 +64,9 @@ docs: $(VENV)/.docs
 	@echo "The pages: docs/_build/html/index.html"
 
 $(VENV)/.docs: $(VENV)/.installed setup.cfg
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e ".[docs]"
+	$(BIN)/python -c "from configparser import ConfigParser as C; c = C(); c.read('setup.cfg'); \
+	    print(c['options.extras_require']['docs'].strip())" > $@.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r $@.txt
 	@touch $@
 
 scatter: install
