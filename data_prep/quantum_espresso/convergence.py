@@ -27,7 +27,7 @@ from charge3net.io.qe.pw_write import format_pw_input
 from data_prep.quantum_espresso.generate import LIMIT, RYDBERG, SPACING, potential_file
 from data_prep.quantum_espresso.structures import Structure, structures
 
-NAMES = ("sp-Si-1", "sp-GaAs-1", "sp-InSb-0", "sp-SnTe-rs-1", "sp-Mg2Si-1", "sp-AlGaPP-1")
+NAMES = ("sp-Si-1", "sp-GaAs-1", "sp-SnTe-rs-1")
 RESULT = Path(__file__).with_name("convergence.json")
 MORE_POINTS, MORE_WAVES = 1.5, 1.8
 

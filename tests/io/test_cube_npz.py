@@ -160,8 +160,8 @@ def test_compressed_files_are_read_with_and_without_isal(
     path = tmp_path / f"CHGCAR{suffix}"
     for library in ("installed", "standard"):
         if library == "standard":
-            monkeypatch.setattr("charge3net.io.files.unpack_gzip", gzip)
-            monkeypatch.setattr("charge3net.io.files.unpack_zlib", zlib)
+            monkeypatch.setattr("charge3net.io.files.compression.unpack_gzip", gzip)
+            monkeypatch.setattr("charge3net.io.files.compression.unpack_zlib", zlib)
         halves = plain[:2000], plain[2000:]  # gzip allows several members in one file
         packed = b"".join(map(gzip.compress, halves)) if suffix == ".gz" else zlib.compress(plain)
         path.write_bytes(packed)

@@ -26,7 +26,7 @@ class Config:
         store, split: what the models are trained on: densities of pw.x with ``ecutwfc_Ry``, ``k_mesh`` and
             ``potentials`` in their meta data.
         tests: name of a set → split whose test part it is.
-        largest: of each set at most so many structures, in the order of the split.
+        largest: of each set at most so many structures, one of every composition before the second of any.
         isolated_atoms: of the pseudopotentials; SAD, and where fitted atoms start.
         pseudo_dir: folder of the pseudopotentials.
         experiment: of conf/experiment.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from charge3net.errors import InputError
-from charge3net.io.files import write_whole
+from charge3net.io.files import atomic_output, write_whole
 from charge3net.io.qe.atoms import superposed_table
 from charge3net.io.qe.charge_density import WaveDensity, read_charge_density, write_charge_density
 from charge3net.io.qe.gvectors import PlaneWaves, plane_waves
@@ -67,19 +67,14 @@ class Settings:
     limit: float
 
 
-def measure(
-    entry: StoreEntry,
-    atoms: IsolatedAtoms,
-    models: Mapping[str, Callable[[Geometry, Grid], Density]],
-    settings: Settings,
-) -> dict[str, Any]:
-    """Every start of one structure, as plain JSON values.
+def without_model(entry: StoreEntry, atoms: IsolatedAtoms, settings: Settings, file: Path) -> dict[str, Any]:
+    """The starts of one structure that need no model, as plain JSON values.
 
     Args:
         entry: a structure with the settings of its run of pw.x.
         atoms: isolated atoms for SAD.
-        models: name → prediction.
         settings: of the runs.
+        file: .npz that the exact density and its bands are written to.
 
     Raises:
         InputError: if a run does not converge.
@@ -87,29 +82,58 @@ def measure(
     case = _Case(entry, settings)
     density = superposed_table(case.waves, atoms, entry.geometry)
     reference, exact = case.converge(_ATOMIC, density, threshold=_REFERENCE)
-    starts: dict[str, dict[str, Any]] = {SAD: case.row(case.converge(_ATOMIC, density)[0], reference)}
-    starts[OWN] = case.row(case.converge("", None)[0])
-    densities = {SAD: density, EXACT: exact}
-    for name, predict in models.items():
-        began = time.process_time()
-        densities[name] = case.predicted(predict)
-        starts[name] = {"prediction_seconds": round(time.process_time() - began, 3)}
-    file = f"startingpot = 'file', diago_thr_init = {settings.diago_thr_init:g}"
-    for name in (*models, EXACT):
-        starts[name] = starts.get(name, {}) | case.row(case.converge(file, densities[name])[0])
-    for name in list(models)[-1:]:
-        tight = case.converge(file, densities[name], threshold=min(settings.thresholds))[0]
-        starts[name]["steps"] = case.steps(tight)
-    fixed = {name: case.fixed(density) for name, density in densities.items()}
-    for name, values in densities.items():
-        starts[name] |= {"nmae": case.nmae(values, exact), **case.compared(fixed[name], fixed[EXACT], reference)}
+    energy = float(reference.energies[-1])
+    bands = case.fixed(exact).bands
+    sad = case.row(case.converge(_ATOMIC, density)[0], reference)
+    starts = {
+        SAD: sad | {"nmae": case.nmae(density, exact), **case.compared(case.fixed(density), bands, energy)},
+        OWN: case.row(case.converge("", None)[0]),
+        EXACT: case.row(case.converge(case.start, exact)[0]),
+    }
+    with atomic_output(file) as stream:
+        np.savez(stream, density=exact, bands=bands)
     return {
         "key": entry.key,
         "formula": entry.formula,
         "atoms": len(entry.geometry),
-        "energy": float(reference.energies[-1]),
-        "gap": _gap(fixed[EXACT].bands, case.occupied),
+        "energy": energy,
+        "gap": _gap(bands, case.occupied),
         "starts": starts,
+    }
+
+
+def with_model(
+    entry: StoreEntry,
+    predict: Callable[[Geometry, Grid], Density],
+    settings: Settings,
+    file: Path,
+    energy: float,
+    tight: bool,
+) -> dict[str, Any]:
+    """One structure from one prediction, as plain JSON values.
+
+    Args:
+        entry, settings: as in :func:`without_model`.
+        predict: the density of a structure on a grid.
+        file: what :func:`without_model` left.
+        energy: the converged one, Ry.
+        tight: whether steps below ``settings.threshold`` are counted too, by another run.
+
+    Raises:
+        InputError: if a run does not converge.
+    """
+    case = _Case(entry, settings)
+    with np.load(file) as arrays:
+        exact, bands = arrays["density"], arrays["bands"]
+    began = time.process_time()
+    density = case.predicted(predict)
+    seconds = time.process_time() - began
+    more = case.converge(case.start, density, threshold=min(settings.thresholds))[0] if tight else None
+    return {
+        "prediction_seconds": round(seconds, 3),
+        **case.row(case.converge(case.start, density)[0], more),
+        "nmae": case.nmae(density, exact),
+        **case.compared(case.fixed(density), bands, energy),
     }
 
 
@@ -127,6 +151,11 @@ class _Case:
         self.occupied = int(np.ceil(self.electrons / 2 - 1e-6))
         cell = entry.geometry.cell / BOHR
         self.waves: PlaneWaves = plane_waves(cell, 4 * float(meta["ecutwfc_Ry"]), self.gamma)
+
+    @property
+    def start(self) -> str:
+        """Of a run from a density that is no superposition of atoms."""
+        return f"startingpot = 'file', diago_thr_init = {self.settings.diago_thr_init:g}"
 
     def text(self, electrons: str, system: str = "") -> str:
         """The input."""
@@ -201,17 +230,15 @@ class _Case:
         """To each threshold."""
         return [output.steps(threshold) for threshold in self.settings.thresholds]
 
-    def compared(self, fixed: PwOutput, exact: PwOutput, reference: PwOutput) -> dict[str, Any]:
+    def compared(self, fixed: PwOutput, bands: ndarray, energy: float) -> dict[str, Any]:
         """Errors of a density without self-consistency: energy and bands (occupied ones) in meV, and gap."""
-        energy = (float(fixed.energies[-1]) - float(reference.energies[-1])) * _MEV / len(self.geometry)
-        if fixed.bands.shape != exact.bands.shape or not fixed.bands.size:
+        if fixed.bands.shape != bands.shape or not bands.size:
             raise InputError("pw.x printed no bands; this reader is for pw.x 6.7")
-        difference = (fixed.bands - exact.bands)[:, : self.occupied]
-        gaps = [_gap(one.bands, self.occupied) for one in (fixed, exact)]
+        difference = (fixed.bands - bands)[:, : self.occupied]
         return {
-            "energy_without_scf": energy,
+            "energy_without_scf": (float(fixed.energies[-1]) - energy) * _MEV / len(self.geometry),
             "bands": float(1000 * np.abs(difference).mean()),
-            "gap": float(1000 * (gaps[0] - gaps[1])),
+            "gap": float(1000 * (_gap(fixed.bands, self.occupied) - _gap(bands, self.occupied))),
         }
 
 

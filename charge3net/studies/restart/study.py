@@ -6,6 +6,7 @@ from pw.x's own start, from each prediction and from the exact density. See docs
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from charge3net.density import Density
     from charge3net.geometry import Geometry
     from charge3net.grid import Grid
+    from charge3net.studies.checkpoint import Checkpoint
     from charge3net.train.runs import Run
 
 #: Name of a model's ensemble on the page.
@@ -39,7 +41,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     if config.threshold not in config.thresholds:
         raise InputError(f"thresholds must hold the threshold of the runs, {config.threshold:g}")
     store, split = Store(config.store), read_split(config.split)
-    tests = {name: read_split(path).part("test")[: config.largest] for name, path in config.tests.items()}
+    parts = {name: read_split(path).part("test") for name, path in config.tests.items()}
+    tests = {name: _chosen(keys, store, config.largest) for name, keys in parts.items()}
     learned = {*split.train, *split.validation}
     for name, keys in tests.items():
         if not keys or learned & set(keys):
@@ -66,6 +69,16 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     }
 
 
+def _chosen(keys: tuple[str, ...], store: Any, largest: int) -> tuple[str, ...]:
+    """At most so many, one structure of every composition before the second of any."""
+    seen: Counter[str] = Counter()
+    places = []
+    for key in keys:
+        places.append((seen[store[key].formula], key))
+        seen[store[key].formula] += 1
+    return tuple(key for _, key in sorted(places, key=lambda one: one[0])[:largest])
+
+
 def _trained(name: str, network: Network, config: Config, work: Path) -> list[Run]:
     """The finished trainings of a network, by seed."""
     from charge3net.train.runs import find_runs
@@ -86,23 +99,38 @@ def _trained(name: str, network: Network, config: Config, work: Path) -> list[Ru
 def _measured(
     keys: tuple[str, ...], store: Any, runs: Mapping[str, list[Run]], config: Config, work: Path
 ) -> list[dict[str, Any]]:
-    """Every structure of a set, each stored in a file as soon as it is finished."""
+    """Every structure of a set; each start is stored in a file as soon as it is finished."""
     from charge3net.atoms.isolated import read_isolated_atoms
     from charge3net.studies.checkpoint import Checkpoint
-    from charge3net.studies.restart.measure import Settings, measure
+    from charge3net.studies.restart.measure import Settings, with_model, without_model
 
     loaded = {name: [Checkpoint(member.path, work) for member in members] for name, members in runs.items()}
-    weights = "-".join(model.weights[:6] for members in loaded.values() for model in members)
-    folder = work / "structures" / f"{weights}-{store.hash()[:6]}-{config.diago_thr_init:g}"
+    folder = work / "structures" / f"{store.hash()[:6]}-{config.diago_thr_init:g}"
     thresholds = tuple(config.thresholds)
     settings = Settings(Path(config.pseudo_dir), config.threshold, thresholds, config.diago_thr_init, config.limit)
     atoms = read_isolated_atoms(config.isolated_atoms)
-    models: dict[str, Callable[[Geometry, Grid], Density]] = {}
+    models = _models(loaded)
+    found = []
+    for key in keys:
+        exact = folder / f"{key}.npz"
+        structure = cached(folder / f"{key}.json", partial(without_model, store[key], atoms, settings, exact))
+        for name, (weights, predict) in models.items():
+            tight = name == list(models)[-1]
+            run = partial(with_model, store[key], predict, settings, exact, structure["energy"], tight)
+            structure["starts"][name] = cached(folder / weights / f"{key}{'-tight' * tight}.json", run)
+        found.append(structure)
+    return found
+
+
+def _models(loaded: Mapping[str, list[Checkpoint]]) -> dict[str, tuple[str, Callable[[Geometry, Grid], Density]]]:
+    """Name → what names its weights, and its prediction: the first seed of each network, then the mean of all."""
+    models: dict[str, tuple[str, Callable[[Geometry, Grid], Density]]] = {}
     for name, members in loaded.items():
-        models[name] = members[0].predict
+        models[name] = members[0].weights[:12], members[0].predict
         if len(members) > 1:
-            models[ENSEMBLE.format(name, len(members))] = partial(_mean, members)
-    return [cached(folder / f"{key}.json", partial(measure, store[key], atoms, models, settings)) for key in keys]
+            weights = "-".join(member.weights[:6] for member in members)
+            models[ENSEMBLE.format(name, len(members))] = weights, partial(_mean, members)
+    return models
 
 
 def _mean(members: list[Any], geometry: Geometry, grid: Grid) -> Density:
