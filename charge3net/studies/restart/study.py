@@ -42,8 +42,13 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         raise InputError(f"thresholds must hold the threshold of the runs, {config.threshold:g}")
     store, split = Store(config.store), read_split(config.split)
     parts = {name: read_split(path).part("test") for name, path in config.tests.items()}
-    tests = {name: _chosen(keys, store, config.largest) for name, keys in parts.items()}
     learned = {*split.train, *split.validation}
+    elements = {int(z) for key in split.train for z in store[key].geometry.numbers}
+    known = {
+        name: tuple(key for key in keys if elements.issuperset(store[key].geometry.numbers.tolist()))
+        for name, keys in parts.items()
+    }
+    tests = {name: _chosen(keys, store, config.largest) for name, keys in known.items()}
     for name, keys in tests.items():
         if not keys or learned & set(keys):
             raise InputError(f"the test part of {config.tests[name]} is empty, or holds structures that are trained on")
@@ -57,6 +62,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
             "trained_on": len(split.train),
             "formulas": len(formulas),
             "validation": len(split.validation),
+            "left_out": {name: len(parts[name]) - len(keys) for name, keys in known.items()},
             "known": {name: sum(store[key].formula in formulas for key in keys) for name, keys in tests.items()},
         },
         "threshold": config.threshold,
