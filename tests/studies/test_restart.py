@@ -78,7 +78,8 @@ def test_means_of_a_set_and_the_law():
 
 def test_page_and_figures():
     result = {
-        "data": {"trained_on": 60, "formulas": 40, "left_out": {"new": 1}}, "threshold": 1e-8, "thresholds": [1e-6, 1e-8, 1e-10],
+        "data": {"trained_on": 60, "formulas": 40, "left_out": {"new": 1}},
+        "threshold": 1e-8, "thresholds": [1e-6, 1e-8, 1e-10],
         "diago_thr_init": 1e-3, "published": 26.7, "sets": SETS, "summary": sum_up(SETS, 1, 26.7),
         "runs": {"Δ": [{"steps": 4000, "batch": [8, 50]}]},
     }  # fmt: skip

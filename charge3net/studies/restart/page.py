@@ -44,8 +44,8 @@ def _setting(result: Mapping[str, Any]) -> str:
     return (
         f"How many steps does pw.x save when it starts from a prediction, with no result of the structure known? "
         f"GTH-PBE pseudopotentials; {networks}, trained for {thousands(first['steps'])} steps of {first['batch'][0]} × "
-        f"{first['batch'][1]} probe points on {data['trained_on']} densities of {data['formulas']} compositions. Test structures with an "
-        f"element that no training structure has are left out ({left_out}). SAD: "
+        f"{first['batch'][1]} probe points on {data['trained_on']} densities of {data['formulas']} compositions. "
+        f"Test structures with an element that no training structure has are left out ({left_out}). SAD: "
         f"superposed atoms of the same pseudopotentials with diago_thr_init = 1d-2, pw.x's threshold for an atomic "
         f"start; {OWN}: its own start, whose atoms are cruder; {EXACT}: the converged density. Predictions and the "
         f"exact density start with diago_thr_init = {result['diago_thr_init']:g}."
