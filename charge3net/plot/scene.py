@@ -43,7 +43,7 @@ class Shown:
         corner: [3] Å, first corner of the box in which surfaces are drawn.
         box: [3, 3] its vectors, Å, along the cell's.
         molecular: whether molecules are drawn whole, and surfaces around them; else one cell, cut at its walls.
-        alone: whether it is one molecule, so that the cell does not matter.
+        alone: whether it is one molecule, or nothing repeats, so that the cell does not matter.
     """
 
     atoms: Int[ndarray, "shown"]
@@ -79,7 +79,7 @@ def shown_atoms(geometry: Geometry, grid: Grid) -> Shown:
         positions = np.concatenate([placed_in_cell(molecule, geometry) for molecule in molecules])
     else:
         atoms, positions = _in_one_cell(geometry, grid)
-    alone = molecular and len(molecules) == 1
+    alone = molecular and (len(molecules) == 1 or not geometry.pbc.any())
     inverse = np.linalg.inv(grid.cell)
     corner, box = grid.origin, grid.cell
     if molecular:
