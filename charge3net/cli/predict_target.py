@@ -240,7 +240,9 @@ def _expected(uncertainty: Mapping[str, Any]) -> list[str]:
     lines = [spread]
     if "expected_percent" in uncertainty:
         low, middle, high = (uncertainty[f"{name}_percent"] for name in ("low", "expected", "high"))
-        lines = [f"expected error {middle:.2g} % (90 % interval {low:.2g} to {high:.2g} %); {spread}"]
+        held = uncertainty.get("interval_tested")
+        tested = f", which held {100.0 * held[1]:.0f} % of {held[0]} test structures alike" if held else ""
+        lines = [f"expected error {middle:.2g} % (90 % interval {low:.2g} to {high:.2g} %{tested}); {spread}"]
     if uncertainty.get("distance") is not None and uncertainty.get("boundary"):
         familiar = uncertainty["distance"] < uncertainty["boundary"]
         lines.append(

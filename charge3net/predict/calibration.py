@@ -2,7 +2,8 @@
 
 The error of an ensemble's mean grows with the spread between its members, but not in the same proportion everywhere.
 Among surroundings of atoms like those of the training set the two are nearly equal. Elsewhere the members share errors,
-which are larger the thinner the density is. So structures are put into groups by what can be seen without their true
+which are larger the thinner the density is, the farther the surroundings are from the training set, and the more the
+number of electrons is off. So structures are put into groups by what can be seen without their true
 density, and each group has a line of its own (group-conditional conformal prediction: V. Vovk, J. Mach. Learn. Res.
 Workshop Conf. Proc. 25, 475 (2012)).
 """
@@ -10,7 +11,7 @@ Workshop Conf. Proc. 25, 475 (2012)).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,14 @@ _FOR_A_LINE = 10
 #: A slope is fitted to this many formulas or more; else it is 1.
 _FOR_A_SLOPE = 10
 
-#: Slopes are drawn towards 1 and 0 as by this many formulas at one unit of ln s.
+#: Slopes are drawn towards 1 (of ln s) and 0 as by this many formulas at one unit of the logarithm.
 _PRIOR = 0.1
+
+#: Errors of the number of electrons, as a share, below this say nothing.
+_LEAST_ELECTRON_ERROR = 1e-3
+
+#: Distances from the training set below this are all the same.
+_LEAST_DISTANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -54,12 +61,23 @@ class Signs:
         typical_density: e/Å³, :func:`charge3net.predict.uncertainty.typical_density`.
         distance: of the atoms' surroundings from the training set, mean over atoms; None where it is not known.
         bonding: what the bonds form.
+        electron_error: (∫ρ̂ − N)/N against the valence N; None where it is not known.
     """
 
     spread: float
     typical_density: float
     distance: float | None
     bonding: Bonding
+    electron_error: float | None = None
+
+    def further(self) -> dict[str, float]:
+        """What a line may depend on beside ln s, as logarithms; without those that are not known."""
+        found = {"typical_density": float(np.log(self.typical_density))}
+        if self.distance is not None:
+            found["distance"] = float(np.log(max(self.distance, _LEAST_DISTANCE)))
+        if self.electron_error is not None:
+            found["electron_error"] = float(np.log(abs(self.electron_error) + _LEAST_ELECTRON_ERROR))
+        return found
 
 
 @dataclass(frozen=True)
@@ -70,12 +88,14 @@ class ExpectedError:
         percent: median estimate.
         low, high: bounds of the interval that holds 90 % of the errors on validation structures of the group.
         group: the group of structures that says so.
+        tested: number of test structures of the group, and the share of them that the interval held; None if unknown.
     """
 
     percent: float
     low: float
     high: float
     group: str = ALL
+    tested: tuple[int, float] | None = None
 
     def __str__(self) -> str:
         return f"{self.percent:.2g} % ({self.low:.2g} to {self.high:.2g} %)"
@@ -83,12 +103,14 @@ class ExpectedError:
 
 @dataclass(frozen=True)
 class Line:
-    """``ln ε = intercept + slope · ln s + thinness · ln ρ_typical``, and the interval around it.
+    """``ln ε = intercept + slope · ln s + Σ bₖ (xₖ − cₖ)``, and the interval around it.
 
     Attributes:
-        intercept, slope, thinness: of the fit.
+        intercept, slope: of the fit.
         below, above: residuals of ln ε at the interval's ends.
         structures, formulas: how many it was fitted to.
+        further: name of xₖ (:meth:`Signs.further`) → (bₖ, cₖ); cₖ is the mean over the fitted structures.
+        tested: number of test structures of the group, and the share of them that the interval held; None if unknown.
     """
 
     intercept: float
@@ -97,10 +119,11 @@ class Line:
     above: float
     structures: int
     formulas: int = 0
-    thinness: float = 0.0
+    further: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    tested: tuple[int, float] | None = None
 
     @classmethod
-    def fit(cls, signs: Sequence[Signs], errors: Sequence[float], formulas: Sequence[str], thin: bool) -> Line:
+    def fit(cls, signs: Sequence[Signs], errors: Sequence[float], formulas: Sequence[str], further: bool) -> Line:
         """Weighted least squares in logarithms, each formula with the weight of one structure.
 
         The interval holds 90 % of the residuals of formulas left out of the fit, with the correction of split conformal
@@ -111,29 +134,35 @@ class Line:
             signs: of each structure.
             errors: its ε_mae as a fraction.
             formulas: its formula.
-            thin: whether the typical density matters.
+            further: whether more than the spread matters.
         """
-        columns = [np.ones(len(signs)), np.log([max(sign.spread, LEAST_SPREAD) for sign in signs])]
-        columns += [np.log([sign.typical_density for sign in signs])] * thin
-        matrix, y = np.stack(columns, axis=1), np.log(np.maximum(errors, LEAST_SPREAD))
-        names, place, count = np.unique(np.asarray(formulas), return_inverse=True, return_counts=True)
-        weight, fitted = 1.0 / count[place], len(names) >= _FOR_A_SLOPE
-        units = place if len(names) > 2 else np.arange(len(y))
+        each = [sign.further() for sign in signs]
+        names = [name for name in each[0] if all(name in one for one in each)] if further else []
+        x = np.array(
+            [[_log_spread(sign), *(one[name] for name in names)] for sign, one in zip(signs, each, strict=True)]
+        )
+        y = np.log(np.maximum(errors, LEAST_SPREAD))
+        found, place, count = np.unique(np.asarray(formulas), return_inverse=True, return_counts=True)
+        weight, fitted = 1.0 / count[place], len(found) >= _FOR_A_SLOPE
+        units = place if len(found) > 2 else np.arange(len(y))
         residuals = np.empty(len(y))
         for unit in np.unique(units):
             out = units == unit
-            residuals[out] = y[out] - matrix[out] @ _solve(matrix[~out], y[~out], weight[~out], fitted)
+            level, slopes, centre = _solve(x[~out], y[~out], weight[~out], fitted)
+            residuals[out] = y[out] - level - (x[out] - centre) @ slopes
         half = _quantile(np.abs(residuals), weight, len(np.unique(units)))
-        found = [*map(float, _solve(matrix, y, weight, fitted)), 0.0]
-        return cls(found[0], found[1], -half, half, len(y), len(names), found[2])
+        level, slopes, centre = _solve(x, y, weight, fitted)
+        more = {name: (float(slopes[i]), float(centre[i])) for i, name in enumerate(names, start=1)}
+        intercept = level - float(slopes[0] * centre[0])
+        return cls(intercept, float(slopes[0]), -half, half, len(y), len(found), more)
 
     def expected(self, signs: Signs, group: str = ALL) -> ExpectedError:
-        """The error to expect of a prediction with these signs."""
-        middle = self.intercept + self.slope * np.log(max(signs.spread, LEAST_SPREAD))
-        if self.thinness:
-            middle += self.thinness * np.log(signs.typical_density)
+        """The error to expect of a prediction with these signs; what is not known of it counts as average."""
+        known = signs.further()
+        middle = self.intercept + self.slope * _log_spread(signs)
+        middle += sum(slope * (known.get(name, centre) - centre) for name, (slope, centre) in self.further.items())
         low, percent, high = (100.0 * float(np.exp(middle + shift)) for shift in (self.below, 0.0, self.above))
-        return ExpectedError(percent, low, high, group)
+        return ExpectedError(percent, low, high, group, self.tested)
 
 
 @dataclass(frozen=True)
@@ -171,7 +200,7 @@ class Calibration:
             own = [int(i) for i in np.flatnonzero(group == name)]
             if len(own) >= _FOR_A_LINE:
                 groups[name] = Line.fit(
-                    [signs[i] for i in own], [errors[i] for i in own], [formulas[i] for i in own], thin=name == NEW
+                    [signs[i] for i in own], [errors[i] for i in own], [formulas[i] for i in own], further=name == NEW
                 )
         if NEW not in groups:
             raise InputError("a calibration needs ten structures or more whose surroundings are new to the model")
@@ -222,27 +251,30 @@ def _group(signs: Signs, boundary: float) -> str:
 def _line(values: Mapping[str, Any]) -> Line:
     intercept, slope, below, above = (float(values[name]) for name in ("intercept", "slope", "below", "above"))
     counts = int(values["structures"]), int(values.get("formulas", 0))
-    return Line(intercept, slope, below, above, *counts, thinness=float(values.get("thinness", 0.0)))
+    further = {str(name): (float(pair[0]), float(pair[1])) for name, pair in values.get("further", {}).items()}
+    held = values.get("tested")
+    tested = None if held is None else (int(held[0]), float(held[1]))
+    return Line(intercept, slope, below, above, *counts, further, tested)
+
+
+def _log_spread(signs: Signs) -> float:
+    return float(np.log(max(signs.spread, LEAST_SPREAD)))
 
 
 def _solve(
-    matrix: Float[ndarray, "structures columns"],
+    x: Float[ndarray, "structures columns"],
     y: Float[ndarray, "structures"],
     weight: Float[ndarray, "structures"],
     fitted: bool,
-) -> Float[ndarray, "columns"]:
-    """Coefficients near (any, 1, 0); the slopes exactly that where they are not ``fitted``."""
-    start = np.eye(matrix.shape[1])[1]
-    left = y - matrix @ start
+) -> tuple[float, Float[ndarray, "columns"], Float[ndarray, "columns"]]:
+    """Level, slopes and centre: y ≈ level + slopes · (x − centre). Slopes are near (1, 0, …), or just that."""
+    centre, slopes = np.average(x, axis=0, weights=weight), np.eye(x.shape[1])[0]
+    level = float(np.average(y, weights=weight))
     if not fitted:
-        return start + np.eye(len(start))[0] * np.average(left, weights=weight)
-    # centred, so that the prior on the slopes says nothing of the mean
-    centre = np.average(matrix[:, 1:], axis=0, weights=weight)
-    slopes = matrix[:, 1:] - centre
-    normal = slopes.T @ (weight[:, None] * slopes) + _PRIOR * np.eye(len(centre))
-    change = np.linalg.solve(normal, slopes.T @ (weight * left))
-    level = np.average(left, weights=weight) - centre @ change
-    return start + np.concatenate([[level], change])
+        return level, slopes, centre
+    left, apart = y - level - (x - centre) @ slopes, x - centre
+    normal = apart.T @ (weight[:, None] * apart) + _PRIOR * np.eye(len(centre))
+    return level, slopes + np.linalg.solve(normal, apart.T @ (weight * left)), centre
 
 
 def _quantile(values: Float[ndarray, "structures"], weight: Float[ndarray, "structures"], units: int) -> float:

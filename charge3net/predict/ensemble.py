@@ -131,7 +131,8 @@ class EnsemblePredictor:
         first = found[0]
         mean, deviation = mean_and_spread(found)
         density = Density(first.geometry, first.grid, mean, provenance=dict(first.provenance))
-        uncertainty = self._uncertainty(density, deviation[0])
+        valence = valence_electrons(self.members[0].model, density.geometry)
+        uncertainty = self._uncertainty(density, deviation[0], valence)
         seconds = {
             name: sum(one.provenance["seconds"].get(name, 0.0) for one in found) for name in first.provenance["seconds"]
         }
@@ -141,7 +142,6 @@ class EnsemblePredictor:
             seconds=seconds,
             warnings=[*first.provenance["warnings"], *uncertainty.get("flags", ())],
         )
-        valence = valence_electrons(self.members[0].model, density.geometry)
         wanted = self.electrons if electrons is None else electrons
         density.provenance.update(settle_electrons(density, wanted, valence))
         if spread is not None:
@@ -160,16 +160,20 @@ class EnsemblePredictor:
         """The gradient of the mean density; as :meth:`Predictor.gradient`."""
         return np.mean([member.gradient(structure, where) for member in self.members], axis=0)
 
-    def _uncertainty(self, density: Density, spread: Float[ndarray, "nx ny nz"]) -> dict[str, Any]:
+    def _uncertainty(
+        self, density: Density, spread: Float[ndarray, "nx ny nz"], valence: float | None
+    ) -> dict[str, Any]:
         """What the provenance says of it; ``spread`` is that of the total density."""
         relative, typical = relative_spread(spread, density.total), typical_density(density.total)
         found: dict[str, Any] = {"relative_spread": relative, "typical_density": typical}
         if self.training_set is not None:
             found |= self.training_set.compare(self.members[0].model, density.geometry)
         if self.calibration is not None:
-            signs = Signs(relative, typical, found.get("distance"), bonding(density.geometry))
+            electrons = None if valence is None else density.electrons() / valence - 1.0
+            signs = Signs(relative, typical, found.get("distance"), bonding(density.geometry), electrons)
             error = self.calibration.expected(signs)
             found |= {"group": error.group, "boundary": self.calibration.boundary}
+            found["interval_tested"] = None if error.tested is None else list(error.tested)
             found |= {"expected_percent": error.percent, "low_percent": error.low, "high_percent": error.high}
         return found
 

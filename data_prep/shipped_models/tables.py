@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def signs_of(uncertainty: Mapping[str, Any], geometry: Geometry) -> dict[str, An
 
 def signs(row: Row) -> Signs:
     """Back from :func:`signs_of`."""
-    return Signs(row["spread"], row["typical_density"], row["distance"], row["bonding"])
+    return Signs(*(row[name] for name in ("spread", "typical_density", "distance", "bonding", "electron_error")))
 
 
 def boundary_of(rows: Sequence[Row]) -> tuple[float, float]:
@@ -48,10 +49,16 @@ def boundary_of(rows: Sequence[Row]) -> tuple[float, float]:
     return round(float(np.sqrt(ends[0] * ends[1])), 3), round(far, 2)
 
 
+#: Changes of a mean error (a fraction) below this are none: the last digit of what is reported.
+_NO_CHANGE = 1e-5
+
+
 def unharmed(rows: Sequence[Row]) -> bool:
     """Whether the shift to the valence raises the mean error of no kind."""
-    kinds = sorted({row["kind"] for row in rows})
-    return all(np.mean([row["error"] - row["unshifted"] for row in rows if row["kind"] == kind]) <= 0 for kind in kinds)
+    changes: dict[str, list[float]] = {}
+    for row in rows:
+        changes.setdefault(row["kind"], []).append(row["error"] - row["unshifted"])
+    return all(float(np.mean(change)) < _NO_CHANGE for change in changes.values())
 
 
 def summary(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
@@ -79,6 +86,19 @@ def summary(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def tested(rows: Sequence[Row], calibration: Calibration) -> Calibration:
+    """The same calibration, whose groups say how many of these test structures their intervals hold."""
+    found: dict[str, list[bool]] = {}
+    for row in rows:
+        said = calibration.expected(signs(row))
+        found.setdefault(said.group, []).append(said.low <= 100.0 * row["error"] <= said.high)
+    lines = {
+        name: replace(line, tested=(len(found[name]), round(float(np.mean(found[name])), 3))) if name in found else line
+        for name, line in calibration.groups.items()
+    }
+    return replace(calibration, groups=lines)
+
+
 def trust(rows: Sequence[Row], calibration: Calibration) -> dict[str, dict[str, Any]]:
     """How well the expected error ranks and covers the true one: of all, by kind, and by the calibration's group."""
     group = [calibration.group(signs(row)) for row in rows]
@@ -95,6 +115,9 @@ def _trust(rows: Sequence[Row], calibration: Calibration) -> dict[str, Any]:
     errors = np.array([row["error"] for row in rows])
     expected = [calibration.expected(signs(row)) for row in rows]
     inside = [e.low <= 100.0 * error <= e.high for e, error in zip(expected, errors, strict=True)]
+    formulas: dict[str, list[bool]] = {}
+    for row, held in zip(rows, inside, strict=True):
+        formulas.setdefault(row["formula"], []).append(held)
     rank = spearman(np.array([e.percent for e in expected]), errors)
     of_spread = spearman(np.array([row["spread"] for row in rows]), errors)
     return {
@@ -103,6 +126,7 @@ def _trust(rows: Sequence[Row], calibration: Calibration) -> dict[str, Any]:
         "spearman": None if rank is None else round(rank.rho, 3),
         "spearman_of_spread": None if of_spread is None else round(of_spread.rho, 3),
         "coverage": round(float(np.mean(inside)), 3),
+        "coverage_by_formula": round(float(np.mean([np.mean(held) for held in formulas.values()])), 3),
         "high_over_low": round(float(np.exp(np.mean([np.log(e.high / e.low) for e in expected]))), 2),
     }
 

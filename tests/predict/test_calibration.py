@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -46,9 +47,9 @@ def covered(calibration: Calibration, signs: list[Signs], errors: list[float]) -
 def test_every_group_is_covered_as_promised_though_one_line_for_all_would_not_do():
     rng = np.random.default_rng(0)
     inside: dict[str, list[tuple[float, float]]] = {group: [] for group in WORLD}
-    for _ in range(10):
-        drawn = world(dict.fromkeys(WORLD, 100), rng)
-        calibration, one = Calibration.fit(*drawn, BOUNDARY), Calibration({"all": Line.fit(*drawn, thin=False)})
+    for _ in range(6):
+        drawn = world(dict.fromkeys(WORLD, 60), rng)
+        calibration, one = Calibration.fit(*drawn, BOUNDARY), Calibration({"all": Line.fit(*drawn, further=False)})
         assert set(calibration.groups) == set(WORLD)
         for group, found in inside.items():
             signs, errors, _ = draw(group, 200, rng)
@@ -56,17 +57,17 @@ def test_every_group_is_covered_as_promised_though_one_line_for_all_would_not_do
             found.append((covered(calibration, signs, errors), covered(one, signs, errors)))
     for group, found in inside.items():
         by_group, together = np.mean(found, axis=0)
-        assert 0.87 < by_group < 0.93, group
+        assert 0.86 < by_group < 0.94, group
         assert together < 0.8 if group == "new" else together > 0.93, group
     new, groups = calibration.groups["new"], calibration.groups
-    assert (new.slope, new.thinness) == (pytest.approx(1.0, abs=0.2), pytest.approx(-0.5, abs=0.2))
+    assert (new.slope, new.further["typical_density"][0]) == (pytest.approx(1.0, abs=0.2), pytest.approx(-0.5, abs=0.2))
     assert groups["liquids"].above < groups["molecules"].above < groups["crystals"].above < new.above
 
 
 def test_few_formulas_get_no_slope_of_their_own():
     rng = np.random.default_rng(1)
     signs, errors, _ = draw("molecules", 12, rng)
-    few = Line.fit(signs, errors, ["a", "b", "c", "d"] * 3, thin=False)
+    few = Line.fit(signs, errors, ["a", "b", "c", "d"] * 3, further=False)
     assert (few.slope, few.structures, few.formulas) == (1.0, 12, 4)
     assert few.intercept == pytest.approx(np.mean(np.log(errors) - np.log([s.spread for s in signs])))
 
@@ -75,8 +76,8 @@ def test_a_formula_with_many_structures_counts_once():
     rng = np.random.default_rng(2)
     signs, errors, formulas = draw("crystals", 20, rng)
     odd = dataclasses.replace(signs[0], spread=0.01)
-    once = Line.fit([*signs, odd], [*errors, 0.5], [*formulas, "odd"], thin=False)
-    often = Line.fit([*signs, *[odd] * 50], [*errors, *[0.5] * 50], [*formulas, *["odd"] * 50], thin=False)
+    once = Line.fit([*signs, odd], [*errors, 0.5], [*formulas, "odd"], further=False)
+    often = Line.fit([*signs, *[odd] * 50], [*errors, *[0.5] * 50], [*formulas, *["odd"] * 50], further=False)
     assert often.intercept == pytest.approx(once.intercept)
     assert often.slope == pytest.approx(once.slope)
 
@@ -85,9 +86,9 @@ def test_the_interval_of_one_substance_holds_the_largest_residual_of_ten():
     """Split conformal prediction: of ten values the tenth bounds the eleventh with a probability of 10/11."""
     rng = np.random.default_rng(3)
     inside = []
-    for _ in range(400):
+    for _ in range(200):
         signs, errors, _ = draw("liquids", 11, rng)
-        line = Line.fit(signs[:10], errors[:10], ["C3H4O3"] * 10, thin=False)
+        line = Line.fit(signs[:10], errors[:10], ["C3H4O3"] * 10, further=False)
         found = line.expected(signs[10])
         inside.append(found.low <= 100.0 * errors[10] <= found.high)
     assert 0.86 < np.mean(inside) < 0.96
@@ -102,10 +103,38 @@ def test_without_a_line_of_its_own_a_familiar_structure_is_taken_as_new():
     assert calibration.group(Signs(0.01, 1.0, None, "network")) == NEW
 
 
+def test_distance_and_electrons_count_where_they_are_known_and_are_average_where_not():
+    rng = np.random.default_rng(7)
+    signs, errors = [], []
+    for _ in range(200):
+        spread, distance, electrons = np.exp(rng.normal(-4.0, 0.6)), rng.uniform(0.4, 2.0), rng.normal(0.0, 0.01)
+        signs.append(Signs(float(spread), 1.0, float(distance), "network", float(electrons)))
+        errors.append(float(2.0 * spread * distance**0.6 * (abs(electrons) + 1e-3) ** 0.3 * np.exp(rng.normal(0, 0.1))))
+    line = Line.fit(signs, errors, [f"f{i}" for i in range(200)], further=True)
+    assert line.further["distance"][0] == pytest.approx(0.6, abs=0.05)
+    assert line.further["electron_error"][0] == pytest.approx(0.3, abs=0.05)
+    known = Signs(0.02, 1.0, 1.5, "network", -0.004)
+    assert line.expected(known).percent == pytest.approx(100 * 2.0 * 0.02 * 1.5**0.6 * 0.005**0.3, rel=0.1)
+    unknown = dataclasses.replace(known, electron_error=None)
+    typical = np.exp(np.mean([np.log(abs(s.electron_error or 0.0) + 1e-3) for s in signs])) - 1e-3
+    average = dataclasses.replace(known, electron_error=float(typical))
+    assert line.expected(unknown).percent == pytest.approx(line.expected(average).percent)
+    some = [dataclasses.replace(s, electron_error=None) if i == 0 else s for i, s in enumerate(signs)]
+    assert set(Line.fit(some, errors, [f"f{i}" for i in range(200)], further=True).further) == {
+        "typical_density",
+        "distance",
+    }
+
+
 def test_json_holds_everything_and_the_single_line_of_older_releases_is_read():
     rng = np.random.default_rng(5)
     calibration = Calibration.fit(*world({"new": 40, "crystals": 40}, rng), BOUNDARY)
     assert Calibration.from_json(calibration.to_json()) == calibration
+    held = dataclasses.replace(calibration.groups["new"], tested=(72, 0.8))
+    after = dataclasses.replace(calibration, groups={"new": held})
+    again = Calibration.from_json(json.loads(json.dumps(after.to_json())))
+    assert again == after
+    assert again.expected(Signs(0.01, 1.0, None, "network")).tested == (72, 0.8)
     old = {"intercept": 0.5, "slope": 2.0, "below": -0.7, "above": 0.9, "structures": 61}
     found = Calibration.from_json(old).expected(Signs(0.03, 1.0, None, "network"))
     middle = 100.0 * np.exp(0.5) * 0.03**2
