@@ -38,7 +38,7 @@ from charge3net.pretrained.releases import FOLDER, RELEASE
 from data_prep.bundles.bundle import read_index
 from data_prep.bundles.unpack import BUNDLES
 from data_prep.shipped_models.store import OTHERS, SETS
-from data_prep.shipped_models.tables import boundary_of, signs, signs_of, summary, tested, trust, unharmed
+from data_prep.shipped_models.tables import boundary_of, signs, signs_of, summary, trust, unharmed, with_tests
 
 HERE = Path(__file__).resolve().parent
 
@@ -139,10 +139,10 @@ def make(name: str, runs: Sequence[Path], data: Path) -> dict[str, Any]:
     calibration = Calibration.fit(
         [signs(row) for row in rows], [row["error"] for row in rows], [row["formula"] for row in rows], boundary
     )
-    calibration = tested(parts["test"] + parts["others"], calibration)
+    calibration = with_tests(parts["test"] + parts["others"], calibration)
     record = {
         "summary": {part: summary(found) for part, found in parts.items()},
-        **{f"uncertainty_on_{part}": trust(found, calibration) for part, found in parts.items()},
+        "uncertainty": {part: trust(found, calibration) for part, found in parts.items()},
         "calibration": calibration.to_json(),
         **parts,
     }

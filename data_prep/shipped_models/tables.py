@@ -86,7 +86,7 @@ def summary(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def tested(rows: Sequence[Row], calibration: Calibration) -> Calibration:
+def with_tests(rows: Sequence[Row], calibration: Calibration) -> Calibration:
     """The same calibration, whose groups say how many of these test structures their intervals hold."""
     found: dict[str, list[bool]] = {}
     for row in rows:

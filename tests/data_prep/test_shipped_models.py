@@ -11,7 +11,7 @@ from charge3net.predict.calibration import Calibration
 from charge3net.pretrained.releases import shipped_releases
 from charge3net.studies.new_compositions.study import read_release
 from data_prep.shipped_models.figure import HERE, draw
-from data_prep.shipped_models.tables import boundary_of, signs, summary, tested, trust, unharmed
+from data_prep.shipped_models.tables import boundary_of, signs, summary, trust, unharmed, with_tests
 
 NAME = "delta-gpaw-pbe"
 
@@ -42,18 +42,18 @@ def test_the_calibration_follows_from_the_validation_rows_alone(record):
     calibration = Calibration.fit(
         [signs(row) for row in rows], [row["error"] for row in rows], [row["formula"] for row in rows], boundary
     )
-    held = tested(record["test"] + record["others"], calibration).to_json()
+    held = with_tests(record["test"] + record["others"], calibration).to_json()
     for name, line in record["calibration"]["groups"].items():
         for key in ("intercept", "slope", "above", "structures", "formulas"):
             assert held["groups"][name][key] == pytest.approx(line[key], rel=1e-6), (name, key)
         assert list(held["groups"][name]["tested"]) == line["tested"]
-    assert trust(record["test"], calibration)["all"] == record["uncertainty_on_test"]["all"]
+    assert trust(record["test"], calibration)["all"] == record["uncertainty"]["test"]["all"]
 
 
 def test_intervals_hold_a_share_that_fits_their_number(record):
     """Not below 90 % by more than three standard errors of so many formulas; the page says where it is less."""
     for part in ("test", "others"):
-        for kind, found in record[f"uncertainty_on_{part}"].items():
+        for kind, found in record["uncertainty"][part].items():
             error = np.sqrt(0.09 * (1 / found["formulas"] + 1 / 20))
             assert found["coverage_by_formula"] > 0.9 - 3 * error, (part, kind)
 
@@ -77,7 +77,7 @@ def test_means_by_entry_and_by_formula(record):
 
 
 def test_the_study_reads_it_and_the_figure_is_drawn(tmp_path):
-    assert read_release(HERE / f"{NAME}.json")["trust"]["crystals"]["entries"] > 50
+    assert read_release(HERE / f"{NAME}.json")["trust"]["test"]["crystals"]["entries"] > 50
     pytest.importorskip("matplotlib")
     draw(NAME, tmp_path / "expected.svg")
     assert (tmp_path / "expected.svg").stat().st_size > 20_000
