@@ -1,8 +1,12 @@
-"""Everything is in setup.cfg; here only the compiled kernels, which are optional: without a compiler torch works."""
+"""Everything is in setup.cfg; here only the compiled kernels, which are optional (without a compiler torch works), and
+the README without links that lead nowhere outside the repository.
+"""
 
 from __future__ import annotations
 
+import re
 import runpy
+from configparser import ConfigParser
 from pathlib import Path
 
 from setuptools import setup
@@ -36,4 +40,23 @@ class PlatformWheel(bdist_wheel):
         return ("py3", "none", super().get_tag()[2])
 
 
-setup(cmdclass={"build_py": BuildWithKernels, "bdist_wheel": PlatformWheel})
+def long_description() -> str:
+    """README.md for the package index.
+
+    Links to files of the repository lead to its address, if setup.cfg has one (``project_urls``, ``Source``, as
+    https://…/blob/main for files); else their text stays and pictures are left out. Comments are left out too.
+    """
+    setup_cfg = ConfigParser(interpolation=None)
+    setup_cfg.read("setup.cfg", encoding="utf-8")
+    urls = dict(line.split(" = ", 1) for line in setup_cfg["metadata"]["project_urls"].splitlines() if " = " in line)
+    source, text = urls.get("Source", "").rstrip("/"), Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    if source:
+        text = re.sub(r'(\]\(|src=")(?!https?:|#)([^)"]+)', rf"\1{source}/\2", text)
+    else:
+        text = re.sub(r"^(!\[[^\]]*\]\([^)]*\)|<img [^>]*>)\n+", "", text, flags=re.MULTILINE)
+        text = re.sub(r"\[([^\]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+    return text
+
+
+setup(long_description=long_description(), cmdclass={"build_py": BuildWithKernels, "bdist_wheel": PlatformWheel})

@@ -139,9 +139,10 @@ class _MixedCopies(torch.autograd.Function):
         grad_blocks: list[Tensor | None] = []
         grad_weights: list[Tensor | None] = []
         for i, (gradient, block, weight) in enumerate(zip(gradients, blocks, weights, strict=True)):
-            rows, scale = _rows(gradient), weight.shape[0] ** -0.5
+            # Autocast makes the forward pass bfloat16; this one, where it is off, has the dtype of the weights.
+            rows, scale = _rows(gradient.to(weight.dtype)), weight.shape[0] ** -0.5
             grad_blocks.append(_blocks(_product(rows, weight.T, scale), block) if needed[i] else None)
-            grad_weights.append(_product(_rows(block).T, rows, scale) if needed[count + i] else None)
+            grad_weights.append(_product(_rows(block.to(weight.dtype)).T, rows, scale) if needed[count + i] else None)
         return None, *grad_blocks, *grad_weights
 
 

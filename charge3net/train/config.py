@@ -141,7 +141,8 @@ class RuntimeConfig:
         devices: processes per node, one for each device.
         nodes: number of nodes.
         threads: CPU threads per process; None takes OMP_NUM_THREADS, else the free cores, 4 at most.
-        precision: ``float32`` or ``float64``, of the weights and of all that is computed with them.
+        precision: ``float32`` or ``float64``, of the weights and of all that is computed with them; on a GPU also
+            ``tf32`` (float32, products rounded to TF32) and ``bf16`` (weights in float32, products in bfloat16).
         progress: draw a progress bar when standard error is a terminal.
     """
 

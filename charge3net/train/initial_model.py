@@ -19,7 +19,7 @@ from charge3net.train.datamodule import DensityDataModule
 from charge3net.train.source import OF_SOURCE, Source, freeze, open_source, take_weights, with_model_of
 from charge3net.train.source_atoms import extend_atoms
 
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "tf32": torch.float32, "bf16": torch.float32}
 
 #: What ``train.fresh`` calls the fitted atoms, and where their standard inputs are used.
 _ATOMS, _HEAD = "atoms", "head"

@@ -75,7 +75,7 @@ class DensityTask(pl.LightningModule):
 
     def training_step(self, batch: DensityBatch, batch_idx: int) -> Float[Tensor, ""]:
         """The loss of a batch, scaled such that the mean over processes is the loss of their union."""
-        prediction = self.model(batch)
+        prediction = self.model(batch).to(self.model.dtype)  # autocast gives bfloat16
         total, count = self._loss_sums(prediction, batch)
         if self._world == 1:
             loss = total / count
@@ -126,7 +126,7 @@ class DensityTask(pl.LightningModule):
 
     def validation_step(self, batch: DensityBatch, batch_idx: int) -> None:
         """Add ε_mae of each structure of the batch, and the loss, to this process's sums."""
-        prediction = self.weights_for_use(batch)
+        prediction = self.weights_for_use(batch).to(self.model.dtype)
         target = batch.target.to(prediction.dtype)
         absolute, reference = structure_sums(prediction[:, 0], target[:, 0], batch.probes.offsets)
         emae = 100.0 * absolute / reference

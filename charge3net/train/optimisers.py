@@ -18,14 +18,19 @@ OPTIMISERS: Mapping[str, type[torch.optim.Adam]] = MappingProxyType(
 )
 
 
+def check_optimiser(config: OptimConfig) -> None:
+    """Raise InputError for an unknown name."""
+    if config.name not in OPTIMISERS:
+        raise InputError(f"optim.name is {config.name!r}; choose one of {', '.join(OPTIMISERS)}")
+
+
 def build_optimiser(config: OptimConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser of these settings.
 
     Raises:
         InputError: for an unknown name.
     """
-    if config.name not in OPTIMISERS:
-        raise InputError(f"optim.name is {config.name!r}; choose one of {', '.join(OPTIMISERS)}")
+    check_optimiser(config)
     return OPTIMISERS[config.name](
         parameters,
         lr=config.lr,

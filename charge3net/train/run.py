@@ -26,6 +26,7 @@ from charge3net.train.initial_model import PRECISIONS, InitialModel, initial_mod
 from charge3net.train.logger import MetricsCsv
 from charge3net.train.losses import build_loss
 from charge3net.train.module import MONITOR, DensityTask
+from charge3net.train.optimisers import check_optimiser
 from charge3net.train.run_folder import CONFIG, METRICS, RunFolder, check_same, fixed_settings, flat
 from charge3net.train.schedule import build_schedule
 from charge3net.train.threads import choose_threads, free_cores
@@ -162,14 +163,18 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"train.ema must lie between 0 and 1, found {loop.ema}")
     if not config.optim.lr > 0:
         raise InputError(f"optim.lr must be positive, found {config.optim.lr}")
+    check_optimiser(config.optim)
     if processes < 1 or config.data.batch_size % processes:
         raise InputError(f"data.batch_size={config.data.batch_size} cannot be shared evenly by {processes} processes")
     if config.runtime.precision not in PRECISIONS:
-        raise InputError(f"runtime.precision is {config.runtime.precision!r}; choose float32 or float64")
+        raise InputError(f"runtime.precision is {config.runtime.precision!r}; choose one of {', '.join(PRECISIONS)}")
     if config.runtime.accelerator not in ("auto", "cpu", "gpu"):
         raise InputError(f"runtime.accelerator is {config.runtime.accelerator!r}; choose auto, cpu or gpu")
     if config.runtime.accelerator == "gpu" and not torch.cuda.is_available():
         raise InputError("runtime.accelerator=gpu but torch sees no GPU; choose cpu, or see `charge3net doctor`")
+    on_gpu = config.runtime.accelerator != "cpu" and torch.cuda.is_available()
+    if config.runtime.precision in ("tf32", "bf16") and not on_gpu:
+        raise InputError(f"runtime.precision={config.runtime.precision} is for GPUs; choose float32 or float64 here")
 
 
 def _data(config: TrainConfig, model: DensityModel) -> DensityDataModule:
@@ -230,7 +235,9 @@ def _trainer(
     if loop.patience is not None:
         callbacks.append(Patience(loop.patience))
     callbacks += [Progress(runtime.progress), StopOnSignal(checkpoints), checkpoints]
+    torch.set_float32_matmul_precision("high" if runtime.precision == "tf32" else "highest")
     return pl.Trainer(
+        precision="bf16-mixed" if runtime.precision == "bf16" else None,
         default_root_dir=folder.path,
         accelerator=runtime.accelerator,
         devices=runtime.devices,
