@@ -200,7 +200,21 @@ def segment_sum(result: dict[str, Any]) -> list[str]:
     return table(("sum of 16 613 edges", "torch", "torch-scatter"), rows)
 
 
-#: Result file → what is shown of it.
+def zeta_ties(result: dict[str, Any]) -> list[str]:
+    """How far recorded values of ζ are from the present definition."""
+    rows = [
+        (
+            name.replace("_", " "),
+            str(found["crystals"]),
+            f"{found['median_change']:.1g}",
+            f"{found['largest_change']:.1g}",
+            f"{found['rho_before']:.3f}, {found['rho_after']:.3f}",
+        )
+        for name, found in result["studies"].items()
+    ]
+    return table(("study", "crystals", "median change of ζ", "largest", "ρ(ζ, gain) before, after"), rows)
+
+
 def delta_ablation(result: dict[str, Any]) -> list[str]:
     """Variants of fitted atoms and of the head's features."""
     titles = {"reach": "fitted atoms, reach {} Å", "features": "head, {}"}
@@ -214,11 +228,13 @@ def delta_ablation(result: dict[str, Any]) -> list[str]:
     return [*table(("variant", *kinds), rows), "", note]
 
 
+#: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
     "read_delta": ("A network on fitted atoms beside the plain network, L = 4, one thread", read_delta),
     "delta_ablation": ("Parts of the models on fitted atoms, validation ε_mae", delta_ablation),
     "segment_sum": ("Sums of edges at their receivers, one thread", segment_sum),
+    "zeta_ties": ("ζ as recorded in the studies, and with the mean over equally near atoms", zeta_ties),
     "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),
     "training_step": (
         "A training step, forward and backward, L = 4, mul = 500, structures × probes, one thread",
