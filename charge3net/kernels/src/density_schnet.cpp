@@ -107,14 +107,19 @@ struct SchNet {
                 Vec<W> y[kEdges][kWide];
                 some_product<kEdges>(n, wide, x, width(), 2 * features, matrix + first * W, out,
                                      matrix + 2 * features * out + first * W, y);
+                Vec<W> sum[kWide] = {};  // of the edges of one probe that follow each other: fewer, larger terms lose fewer digits
                 for (int e = 0; e < n; ++e) {
                     Vec<W> b[4];
                     spread<W>(record[e] + kSpline, b);
                     const float* row = filters + first * table_size + reinterpret_cast<const int32_t*>(record[e])[kRow];
                     for (int v = 0; v < wide; ++v) {
                         const Vec<W>* f = reinterpret_cast<const Vec<W>*>(row + v * table_size);
-                        at(tile.sums.data() + ((first + v) * kTile + probe[e]) * W) +=
-                            y[e][v] * ((f[0] * b[0] + f[1] * b[1]) + (f[2] * b[2] + f[3] * b[3]));
+                        sum[v] += y[e][v] * ((f[0] * b[0] + f[1] * b[1]) + (f[2] * b[2] + f[3] * b[3]));
+                    }
+                    if (e + 1 < n && probe[e + 1] == probe[e]) continue;
+                    for (int v = 0; v < wide; ++v) {
+                        at(tile.sums.data() + ((first + v) * kTile + probe[e]) * W) += sum[v];
+                        sum[v] = Vec<W>{};
                     }
                 }
             }

@@ -56,15 +56,31 @@ inline Vec<W> sigmoid(Vec<W> x) {
     return 1.f / (exponential<W>(-x) + 1.f);
 }
 
-// ln(1 + e^x) − ln 2
+// e^x − 1 for x ≤ 0, to 2 units in the last place; x below −87 gives −1.
+template <int W>
+inline Vec<W> exponential_minus_one(Vec<W> x) {
+    x = where<W>(x < -87.f, all<W>(-87.f), x);
+    const float magic = 12582912.f;
+    const Vec<W> shifted = x * 1.44269504f + magic;
+    const Vec<W> n = shifted - magic;
+    const Vec<W> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    const float inverse_factorial[8] = {1.f, 1.f, 0.5f, 1.f / 6, 1.f / 24, 1.f / 120, 1.f / 720, 1.f / 5040};
+    Vec<W> p = all<W>(inverse_factorial[7]);
+    for (int k = 6; k >= 1; --k) p = p * r + inverse_factorial[k];
+    const Vec<W> power = (Vec<W>)(((Ints<W>)shifted - (Ints<W>)all<W>(magic) + 127) << 23);  // 2^n
+    return power * (p * r) + (power - 1.f);
+}
+
+// ln(½ + ½e^x) = max(x, 0) + ln(1 + w), w = (e^−|x| − 1)/2. Without a difference of two logarithms: at small x, where the
+// result is about x/2, rounding of ln 2 would be larger than that of everything else in SchNet.
 template <int W>
 inline Vec<W> shifted_softplus(Vec<W> x) {
     const Ints<W> negative = x < 0.f;
-    const Vec<W> u = exponential<W>(where<W>(negative, x, -x));
-    const Vec<W> s = u / (u + 2.f), square = s * s;  // ln(1 + u) = 2 artanh s
+    const Vec<W> w = exponential_minus_one<W>(where<W>(negative, x, -x)) * 0.5f;
+    const Vec<W> s = w / (w + 2.f), square = s * s;  // ln(1 + w) = 2 artanh s
     Vec<W> p = all<W>(1.f / 13);
     for (int k = 11; k >= 1; k -= 2) p = p * square + 1.f / float(k);
-    return where<W>(negative, Vec<W>{}, x) + (s * p * 2.f - 0.693147181f);
+    return where<W>(negative, Vec<W>{}, x) + s * p * 2.f;
 }
 
 // Four neighbouring numbers in memory, each spread over all lanes. (AVX-512: one load and shuffles; loads are scarce.)
