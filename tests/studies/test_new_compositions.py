@@ -231,6 +231,7 @@ def test_averages() -> None:
     assert found["entry"]["mean"] == 3.5
     assert found["formula"]["mean"] == 4.0  # (1.5 + 3.5) / 2 = 2.5 and 5.5
     assert found["seeds"] == [3.0, 4.0]
+    assert found["seeds_by_formula"] == [3.5, 4.5]
     assert (found["below_sad"], found["with_sad"]) == (1, 2)
 
 

@@ -37,7 +37,7 @@ def in_words(kind: str) -> str:
 
 @styled
 def errors_by_kind(result: Mapping[str, Any]) -> Figure:
-    """A panel for each kind: mean over formulas of every model, small dots means over structures of single seeds."""
+    """A panel for each kind: mean over formulas of every model, small dots those of single seeds."""
     from matplotlib.figure import Figure
 
     tables, kinds = result["tables"], list(result["kinds"])
@@ -70,7 +70,9 @@ def _dots(ax: Axes, place: float | int, row: Mapping[str, Any], shade: str, *, f
     face = shade if filled else "white"
     bars = [[min(error, 0.95 * mean)], [error]]
     ax.errorbar(mean, place, xerr=bars, fmt="o", color=shade, markerfacecolor=face, markersize=6, capsize=2.5, zorder=3)
-    ax.scatter(row["seeds"], np.full(len(row["seeds"]), place), s=9, color=shade, alpha=0.6, linewidths=0)
+    seeds = row["seeds_by_formula"]
+    if len(seeds) > 1:
+        ax.scatter(seeds, np.full(len(seeds), place + 0.15), s=9, color=shade, alpha=0.7, linewidths=0)
 
 
 @styled

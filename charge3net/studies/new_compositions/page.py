@@ -22,8 +22,8 @@ from charge3net.studies.new_compositions.figures import in_words
 TITLE = "New compositions"
 
 _ERRORS = (
-    "Mean over formulas with its standard error; small dots: single seeds (mean over structures). Filled: equal steps; "
-    "open: equal processor time."
+    "Mean over formulas with its standard error; small dots: single seeds. Filled: equal steps; open: equal processor "
+    "time."
 )
 _FORMULAS = "Left: models against the number of training formulas of crystals. Right: every kind of test structure."
 _ORDERS = "Mean over structures against the rotation order, relative to the lowest."

@@ -28,9 +28,9 @@ def of_kind(errors: Float[ndarray, "seeds structures"], kind: Mapping[str, Any])
     """Averages of the models of all seeds on one kind.
 
     Returns:
-        ``entry``, ``formula``: mean over structures and over formulas, in %, of the mean over seeds; ``seeds``: mean
-        over structures of each seed; ``below_sad``, ``with_sad``: on how many structures the mean error is below that
-        of SAD, and how many have one.
+        ``entry``, ``formula``: mean over structures and over formulas, in %, of the mean over seeds; ``seeds``,
+        ``seeds_by_formula``: the same of each seed; ``below_sad``, ``with_sad``: on how many structures the mean error
+        is below that of SAD, and how many have one.
     """
     mean = errors.mean(axis=0)
     known = [place for place, value in enumerate(kind["sad"]) if value is not None]
@@ -38,6 +38,7 @@ def of_kind(errors: Float[ndarray, "seeds structures"], kind: Mapping[str, Any])
         "entry": averaged(mean),
         "formula": averaged(by_formula(mean, kind["formulas"])),
         "seeds": [significant(value) for value in errors.mean(axis=1)],
+        "seeds_by_formula": [significant(by_formula(one, kind["formulas"]).mean()) for one in errors],
         "below_sad": int(sum(mean[place] < kind["sad"][place] for place in known)),
         "with_sad": len(known),
     }
