@@ -70,6 +70,7 @@ def config(tmp_path: Path) -> Config:
         fraction_seeds=[0],
         orders=[0],
         order_seeds=[0],
+        gain_kinds=["cells"],
         release=str(tmp_path / "release.json"),
         overrides=["runtime.threads=1"],
     )

@@ -57,6 +57,7 @@ class Config:
         fraction_kinds: of the tests, those whose training formulas are fewer; other kinds stay whole.
         fraction_networks, fraction_seeds: trained on each of them.
         orders, order_seeds: rotation orders of the reference below its own.
+        gain_kinds: of the tests, those on which the gain of its order over the lowest is compared with ζ.
         release: JSON of ``data_prep/shipped_models/release.py`` for the section on calibration; null: none.
         overrides: further settings of every training, e.g. ``train.max_steps=1000``.
     """
@@ -76,5 +77,6 @@ class Config:
     fraction_seeds: list[int]
     orders: list[int]
     order_seeds: list[int]
+    gain_kinds: list[str]
     release: str | None
     overrides: list[str]

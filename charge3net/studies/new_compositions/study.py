@@ -33,6 +33,9 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     if not config.tests or not config.networks:
         raise InputError("the study needs networks and tests; see conf/study/new_compositions.yaml")
     plan = planned(config)
+    unknown = [name for name in config.gain_kinds if name not in config.tests]
+    if unknown:
+        raise InputError(f"gain_kinds names {unknown[0]!r}, which is not among tests={', '.join(config.tests)}")
     store, split = Store(config.store), read_split(config.split)
     seen = Seen.of(store, split)
     chosen = [choose(name, kind, seen) for name, kind in config.tests.items()]
@@ -41,8 +44,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     rows = {training: measured(training, found, chosen, work) for training, found in trained.items()}
     first = next(iter(trained.values()))
     kinds = {kind.name: _described(kind, errors_of(first, kind, work)["sad"]) for kind in chosen}
-    if config.orders:
-        for kind in chosen:
+    for kind in chosen if config.orders else ():
+        if kind.name in config.gain_kinds:
             kinds[kind.name]["zeta"] = zeta(kind, work)
     parts = {name: [rows[training] for training in part] for name, part in plan.items()}
     return {
@@ -88,7 +91,7 @@ def _compared(
         "pairs": {name: pairs(runs, own, kinds) for name, runs in other.items() if runs},
         "fractions": rows_of([*parts["fractions"], *whole], kinds) if config.fractions else [],
         "orders": rows_of([*parts["orders"], *own], kinds) if config.orders else [],
-        "gains": {name: gains(lowest, own, kind, name) for name, kind in kinds.items()} if lowest else {},
+        "gains": {name: gains(lowest, own, kinds[name], name) for name in config.gain_kinds} if lowest else {},
     }
 
 
