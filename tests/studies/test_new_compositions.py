@@ -38,11 +38,9 @@ RELEASE = {
             }
         }
     },
-    "uncertainty": {
-        "test": {
-            "all": {"entries": 5, "spearman": 0.8, "coverage": 0.9},
-            "cells": {"entries": 5, "spearman": 0.7, "coverage": 0.8},
-        }
+    "uncertainty_on_test": {
+        "all": {"entries": 5, "spearman": 0.8, "coverage": 0.9},
+        "cells": {"entries": 5, "spearman": 0.7, "coverage": 0.8},
     },
 }
 
