@@ -38,9 +38,11 @@ RELEASE = {
             }
         }
     },
-    "uncertainty_on_test": {
-        "all": {"entries": 5, "spearman": 0.8, "coverage": 0.9},
-        "cells": {"entries": 5, "spearman": 0.7, "coverage": 0.8},
+    "uncertainty": {
+        "test": {
+            "all": {"entries": 5, "spearman": 0.8, "coverage": 0.9},
+            "cells": {"entries": 5, "spearman": 0.7, "coverage": 0.8},
+        }
     },
 }
 

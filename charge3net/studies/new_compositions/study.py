@@ -106,7 +106,7 @@ def read_release(path: Path) -> dict[str, Any]:
         parts = [part for part in ("test", "others") if part in found["summary"]]
         return {
             "file": path.name,
-            "trust": {part: found[f"uncertainty_on_{part}"] for part in parts},
+            "trust": {part: found["uncertainty"][part] for part in parts},
             "summary": {part: found["summary"][part] for part in parts},
             "rows": [{name: row[name] for name in _OF_ROW} for part in parts for row in found[part]],
         }
