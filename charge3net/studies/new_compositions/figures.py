@@ -97,12 +97,14 @@ def learning_curve(result: Mapping[str, Any]) -> Figure:
         right.lines[-1].set_label(in_words(kind))
     left.set(title=f"{in_words(first)}, by formula", ylabel="ε$_{mae}$ (%)")
     right.set(title=rows[0]["label"] if rows else "")
-    for ax in (left, right):
+    for ax in (left, right) if rows else (left,):
         ax.set(xscale="log", yscale="log", xlabel="training formulas of crystals")
         _ticks(ax, [every * fraction for fraction in sorted({row["fraction"] for row in result["fractions"]})])
         plain_log_ticks(ax, "y")
         ax.grid(True, which="major", **GRID)
         ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.2), ncols=2)
+    if not rows:
+        right.remove()
     return figure
 
 
