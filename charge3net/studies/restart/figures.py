@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charge3net.plot.style import GREY, colour, marker, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, styled
 from charge3net.studies.restart.measure import EXACT, OWN, SAD
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def law(result: Mapping[str, Any]) -> Figure:
     """Steps against ε_mae of the start: every structure, the fit, and the published saving on it."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     ax = figure.add_subplot()
     fit, place = result["summary"]["law"], result["summary"]["middle"]
     rng = np.random.default_rng(0)
@@ -49,8 +49,8 @@ def energies(result: Mapping[str, Any]) -> Figure:
     from matplotlib.figure import Figure
 
     sets = result["sets"]
-    figure = Figure(figsize=(3.2 * len(sets) + 0.4, 3.2), layout="constrained")
-    axes = figure.subplots(1, len(sets), squeeze=False, sharex=True)[0]
+    figure = Figure(figsize=(PAGE_WIDTH, 2.9), layout="constrained")
+    axes = figure.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
     bins = np.geomspace(1e-3, 1e3, 19)
     for ax, (title, structures) in zip(axes, sets.items(), strict=True):
         for i, name in enumerate(_starts(result)):
