@@ -23,7 +23,7 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         "that take more steps than from SAD. FFTs are of wavefunctions, time is processor time with the prediction "
         "included. Energies and bands without SCF are those of one diagonalisation in the potential of the density "
         "(Harris–Foulkes functional); bands: mean |Δε| of the occupied ones; gap: mean |Δ| of the smallest difference "
-        "over the mesh.",
+        "over the mesh." + _few(summary["sets"]),
         "",
         f"![SCF steps against the error of the start]({pictures['law']})",
         "",
@@ -34,6 +34,12 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         _energies(result),
     ]
     return "\n".join(lines)
+
+
+def _few(sets: Mapping[str, Any], enough: int = 8) -> str:
+    """A warning about sets of few compositions."""
+    few = [f"{name} ({found['compositions']})" for name, found in sets.items() if found["compositions"] < enough]
+    return f" Too few compositions for these intervals to mean much: {listed(few)}." if few else ""
 
 
 def _setting(result: Mapping[str, Any]) -> str:
