@@ -88,9 +88,18 @@ def describe_release(release: Release) -> str:
         ("density", release.density),
         ("members", str(len(release.members))),
         ("ε_mae, held out", errors or "not measured"),
+        ("90 % intervals", _intervals(release) or "no expected error"),
         ("elements", f"{elements} (training structures with it)"),
     ]
     return "\n".join([release.name, *(f"  {name:<17} {text}" for name, text in lines)])
+
+
+def _intervals(release: Release) -> str:
+    """How many test structures of each group the intervals of the expected errors held."""
+    tested = {name: line.get("tested") for name, line in release.calibration.get("groups", {}).items()}
+    return ", ".join(f"{name} {100 * held[1]:.0f} % of {held[0]}" for name, held in tested.items() if held) + (
+        " test structures in them" if any(tested.values()) else ""
+    )
 
 
 def describe(path: Path, card: ModelCard) -> str:

@@ -10,6 +10,7 @@ import pytest
 from charge3net.predict.calibration import Calibration
 from charge3net.pretrained.releases import shipped_releases
 from charge3net.studies.new_compositions.study import read_release
+from data_prep.shipped_models.card import card, groups_of
 from data_prep.shipped_models.figure import HERE, draw
 from data_prep.shipped_models.tables import boundary_of, signs, summary, trust, unharmed, with_tests
 
@@ -81,3 +82,12 @@ def test_the_study_reads_it_and_the_figure_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     draw(NAME, tmp_path / "expected.svg")
     assert (tmp_path / "expected.svg").stat().st_size > 20_000
+
+
+def test_the_card_in_git_is_that_of_the_record(record):
+    text = card(shipped_releases()[NAME], record)
+    assert (HERE / f"{NAME}.md").read_text() == text + "\n"
+    assert groups_of("NaCl") == ["alkali and alkaline earth metals"]
+    assert groups_of("LiCoO2") == ["alkali and alkaline earth metals", "transition metals, Zn, Cd, Hg"]
+    assert groups_of("CeAgAs")[1:] == ["lanthanides", "metals and semimetals of the p block"]
+    assert groups_of("N2") == ["nonmetals only"]
