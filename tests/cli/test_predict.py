@@ -102,7 +102,7 @@ def test_many_structures_into_a_folder_and_one_that_fails(here, model, capsys):
     status = predict("POSCAR", "broken.cif", "salt.cif", "steps.xyz", "-m", model, "--shape", 4, 4, 4, "-o", "out/all")
     assert status == 1
     expected = ["CHGCAR." + stem for stem in (here.name, "salt", "steps_0", "steps_1")]
-    assert listing(here / "out") == sorted("all/" + name for name in expected)
+    assert listing(here / "out") == sorted("all/" + name for name in [*expected, "predictions.jsonl"])
     out, err = capsys.readouterr()
     assert "failed: broken.cif: cannot be read as CIF" in err
     assert "4 written, 1 failed:" in err
@@ -118,11 +118,14 @@ def test_what_exists_is_kept_skipped_or_replaced(here, model, capsys):
     assert predict(*common) == 2
     assert "out/salt.cube: exists; give --overwrite" in capsys.readouterr().err
     assert listing(here / "out") == ["salt.cube"]
-    assert predict(*common, "--skip-existing") == 0
+    assert predict(*common, "--skip-existing") == 2
+    assert "out/salt.cube: is not listed in out/predictions.jsonl" in capsys.readouterr().err
     assert Path("out/salt.cube").read_text() == "precious"
-    assert listing(here / "out") == sorted([f"{here.name}.cube", "salt.cube"])
-    assert "1 of 2 exist already" in capsys.readouterr().out
+    Path("out/salt.cube").unlink()
+    assert predict("POSCAR", *common[2:], "--skip-existing") == 0
     assert predict(*common, "--skip-existing") == 0
+    assert listing(here / "out") == sorted([f"{here.name}.cube", "salt.cube", "predictions.jsonl"])
+    assert "1 of 2 exist already" in capsys.readouterr().out
     assert predict(*common, "--overwrite") == 0
     assert read_density("out/salt.cube").grid.shape == (4, 4, 4)
 
@@ -130,7 +133,7 @@ def test_what_exists_is_kept_skipped_or_replaced(here, model, capsys):
 def test_patterns(here, model):
     common = ["-m", model, "--shape", 4, 4, 4, "-q"]
     assert predict("POSCAR", "salt.cif", *common, "-o", "d/{formula}-{index:03d}.npz") == 0
-    assert listing(here / "d") == ["NaCl-001.npz", "Si-000.npz"]
+    assert listing(here / "d") == ["NaCl-001.npz", "Si-000.npz", "predictions.jsonl"]
     for name in ("a", "b"):
         Path(name).mkdir()
         write(f"{name}/POSCAR", crystals.silicon(), format="vasp")
