@@ -9,7 +9,7 @@ import runpy
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
@@ -27,6 +27,13 @@ class BuildWithKernels(build_py):
             build((root / KERNELS / "lib").absolute(), report=self.warn)
         except Exception as error:  # the package works without kernels; nothing here may stop an install
             self.warn(f"charge3net kernels were not built: {error}")
+
+
+class WithLibraries(Distribution):
+    """Installed where files of one platform go: auditwheel refuses wheels with libraries elsewhere."""
+
+    def has_ext_modules(self) -> bool:
+        return True
 
 
 class PlatformWheel(bdist_wheel):
@@ -59,4 +66,8 @@ def long_description() -> str:
     return text
 
 
-setup(long_description=long_description(), cmdclass={"build_py": BuildWithKernels, "bdist_wheel": PlatformWheel})
+setup(
+    long_description=long_description(),
+    distclass=WithLibraries,
+    cmdclass={"build_py": BuildWithKernels, "bdist_wheel": PlatformWheel},
+)
