@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charge3net.plot.style import GREY, colour, marker, plain_log_ticks, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, plain_log_ticks, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,9 @@ def errors_by_kind(result: Mapping[str, Any]) -> Figure:
     rows = [(name, row["label"]) for name, row in (steps | time).items()]
     columns = min(len(kinds), 3)
     lines = -(-len(kinds) // columns)
-    figure = Figure(figsize=(3.1 * columns + 1.2, (0.27 * len(rows) + 1.1) * lines), layout="constrained")
+    figure = Figure(
+        figsize=(min(3.1 * columns + 1.2, PAGE_WIDTH), (0.27 * len(rows) + 1.1) * lines), layout="constrained"
+    )
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     for ax, kind in zip(panels, kinds, strict=False):
         for place, (network, _) in enumerate(rows):
@@ -80,7 +82,7 @@ def learning_curve(result: Mapping[str, Any]) -> Figure:
     """Error by formula against the number of training formulas: models on crystals, the reference on every kind."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 3.9), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     every = result["data"]["crystal_formulas"]
     first = next(iter(result["kinds"]))
