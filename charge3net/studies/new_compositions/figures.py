@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GRID = {"color": "#e5e7eb", "linewidth": 0.8}
+GRID: dict[str, Any] = {"color": "#e5e7eb", "linewidth": 0.8}
 
 
 def figures(result: dict[str, Any]) -> dict[str, Figure]:
@@ -162,7 +162,13 @@ def gain_against_zeta(result: Mapping[str, Any]) -> Figure:
     for i, (kind, found) in enumerate(result["gains"].items()):
         rho = found["rho"]
         text = "" if rho is None else f": ρ = {rho['rho']:+.2f} ({rho['low']:+.2f} … {rho['high']:+.2f})"
-        style = {"color": colour(i), "marker": marker(i), "linestyle": "none", "markersize": 5.5, "alpha": 0.8}
+        style: dict[str, Any] = {
+            "color": colour(i),
+            "marker": marker(i),
+            "linestyle": "none",
+            "markersize": 5.5,
+            "alpha": 0.8,
+        }
         zeta = result["kinds"][kind]["zeta"]
         ax.plot(zeta, found["gain"], markeredgecolor="white", label=in_words(kind) + text.replace("-", "−"), **style)
     low, high = next(iter(result["gains"].values()))["orders"]
@@ -184,7 +190,13 @@ def spread_and_error(rows: Sequence[Mapping[str, Any]]) -> Figure:
     for i, kind in enumerate(dict.fromkeys(row["kind"] for row in rows)):
         own = [row for row in rows if row["kind"] == kind]
         spreads, errors = ([100.0 * row[name] for row in own] for name in ("spread", "error"))
-        style = {"color": colour(i), "marker": marker(i), "linestyle": "none", "markersize": 5.5, "alpha": 0.8}
+        style: dict[str, Any] = {
+            "color": colour(i),
+            "marker": marker(i),
+            "linestyle": "none",
+            "markersize": 5.5,
+            "alpha": 0.8,
+        }
         ax.plot(spreads, errors, markeredgecolor="white", label=in_words(kind), **style)
     ax.set(xscale="log", yscale="log", xlabel="spread of the members (%)", ylabel="ε$_{mae}$ of their mean (%)")
     for axis in ("x", "y"):

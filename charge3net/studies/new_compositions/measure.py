@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ def zeta(chosen: Chosen, work: Path) -> list[float]:
     def one(key: str) -> dict[str, float]:
         return {"zeta": angular_variation(store[key].density(), None, "spectral")}
 
-    return [round(cached(folder / f"{key}.json", lambda key=key: one(key))["zeta"], 5) for key in chosen.test.keys]
+    return [round(cached(folder / f"{key}.json", partial(one, key))["zeta"], 5) for key in chosen.test.keys]
 
 
 def facts_of(config: Config, split: Split, store: Store) -> dict[str, Any]:

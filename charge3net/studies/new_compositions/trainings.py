@@ -124,7 +124,7 @@ def formulas_of(store: Store, config: Config) -> dict[str, str]:
     """
     from charge3net.data.splits import read_split
 
-    found = {}
+    found: dict[str, str] = {}
     for name in config.fraction_kinds:
         kind = config.tests.get(name)
         if kind is None or kind.split is None:
