@@ -110,20 +110,9 @@ def _write_models(folder: Path) -> None:
     for name in PUBLISHED["charge3net-mp"].addresses:
         shutil.copy(folder / "charge3net_mp.pt", home / name)
     arguments = ["--data", str(folder / "store"), "--split", str(folder / "split.json"), "--no-figures"]
-    for name in ("l0", "l2"):
-        assert (
-            main(
-                [
-                    "evaluate",
-                    "--model",
-                    str(folder / "runs" / name),
-                    *arguments,
-                    "-o",
-                    str(folder / "evaluation" / name),
-                ]
-            )
-            == 0
-        )
+    models = {"l0": str(folder / "runs" / "l0"), "l2": str(folder / "runs" / "l2"), "shipped": "delta-gpaw-pbe"}
+    for name, model in models.items():
+        assert main(["evaluate", "--model", model, *arguments, "-o", str(folder / "evaluation" / name)]) == 0
     shutil.copytree(ROOT / "docs" / "results" / "scaling", folder / "results" / "scaling")
 
 

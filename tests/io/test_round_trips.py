@@ -169,7 +169,7 @@ def test_json_of_the_materials_project(tmp_path: Path) -> None:
     locpot = Locpot(poscar, {"total": np.ones((2, 2, 2))})
     with pytest.raises(InputError, match="a Locpot holds a potential, not a density"):
         density_of(locpot)
-    with pytest.raises(InputError, match="JSON is only read; write chgcar, cube or npz"):
+    with pytest.raises(InputError, match="json is only read; write chgcar, cube or npz"):
         density.write(tmp_path / "rho.json")
 
 
