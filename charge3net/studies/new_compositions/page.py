@@ -64,8 +64,8 @@ def _setting(result: Mapping[str, Any]) -> str:
         f"{networks} models were trained on the same {data['train']} structures of {data['formulas']} formulas, all "
         f"kinds together, with {batch[0]} × {batch[1]} probe points a step and the loss `{runs[0]['loss']}`: "
         f"{len(runs)} trainings{spent}. The weights with the lowest error on {data['validation']} validation "
-        "structures are used, and every setting of the models was chosen on them. Each model was evaluated on the test "
-        f"structures when its training had ended. Split `{data['split']}` (hash {data['split_hash'][:12]}), "
+        "structures are used. No setting of a model was chosen on the test structures; each model was evaluated on "
+        f"them when its training had ended. Split `{data['split']}` (hash {data['split_hash'][:12]}), "
         f"store {data['store_hash'][:12]}."
     )
 
