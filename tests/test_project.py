@@ -23,6 +23,8 @@ def test_from_calculations_to_a_report(tmp_path: Path, monkeypatch: pytest.Monke
         pytest.fail("the project template needs make")
     shutil.copytree(EXAMPLE, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.delenv("MAKEFLAGS", raising=False)  # set where `make test` started the tests
+    monkeypatch.delenv("MAKELEVEL", raising=False)
     Path("calculations").mkdir()
     for i, numbers in enumerate(([8, 1], [8, 3], [8, 25], [3, 1], [25, 1], [25, 3], [8, 3, 1], [8, 8, 3])):
         write_density(rattled_density(numbers, i), f"calculations/m{i}.cube")

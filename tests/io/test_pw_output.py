@@ -62,6 +62,8 @@ def test_steps_energies_bands_and_work():
     assert found.accuracy == pytest.approx([1.41832063, 1.84e-6, 8.1e-10])
     assert found.energies == pytest.approx([-15.61338654, -15.73263178, -15.73263248])
     assert [found.steps(threshold) for threshold in (1.0, 1e-5, 1e-8, 1e-10)] == [2, 2, 3, None]
+    printed = f"{float(found.accuracy[-1]):.1E}"
+    assert found.steps(float(printed)) == 3  # as printed: a value below conv_thr may be rounded up to it
     assert (found.operations, found.transforms, found.total_seconds) == (1240, 9038, pytest.approx(62.61))
     assert found.bands == pytest.approx(
         np.array([[-5.3366, -1.3219, 1.7676, 2.37], [-6.9159, 2.9105, 3.9421, 14.7144]])

@@ -40,9 +40,14 @@ class PwOutput:
     bands: Float[ndarray, "kpoints bands"]
 
     def steps(self, threshold: float) -> int | None:
-        """Steps until the estimated accuracy is below a conv_thr (Ry); None if it never is."""
-        below = np.flatnonzero(self.accuracy < threshold)
-        return int(below[0]) + 1 if len(below) else None
+        """Steps until the estimated accuracy is below a conv_thr (Ry); None if it never is.
+
+        pw.x prints the accuracy to two digits, so the last one of a converged run may be printed as the threshold.
+        """
+        below = self.accuracy < threshold
+        if self.converged and len(below):
+            below[-1] |= self.accuracy[-1] <= threshold
+        return int(np.argmax(below)) + 1 if below.any() else None
 
 
 def read_pw_output(text: str) -> PwOutput:
