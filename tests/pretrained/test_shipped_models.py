@@ -186,3 +186,4 @@ def test_every_release_in_the_package_loads_and_says_what_it_needs_to():
             predictor = Predictor.from_checkpoint(folder)
             assert predictor.card is not None
             assert set(predictor.card.elements) == set(one.elements)
+            assert predictor.card.data["codes"], "compared with the new data in fine-tuning"
