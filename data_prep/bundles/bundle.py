@@ -84,18 +84,32 @@ def write_alike(
     Raises:
         ValueError: for files of different settings.
     """
-    sources, found = [], set()
+    sources, every = [], []
     for name, part in parts.items():
-        with np.load(folder / f"{name}.npz") as file:
-            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
-            facts = json.loads(str(file["meta"]))
-        found.add(tuple(facts[key] for key in settings))
+        geometry, facts = read_facts(folder / f"{name}.npz")
+        every.append(facts)
         fields = {"key": name, "part": part, "formula": geometry.formula}
         sources.append(Source(folder / f"{name}.npz", fields, part != "train", meta))
+    return write_bundle(bundle, {**header, "settings": shared_settings(folder, every, settings)}, sources)
+
+
+def read_facts(path: Path) -> tuple[Geometry, dict[str, Any]]:
+    """Structure and ``meta`` of an npz file of a generator."""
+    with np.load(path) as file:
+        geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
+        return geometry, json.loads(str(file["meta"]))
+
+
+def shared_settings(folder: Path, every: Iterable[Mapping[str, Any]], settings: Sequence[str]) -> dict[str, Any]:
+    """The ``settings`` that all files of a folder have.
+
+    Raises:
+        ValueError: for files of different settings.
+    """
+    found = {tuple(facts[key] for key in settings) for facts in every}
     if len(found) != 1:
         raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
-    shared = dict(zip(settings, found.pop(), strict=True))
-    return write_bundle(bundle, {**header, "settings": shared}, sources)
+    return dict(zip(settings, found.pop(), strict=True))
 
 
 def change_bundle(bundle: Path, sources: Iterable[Source], drop: Collection[str] = ()) -> list[dict[str, Any]]:

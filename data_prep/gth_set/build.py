@@ -11,16 +11,12 @@ The bundle's files: data_prep/bundles/bundle.py.
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from charge3net.geometry import Geometry
-from data_prep.bundles.bundle import Source, bundle_report, write_bundle
+from data_prep.bundles.bundle import Source, bundle_report, read_facts, shared_settings, write_bundle
 from data_prep.command import make_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
@@ -61,12 +57,10 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
     """
     paths = sorted(folder.glob("*.npz"))
     counts = Counter(path.stem.rpartition("-")[0] for path in paths)
-    sources, found = [], set()
+    sources, every = [], []
     for path in paths:
-        with np.load(path) as file:
-            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
-            facts = json.loads(str(file["meta"]))
-        found.add(tuple(facts[key] for key in SETTINGS))
+        geometry, facts = read_facts(path)
+        every.append(facts)
         name, _, copy = path.stem.rpartition("-")
         part = part_of(facts["kind"], geometry.formula, int(copy), counts[name])
         fields = {"key": path.stem, "part": part, "formula": geometry.formula}
@@ -74,9 +68,7 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
     missing = {"train", "validation", "test", "distortions"} - {source.fields["part"] for source in sources}
     if missing:
         raise ValueError(f"{folder} holds nothing for {', '.join(sorted(missing))}; let the generator run longer")
-    if len(found) != 1:
-        raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
-    return write_bundle(bundle, {**HEADER, "settings": dict(zip(SETTINGS, found.pop(), strict=True))}, sources)
+    return write_bundle(bundle, {**HEADER, "settings": shared_settings(folder, every, SETTINGS)}, sources)
 
 
 def main(arguments: list[str] | None = None) -> int:

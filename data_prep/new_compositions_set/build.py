@@ -10,15 +10,11 @@ part follows from its hash alone, so it stays when the set grows. The bundle's f
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from charge3net.geometry import Geometry
-from data_prep.bundles.bundle import Source, bundle_report, write_bundle
+from data_prep.bundles.bundle import Source, bundle_report, read_facts, shared_settings, write_bundle
 from data_prep.command import make_command
 
 BUNDLE = Path(__file__).resolve().parent / "bundle"
@@ -41,15 +37,13 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
     Raises:
         ValueError: when a part is empty, a name stands twice, or files differ in their settings.
     """
-    sources, found, parts = [], set(), set()
+    sources, every, parts = [], [], set()
     paths = sorted(folder.rglob("*.npz"), key=lambda path: path.stem)
     if len({path.stem for path in paths}) != len(paths):
         raise ValueError(f"{folder} holds two files of one name")
     for path in paths:
-        with np.load(path) as file:
-            geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
-            facts = json.loads(str(file["meta"]))
-        found.add(tuple(facts[key] for key in SETTINGS))
+        geometry, facts = read_facts(path)
+        every.append(facts)
         formula = geometry.formula
         part = part_of(formula)
         parts.add(part)
@@ -59,9 +53,7 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
         )
     if parts != {"train", "validation", "test"}:
         raise ValueError(f"{folder} holds too few formulas for three parts; run generate.py with a larger --count")
-    if len(found) != 1:
-        raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
-    return write_bundle(bundle, {**HEADER, "settings": dict(zip(SETTINGS, found.pop(), strict=True))}, sources)
+    return write_bundle(bundle, {**HEADER, "settings": shared_settings(folder, every, SETTINGS)}, sources)
 
 
 def main(arguments: list[str] | None = None) -> int:
