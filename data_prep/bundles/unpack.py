@@ -3,7 +3,8 @@
     python -m data_prep.bundles.unpack SET -o DIR
 
 SET is ``demo_set``, ``benchmark_set`` (v1), ``benchmark_set_v2`` (v1 and ``new_compositions_set`` together),
-``new_compositions_set``, ``distorted_set``, ``nmc_set`` or ``magnetic_set``. The command makes ``DIR/store`` and
+``new_compositions_set``,
+``distorted_set``, ``nmc_set`` or ``magnetic_set``. The command makes ``DIR/store`` and
 ``DIR/split.json``. Sets of several kinds of materials also get ``DIR/KIND/split.json`` for each kind; the magnetic set
 gets ``DIR/alike/split.json``. Entries that the store has already are not written again, so the command can be repeated.
 """
@@ -25,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Name of a set → the folder of its bundle.
 BUNDLES = {path.parents[1].name: path.parent for path in sorted(ROOT.glob(f"*/bundle/{INDEX}"))}
 #: Name of a set → the sets that it consists of; no formula stands in two of them.
-JOINED = {"benchmark_set_v2": ("benchmark_set", "new_compositions_set")}
+JOINED = {
+    "benchmark_set_v2": ("benchmark_set", "new_compositions_set"),
+}
 
 
 def unpack_set(name: str, folder: Path) -> dict[str, Split]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,25 @@ TESTED, VALIDATING = 10, 10
 
 def part_of(formula: str) -> str:
     """The part of all crystals of a formula; follows from the formula alone."""
-    place = int.from_bytes(hashlib.sha256(f"new compositions {formula}".encode()).digest()[:8], "big") % 100
-    return "test" if place < TESTED else "validation" if place < TESTED + VALIDATING else "train"
+    return part_by_hash("new compositions", formula, TESTED, VALIDATING)
 
 
-def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
+def part_by_hash(salt: str, formula: str, tested: int, validating: int) -> str:
+    """The part of a formula where ``tested`` and ``validating`` of a hundred formulas are held out."""
+    place = int.from_bytes(hashlib.sha256(f"{salt} {formula}".encode()).digest()[:8], "big") % 100
+    return "test" if place < tested else "validation" if place < tested + validating else "train"
+
+
+def build(
+    folder: Path, bundle: Path, header: Mapping[str, Any] = HEADER, part_of: Callable[[str], str] = part_of
+) -> list[dict[str, Any]]:
     """Write the bundle whole or not at all; returns its records.
+
+    Args:
+        folder: the generator's npz files, at any depth.
+        bundle: folder of the bundle.
+        header: format and version.
+        part_of: the part of a formula.
 
     Raises:
         ValueError: when a part is empty, a name stands twice, or files differ in their settings.
@@ -53,7 +67,7 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
         )
     if parts != {"train", "validation", "test"}:
         raise ValueError(f"{folder} holds too few formulas for three parts; run generate.py with a larger --count")
-    return write_bundle(bundle, {**HEADER, "settings": shared_settings(folder, every, SETTINGS)}, sources)
+    return write_bundle(bundle, {**header, "settings": shared_settings(folder, every, SETTINGS)}, sources)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, ``ec_liquid``, ``cryst
 strained and rattled in many ways), ``nmc``, ``nmc_unpolarised`` (without spin), ``charge_transfer`` (cells like those
 before and after one lithium atom is taken out), ``magnetic`` (metals, alloys and oxides with moments),
 ``new_compositions`` and ``magnetic_new`` (formulas that no bundled set holds, each ideal and in two distorted copies),
+``new_formulas`` and ``magnetic_formulas`` (still other formulas, each ideal),
 ``benchmark_set`` (the structures of data_prep/benchmark_set once more), or ``functionals`` (test structures of it, each
 with four functionals).
 
@@ -45,6 +46,7 @@ CRYSTAL = {"encut": 500.0, "smearing": 0.1, "kpts_density": 2.0}
 SETS = {"molecules": MOLECULE, "molecules_chno": MOLECULE, "ec_liquid": LIQUID, "crystals": CRYSTAL, "nmc": CRYSTAL}
 SETS |= {"nmc_unpolarised": CRYSTAL, "charge_transfer": CRYSTAL, "magnetic": CRYSTAL, "distorted": CRYSTAL}
 SETS |= {"benchmark_set": CRYSTAL, "functionals": CRYSTAL, "new_compositions": CRYSTAL, "magnetic_new": CRYSTAL}
+SETS |= {"new_formulas": CRYSTAL, "magnetic_formulas": CRYSTAL}
 ELSEWHERE = "another run has it"
 LIMIT = 480  # s of CPU time for one structure
 
@@ -67,7 +69,7 @@ def structures(name: str, count: int, seed: int) -> list[Atoms]:
         from magnetic import magnetic
 
         return magnetic(count, seed)
-    if name in ("new_compositions", "magnetic_new"):
+    if name in ("new_compositions", "magnetic_new", "new_formulas", "magnetic_formulas"):
         import new_compositions
 
         return list(getattr(new_compositions, name)(count, seed))

@@ -10,13 +10,14 @@ import pytest
 
 from charge3net.data.splits import PARTS, Split, read_split
 from charge3net.data.store import Store
-from data_prep.benchmark_set_v2 import card
-from data_prep.bundles import unpack
+from data_prep.bundles import card, unpack
 from data_prep.bundles.bundle import INDEX, read_index
 from data_prep.shipped_models import store as shipped
 from tests.test_documentation import small_bundle
 
-README = Path(card.__file__).with_name("README.md")
+V2 = "benchmark_set_v2"
+SETS = unpack.JOINED[V2]
+README = unpack.ROOT / V2 / "README.md"
 V1 = "325de8f46ae1083fbba8966528ea3026827de6b425f6513795d3210a390c419d"
 TESTED = "268b3dc18cc1819c90940a17f1975de693d9444a0a18bf14421764913684eeb6"
 
@@ -25,17 +26,17 @@ TESTED = "268b3dc18cc1819c90940a17f1975de693d9444a0a18bf14421764913684eeb6"
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict]]:
     """A few entries of each set, and of the demo set those that v1 refers to; returns the records."""
     (tmp_path / "bundles").mkdir()
-    bundles = {name: small_bundle(tmp_path / "bundles", name) for name in (*card.SETS, *shipped.OTHERS)}
+    bundles = {name: small_bundle(tmp_path / "bundles", name) for name in (*SETS, *shipped.OTHERS)}
     elsewhere = {r["key"] for r in read_index(bundles["benchmark_set"])[1] if "from" in r}
     bundles["demo_set"] = small_bundle(tmp_path / "bundles", "demo_set", elsewhere)
     monkeypatch.setattr(unpack, "BUNDLES", bundles)
-    return {name: read_index(bundles[name])[1] for name in card.SETS}
+    return {name: read_index(bundles[name])[1] for name in SETS}
 
 
 def test_v2_joins_stores_and_parts(small: dict[str, list[dict]], tmp_path: Path) -> None:
     folder = tmp_path / "v2"
     assert unpack.main(["benchmark_set_v2", "-o", str(folder)]) == 0
-    records = [record for name in card.SETS for record in small[name]]
+    records = [record for name in SETS for record in small[name]]
     assert {record["kind"] for record in small["new_compositions_set"]} == {"crystals", "magnetic"}
     assert sorted(Store(folder / "store").keys()) == sorted(record["key"] for record in records)
     for kind in ("crystals", "magnetic", "molecules", "liquids"):
@@ -62,18 +63,18 @@ def test_parts_of_v1_stay() -> None:
     tested = sorted(record["key"] for record in records if record["part"] == "test")
     assert len(tested) == 98
     assert Split((), (), tuple(tested)).hash == TESTED
-    joined = [record for record in card.all_records() if record["part"] == "test"]
+    joined = [record for record in card.all_records(V2) if record["part"] == "test"]
     assert {record["key"] for record in joined} >= set(tested)
 
 
 def test_the_card_states_the_committed_files() -> None:
     text = README.read_text(encoding="utf-8")
-    indexes = b"".join((unpack.BUNDLES[name] / INDEX).read_bytes() for name in card.SETS)
+    indexes = b"".join((unpack.BUNDLES[name] / INDEX).read_bytes() for name in SETS)
     assert f"`{hashlib.sha256(indexes).hexdigest()}`" in text
-    records = card.all_records()
+    records = card.all_records(V2)
     assert card.table(records) in text
     assert card.element_counts(records) in text
-    entries = sum(len((unpack.BUNDLES[name] / INDEX).read_text().splitlines()) - 1 for name in card.SETS)
+    entries = sum(len((unpack.BUNDLES[name] / INDEX).read_text().splitlines()) - 1 for name in SETS)
     assert f"{entries} valence electron densities" in text
 
 

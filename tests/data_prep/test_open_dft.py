@@ -395,7 +395,10 @@ def test_new_compositions_are_new_and_come_formula_by_formula() -> None:
     assert other[0] == fewer[0]
     assert (other[1][0], other[1][2] != fewer[1][2]) == (fewer[1][0], True)  # another seed distorts in another way
     known = set()
+    made_of_them = ("new_compositions_set", "new_formulas_set")
     for index in (ROOT / "data_prep").glob("*/bundle/index.jsonl"):
+        if index.parents[1].name in made_of_them:
+            continue
         for record in map(json.loads, index.read_text(encoding="utf-8").splitlines()[1:]):
             known.add(_formula(record.get("numbers", [])))
     for rows in (made, magnetic):
@@ -412,6 +415,56 @@ def test_new_compositions_are_new_and_come_formula_by_formula() -> None:
     assert (meshes["bcc-Rh-1"], meshes["fcc-Xe-1"], meshes["rocksalt-ScN-1"]) == (3.0, 2.0, 2.0)
     magnets = {"V", "Cr", "Mn", "Fe", "Co", "Ni"}
     assert all([m > 0 for m in row[5]] == [s in magnets for s in row[1]] and any(row[5]) for row in magnetic)
+
+
+@needs_gpaw
+def test_new_formulas_are_ideal_crystals_and_every_fourth_is_molecular_or_layered() -> None:
+    script = (
+        "import json\nimport candidates, new_compositions as new\nfrom candidates import MAGNETIC_CATIONS as magnetic\n"
+        "candidates.magnetic = lambda seed: list(candidates._ionic(magnetic))[::3]\n"
+        "candidates.unmagnetic = lambda seed: list(candidates._ionic(candidates.CATIONS))[::5]\n"
+        "def plain(made):\n"
+        "    return [[a.info['tag'], a.numbers.tolist(), 'moments' in a.info] for a in made]\n"
+        "made = [plain(getattr(new, name)(40, 0)) for name in ('new_formulas', 'magnetic_formulas')]\n"
+        "print(json.dumps([*made, plain(new.new_formulas(20, 0))]))\n"
+    )
+    made, magnetic, fewer = printed(script)
+    assert made[:20] == fewer
+    light = [row[0].partition("-")[0] in ("molecular", "honeycomb", "ring", "prism") for row in made]
+    assert light == [place % 4 == 0 for place in range(len(made))]
+    known = set()
+    for bundle in ("benchmark_set", "new_compositions_set", "demo_set", "magnetic_set"):
+        index = ROOT / "data_prep" / bundle / "bundle" / "index.jsonl"
+        for record in map(json.loads, index.read_text(encoding="utf-8").splitlines()[1:]):
+            known.add(_formula(record.get("numbers", [])))
+    for rows in (made, magnetic):
+        formulas = {_formula(row[1]) for row in rows}
+        assert len(formulas) == len(rows) >= 20
+        assert not formulas & known
+        assert all(row[0].endswith("-0") for row in rows)
+    assert not any(row[2] for row in made)
+    assert all(row[2] for row in magnetic)
+
+
+@needs_gpaw
+def test_layers_and_molecules_have_known_distances() -> None:
+    script = (
+        "import json\nimport molecular\nimport numpy as np\n"
+        "made = {tag: s for tag, s, _ in molecular.light(0)}\n"
+        "def shell(tag, site, reach):\n"
+        "    return sorted(n.nn_distance for n in made[tag].get_neighbors(made[tag][site], reach))\n"
+        "carbon = shell('molecular-CO2', 0, 1.5)\n"
+        "print(json.dumps([shell('honeycomb-BN', 0, 2.0), made['honeycomb-BN'].lattice.c / 2,\n"
+        "    shell('prism-MoS2', 0, 2.9), shell('ring-BC3', 0, 1.8), shell('ring-BC3', 1, 1.8), carbon,\n"
+        "    made['molecular-CO2'].volume]))\n"
+    )
+    planar, apart, prism, boron, next_to, carbon, volume = printed(script)
+    assert planar == pytest.approx([1.446] * 3, abs=0.03)  # Å; hexagonal boron nitride
+    assert apart == pytest.approx(3.33, abs=0.15)
+    assert prism == pytest.approx([2.41] * 6, abs=0.1)  # MoS₂
+    assert len(boron) == len(next_to) == 3
+    assert carbon == pytest.approx([1.16] * 2, abs=0.03)
+    assert 44.0 < volume < 88.0  # Å³ for a molecule; dry ice, whose molecules are not turned at random, has 44
 
 
 def _formula(numbers: list[int]) -> tuple[tuple[int, int], ...]:

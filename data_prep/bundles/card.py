@@ -1,10 +1,13 @@
-"""The numbers on the data card of benchmark set v2: its table, its elements and its SHA-256.
+"""The numbers on the data card of a set that joins others: its table, its elements and its SHA-256.
 
-python -m data_prep.benchmark_set_v2.card
+    python -m data_prep.bundles.card SET
+
+SET is ``benchmark_set_v2`` or ``benchmark_set_v3``.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import math
 import sys
@@ -19,21 +22,22 @@ from charge3net.data.splits import PARTS
 from data_prep.bundles.bundle import INDEX, read_index
 from data_prep.bundles.unpack import BUNDLES, JOINED
 
-SETS = JOINED["benchmark_set_v2"]
 
-
-def checksum() -> str:
-    """SHA-256 (hex) of the index files of both sets, one after the other.
+def checksum(name: str) -> str:
+    """SHA-256 (hex) of the index files of the sets that ``name`` joins, one after the other.
 
     An index holds the SHA-256 of its densities (v1: also that of the demo set) and the part of each entry.
     """
-    return hashlib.sha256(b"".join((BUNDLES[name] / INDEX).read_bytes() for name in SETS)).hexdigest()
+    return hashlib.sha256(b"".join((BUNDLES[one] / INDEX).read_bytes() for one in JOINED[name])).hexdigest()
 
 
-def all_records() -> list[dict[str, Any]]:
-    """The records of both sets; those of molecules of the demo set with their values, ``part`` and ``kind``."""
+def all_records(name: str) -> list[dict[str, Any]]:
+    """The records of the sets that ``name`` joins.
+
+    Those of molecules of the demo set have their values, ``part`` and ``kind``.
+    """
     demo = {record["key"]: record for record in read_index(BUNDLES["demo_set"])[1]}
-    records = [record for name in SETS for record in read_index(BUNDLES[name])[1]]
+    records = [record for one in JOINED[name] for record in read_index(BUNDLES[one])[1]]
     return [
         {**demo[record["key"]], "kind": record["kind"], "part": record["part"]} if "from" in record else record
         for record in records
@@ -70,13 +74,16 @@ def element_counts(records: Sequence[dict[str, Any]]) -> str:
     return " ".join(f"{chemical_symbols[z]} {counts[z]}" for z in every)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    records = all_records()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=sorted(JOINED), metavar="SET")
+    name = parser.parse_args(arguments).set
+    records = all_records(name)
     print(table(records))
     print(f"{len(records)} entries, {len({record['formula'] for record in records})} formulas")
     print("elements:", element_counts(records))
-    print("sha256:", checksum())
+    print("sha256:", checksum(name))
     return 0
 
 
