@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "units", "version", "progress", "kernels"),
     ("geometry", "grid", "provenance", "extensions", "nn", "io.numbers", "io.files"),
     ("density", "graph"),
-    ("io.qe", "analysis", "atoms"),
+    ("io.qe", "analysis", "atoms", "paw"),
     ("io", "models"),
     ("data", "plot", "testing", "checkpoints.published", "predict.backends"),
     ("checkpoints",),
