@@ -24,9 +24,9 @@ TESTED = "268b3dc18cc1819c90940a17f1975de693d9444a0a18bf14421764913684eeb6"
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict]]:
-    """A few entries of each set, and of the demo set those that v1 refers to; returns the records."""
+    """A few entries of each set, and of the demo set those that v1 refers to; returns the records of v2's."""
     (tmp_path / "bundles").mkdir()
-    bundles = {name: small_bundle(tmp_path / "bundles", name) for name in (*SETS, *shipped.OTHERS)}
+    bundles = {name: small_bundle(tmp_path / "bundles", name) for name in (*shipped.SETS, *shipped.OTHERS)}
     elsewhere = {r["key"] for r in read_index(bundles["benchmark_set"])[1] if "from" in r}
     bundles["demo_set"] = small_bundle(tmp_path / "bundles", "demo_set", elsewhere)
     monkeypatch.setattr(unpack, "BUNDLES", bundles)
