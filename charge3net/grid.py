@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,10 @@ class Grid:
     def __post_init__(self) -> None:
         cell = np.array(self.cell, dtype=np.float64)
         origin = np.array(self.origin, dtype=np.float64)
-        shape = tuple(int(n) for n in self.shape)
-        if len(shape) != 3 or min(shape) < 1:
+        numbers = np.atleast_1d(np.asarray(self.shape))
+        if numbers.shape != (3,) or numbers.dtype.kind not in "iuf" or (numbers < 1).any() or (numbers % 1).any():
             raise InputError(f"a grid shape is three positive integers, found {self.shape}")
+        shape = tuple(int(n) for n in numbers)
         if cell.shape != (3, 3) or origin.shape != (3,) or not np.isfinite(cell).all() or not np.isfinite(origin).all():
             raise InputError("a grid needs a finite [3, 3] cell and [3] origin")
         if abs(np.linalg.det(cell)) < 1e-9:
@@ -89,8 +91,8 @@ class Grid:
     @classmethod
     def from_spacing(cls, cell: Float[ndarray, "3 3"], spacing: float) -> Grid:
         """The coarsest FFT-friendly grid (factors 2, 3, 5, 7) whose spacing is at most ``spacing`` Å."""
-        if not (np.isfinite(spacing) and spacing > 0):
-            raise InputError(f"a grid spacing is a positive length in Å, found {spacing}")
+        if not _positive(spacing):
+            raise InputError(f"a grid spacing is a positive length in Å, found {spacing!r}")
         lengths = np.linalg.norm(np.asarray(cell, dtype=np.float64), axis=1)
         needed = np.maximum(np.ceil(lengths / spacing - 1e-9).astype(int), 1)
         shape = tuple(fft_friendly(int(n)) for n in needed)
@@ -115,13 +117,17 @@ class Grid:
         ``factor`` 2 is PREC = Accurate, 1.5 is PREC = Normal; ``fine`` doubles it to NGXF (the grid of a CHGCAR).
         Source: VASP manual, PREC and NGX. VASP may also round up for parallel FFTs; use ``--like`` to match a file.
         """
-        if not (np.isfinite(encut) and encut > 0):
-            raise InputError(f"a plane-wave cutoff is a positive energy in eV, found {encut}")
+        if not _positive(encut):
+            raise InputError(f"a plane-wave cutoff is a positive energy in eV, found {encut!r}")
         g_cut = np.sqrt(encut / HBAR2_2M)
         lengths = np.linalg.norm(np.asarray(cell, dtype=np.float64), axis=1)
         coarse = [fft_friendly(int(np.ceil(factor * g_cut * a / np.pi - 1e-9))) for a in lengths]
         shape = [2 * n if fine else n for n in coarse]
         return cls(cell, (shape[0], shape[1], shape[2]))
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, Real) and bool(np.isfinite(float(value))) and value > 0
 
 
 def fft_friendly(n: int) -> int:

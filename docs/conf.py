@@ -12,7 +12,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS))
 
 from site_math import add_math  # noqa: E402
-from site_notebooks import join_output, spread_tutorials  # noqa: E402
+from site_notebooks import NOTEBOOKS, join_output, offer_notebook, spread_tutorials, write_notebooks  # noqa: E402
 from site_pages import complete_index, follow_links, link_target_pages, plain_formulas, write_pages  # noqa: E402
 
 import charge3net  # noqa: E402
@@ -22,7 +22,7 @@ author = "The charge3net developers"
 version = release = charge3net.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns = ["_build", "results/*"]
+exclude_patterns = ["_build", "results/*", f"{NOTEBOOKS}/*"]
 source_suffix = {".md": "myst-nb"}
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -66,6 +66,7 @@ def _prepare(name, source, pages):
     if name == "index":
         complete_index(source, DOCS)
     follow_links(source, DOCS / f"{name}.md", pages)
+    offer_notebook(name, source)
 
 
 def _readable(app, what, name, obj, options, signature, returned):
@@ -77,6 +78,7 @@ def _readable(app, what, name, obj, options, signature, returned):
 def setup(app):
     """Pages from docstrings and from documents of other folders; equations as MathML."""
     write_pages(DOCS, ROOT)
+    write_notebooks(DOCS)
     join_output()
     pages = link_target_pages(DOCS, ROOT)
     app.connect("source-read", lambda app, name, source: _prepare(name, source, pages))

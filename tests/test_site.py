@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,14 +13,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def site():
-    spec = importlib.util.spec_from_file_location("site_pages", ROOT / "docs" / "site_pages.py")
+def module_of(name: str):
+    """A module of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def site():
+    return module_of("site_pages")
 
 
 def followed(site, root: Path, text: str, file: str, page: str | None = None) -> str:
@@ -79,3 +87,19 @@ def test_a_page_that_the_index_forgets_is_added(site, root):
     (root / "docs" / "new.md").write_text("")
     site.complete_index(source, root / "docs")
     assert source[0].split("\n")[3:] == ["new", "tutorials/b", ":::", ""]
+
+
+def test_every_tutorial_can_be_had_as_a_notebook(tmp_path):
+    """With all its code, and without links that lead nowhere outside of the site."""
+    pytest.importorskip("myst_nb", reason="myst_nb is not installed; make docs installs it")
+    notebooks = module_of("site_notebooks")
+    shutil.copytree(ROOT / "docs" / "tutorials", tmp_path / "tutorials")
+    notebooks.write_notebooks(tmp_path)
+    for page in sorted((tmp_path / "tutorials").glob("*.md")):
+        written = json.loads((tmp_path / notebooks.NOTEBOOKS / f"{page.stem}.ipynb").read_text())
+        code = ["".join(cell["source"]) for cell in written["cells"] if cell["cell_type"] == "code"]
+        assert code == [cell.rstrip("\n") for cell in re.findall(r"```{code-cell}\n(.*?)```", page.read_text(), re.S)]
+        assert not re.search(r"\]\((?!https)[^)]*\.md", json.dumps(written["cells"]))
+        source = [page.read_text()]
+        notebooks.offer_notebook(f"tutorials/{page.stem}", source)
+        assert f"{page.stem}.ipynb>`" in source[0]

@@ -52,8 +52,10 @@ def modules_of(root: Path) -> dict[str, Path]:
 
 
 def room_of(module: str, root: Path = ROOT) -> str:
-    """Name of the room of a module: a file beside ``__init__.py`` is one, a folder is one."""
+    """Name of the room of a module: a file beside ``__init__.py`` is one, a folder is one; ``__main__`` is in cli."""
     below = module.split(".")[1:]
+    if below == ["__main__"]:
+        return "cli"
     while len(below) > 1 and (below[0] == "studies" or not root.joinpath(PACKAGE, *below).is_dir()):
         below.pop()
     return ".".join(below)

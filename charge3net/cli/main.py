@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 
 from charge3net.errors import InputError
@@ -45,6 +46,11 @@ COMMANDS = {
     "doctor": Command("doctor", "show versions, devices and optional packages"),
 }
 
+FIRST_STEPS = """\
+  charge3net predict POSCAR -o CHGCAR            a density from the shipped model
+  charge3net view CHGCAR -o density.html         a page to turn it
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status.
@@ -52,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 2 a mistake of the user (one line on standard error), 130 an interruption.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] not in COMMANDS:
         return _no_command(arguments)
     name, rest = arguments[0], arguments[1:]
@@ -87,15 +95,17 @@ def _no_command(arguments: list[str]) -> int:
         prog="charge3net",
         usage="charge3net COMMAND …",
         description="Electron densities from equivariant neural networks.",
-        epilog=f"commands:\n{listing}\n\n`charge3net COMMAND --help` describes a command.",
+        epilog=f"commands:\n{listing}\n\nfirst steps:\n{FIRST_STEPS}\n`charge3net COMMAND --help` describes a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"charge3net {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"charge3net {__version__}")
     if not arguments:
         parser.print_help(sys.stderr)
         return 2
     _, unknown = parser.parse_known_args(arguments)
-    print(f"charge3net: error: unknown command {unknown[0]!r}; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+    alike = get_close_matches(unknown[0], COMMANDS, 1)
+    hint = f"did you mean {alike[0]}?" if alike else f"choose one of {', '.join(COMMANDS)}"
+    print(f"charge3net: error: unknown command {unknown[0]!r}; {hint}", file=sys.stderr)
     return 2
 
 

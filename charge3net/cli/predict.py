@@ -14,150 +14,23 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charge3net.cli.parts import part
+from charge3net.cli.predict_options import add_arguments
 from charge3net.cli.predict_target import Reference, predict_target
 from charge3net.cli.timing import age_of_process, nothing_is_garbage, print_profile
 from charge3net.errors import InputError
-from charge3net.io.formats import DENSITY_FORMATS, density_format
+from charge3net.io.formats import density_format
 from charge3net.predict.distributed import ALONE, Processes, started_processes
 from charge3net.progress import Clock
 
 if TYPE_CHECKING:
     from charge3net.cli.predict_record import PredictionLog
     from charge3net.cli.targets import Target
-    from charge3net.predict.electrons import Electrons
     from charge3net.predict.ensemble import EnsemblePredictor
     from charge3net.predict.predictor import Predictor
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``charge3net predict`` takes."""
-    parser.add_argument(
-        "structures",
-        nargs="+",
-        type=Path,
-        metavar="STRUCTURE",
-        help="POSCAR, CIF, xyz, cube, CHGCAR, …, or a quoted pattern; of a file with several frames every frame",
-    )
-    parser.add_argument(
-        "-m",
-        "--model",
-        help="run folder, checkpoint folder, released weight file, or a name that `charge3net models` lists; "
-        "by default the shipped model that covers the elements",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        help="file (CHGCAR, rho.cube, rho.npz, also .gz .xz .bz2 .lz4); for many structures a folder or a pattern with "
-        "{stem}, {formula}, {index}",
-    )
-    parser.add_argument(
-        "--format",
-        choices=DENSITY_FORMATS,
-        help="when the name of the output does not say; qe and abinit write the start of a run, from the input of pw.x "
-        "or a _DEN file of ABINIT",
-    )
-    _grid_arguments(parser)
-    parser.add_argument(
-        "--augmentation-from",
-        type=Path,
-        metavar="CHGCAR",
-        help="its augmentation charges: as they stand if of this structure, else (with --potcar) averages per element",
-    )
-    parser.add_argument(
-        "--potcar",
-        type=Path,
-        metavar="FILE",
-        help="POTCAR, POTCAR.spec or vasprun.xml: check and set the number of electrons by its valences",
-    )
-    parser.add_argument(
-        "--electrons",
-        type=_electrons,
-        metavar="N",
-        help="scale the total density to N electrons; valence: add λ√ρ such that it holds the neutral structure's "
-        "valence, where the model knows it (the shipped model does so unless told otherwise); none: leave it as it is",
-    )
-    parser.add_argument(
-        "--uncertainty",
-        metavar="FILE",
-        help="also write the standard deviation between the members of an ensemble; a pattern as for --output",
-    )
-    parser.add_argument(
-        "--max-error",
-        type=float,
-        metavar="PERCENT",
-        help="do not write predictions whose expected ε_mae is above this; needs a model with a calibrated ensemble",
-    )
-    parser.add_argument(
-        "--unchecked",
-        action="store_true",
-        help="also predict two atoms of one element within 0.1 Å (asked about, or refused), and write a "
-        "density whose number of electrons cannot be that of the atoms",
-    )
-    parser.add_argument("--no-symmetry", action="store_true", help="evaluate every voxel, also symmetric ones")
-    parser.add_argument("--strict-elements", action="store_true", help="refuse elements the model was not trained on")
-    parser.add_argument("--no-kernels", action="store_true", help="plain torch path, without compiled kernels")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument(
-        "--skip-existing",
-        action="store_true",
-        help="leave out structures whose file is there, made by the same model with the same settings",
-    )
-    _part_arguments(parser)
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, …; by default a GPU if there is one")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; by default as many as there are cores")
-    parser.add_argument("--profile", action="store_true", help="print where the time goes")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
-
-
-def _part_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--part", type=part, metavar="K/N", help="only the K-th of N equal shares of the structures, e.g. of one job"
-    )
-    parser.add_argument(
-        "--slurm", type=int, metavar="N", help="share the structures among N jobs of Slurm, and wait for them"
-    )
-    parser.add_argument(
-        "--job",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="of a job: partition=gpu, account=…, gpus_per_node=1, cpus_per_task=8, mem_gb=16, timeout_min=600, …",
-    )
-
-
-def _grid_arguments(parser: argparse.ArgumentParser) -> None:
-    grid = parser.add_mutually_exclusive_group()
-    grid.add_argument(
-        "--spacing", type=float, metavar="Å", help="largest distance of neighbouring voxels (default 0.1)"
-    )
-    grid.add_argument("--shape", type=int, nargs=3, metavar=("NX", "NY", "NZ"), help="number of voxels")
-    grid.add_argument("--encut", type=float, metavar="eV", help="VASP's fine grid for this cutoff, PREC = Accurate")
-    grid.add_argument(
-        "--like",
-        type=Path,
-        metavar="FILE",
-        help="the grid of this CHGCAR, cube or npz; its augmentation charges too; for qe the plane waves of this run; "
-        "of an INCAR or OUTCAR the grid of the CHGCAR of its run",
-    )
-
-
-def _electrons(text: str) -> Electrons:
-    """What ``--electrons`` takes.
-
-    Raises:
-        ArgumentTypeError: if it is something else.
-    """
-    if text in ("valence", "none"):
-        return text  # type: ignore[return-value]
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a number, valence or none, not {text!r}") from None
+__all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:

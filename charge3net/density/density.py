@@ -41,7 +41,7 @@ class Density(DensityValues):
     In a notebook a density shows itself: a slice, and an isosurface that can be turned.
 
     Attributes:
-        geometry: the atoms and the cell.
+        geometry: the atoms and the cell; ASE Atoms and pymatgen's Structure and Molecule are converted.
         grid: the mesh of the values.
         values: [channels, nx, ny, nz] in e/Å³; channel 0 the total density, channel 1, if there, the collinear
             magnetisation (up − down). [nx, ny, nz] is taken for one channel.
@@ -149,7 +149,7 @@ class Density(DensityValues):
         from charge3net.analysis.interpolation import interpolate
 
         self.check_whole_cell()
-        places = np.asarray(points, dtype=np.float64)
+        places = _numbers(points)
         if places.ndim != 2 or places.shape[1] != 3 or not np.isfinite(places).all():
             raise InputError(f"points are [n, 3] finite Cartesian positions in Å, found {places.shape}")
         found = [interpolate(channel, self.grid, places, order) for channel in self.values]
@@ -171,8 +171,7 @@ class Density(DensityValues):
 
         self.check_whole_cell()
         if not isinstance(grid, Grid):
-            nx, ny, nz = _three(grid)
-            grid = Grid(self.grid.cell, (nx, ny, nz), self.grid.origin)
+            grid = Grid(self.grid.cell, grid, self.grid.origin)  # type: ignore[arg-type]  # Grid checks the shape
         values = np.stack([resampled(channel, self.grid, grid) for channel in self.values])
         return replace(self, grid=grid, values=values)
 
@@ -199,9 +198,9 @@ class Density(DensityValues):
             if not 0 <= centre < len(self.geometry):
                 raise InputError(f"atoms are counted from 0 to {len(self.geometry) - 1}, found {centre}")
             centre = self.geometry.positions[centre]
-        place = np.asarray(centre, dtype=np.float64)
+        place = _numbers(centre)
         if place.shape != (3,):
-            raise InputError(f"a sphere has an atom's index or a position [3] as its centre, found {place.shape}")
+            raise InputError(f"a sphere has an atom's index or a position [3] as its centre, found {centre!r}")
         return integral_in_sphere(values, self.grid, place, float(radius))
 
     def error(self, reference: Density) -> DensityError:
@@ -296,7 +295,7 @@ class Density(DensityValues):
         reference: Density | None = None,
         *,
         channel: Literal["total", "magnetisation"] = "total",
-        levels: Sequence[float] | None = None,
+        levels: float | Sequence[float] | None = None,
     ) -> View:
         """Isosurfaces with atoms, bonds and cell that can be turned: in a notebook, or ``.save("x.html")``.
 
@@ -332,7 +331,9 @@ class Density(DensityValues):
         return valence_of(self.geometry, self.electrons(), given)
 
 
-def _three(shape: Sequence[int]) -> Sequence[int]:
-    if len(shape) != 3:
-        raise InputError(f"a grid has three numbers of voxels, found {list(shape)}")
-    return shape
+def _numbers(given: ArrayLike) -> Float[ndarray, "*shape"]:
+    """As an array; of anything else a lone nan, which no check of a shape lets pass."""
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array(np.nan)

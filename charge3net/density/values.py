@@ -30,12 +30,17 @@ class DensityValues:
     __array_ufunc__ = None  # numpy's numbers leave `2 * density` to this class
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "geometry", Geometry.of(self.geometry))
         values = np.asarray(self.values)
         if values.ndim == 3:
             values = values[None]
         if values.ndim != 4 or values.shape[1:] != self.grid.shape or values.shape[0] not in (1, 2):
             raise InputError(f"values must be [1 or 2, {', '.join(map(str, self.grid.shape))}], found {values.shape}")
         object.__setattr__(self, "values", values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Float[ndarray, "channels nx ny nz"]:
+        """``numpy.asarray(density)`` is its values."""
+        return np.array(self.values, dtype, copy=copy) if copy else np.asarray(self.values, dtype)
 
     def __repr__(self) -> str:
         """One line: formula, atoms, voxels, electrons, and the moment if there is one."""
@@ -101,8 +106,11 @@ class DensityValues:
         """Refuse a density on another grid.
 
         Raises:
-            InputError: if numbers of voxels, cells or origins differ; the message says which.
+            InputError: if numbers of voxels, cells or origins differ; the message says which. For anything that is no
+                density.
         """
+        if not isinstance(other, DensityValues):
+            raise InputError(f"expected a Density, found {type(other).__name__}; Density.read(path) reads one")
         mine, theirs = self.grid, other.grid
         if mine.shape != theirs.shape:
             shapes = " and ".join("×".join(map(str, grid.shape)) for grid in (mine, theirs))
@@ -130,6 +138,10 @@ class DensityValues:
     def __add__(self: D, other: D) -> D:
         """Sum on the same grid, of the channels both have; the atoms of the first; without augmentation."""
         return self._combined(other, 1.0, 1.0) if isinstance(other, DensityValues) else NotImplemented
+
+    def __radd__(self: D, other: int) -> D:
+        """``sum`` of densities begins with 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self: D, other: D) -> D:
         """:meth:`difference`."""

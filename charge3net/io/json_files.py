@@ -114,8 +114,10 @@ def density_of(volumetric: Any) -> Density:
     The augmentation is taken without spin only: pymatgen drops the moments that VASP expects between two grids.
 
     Raises:
-        InputError: for a potential, a localisation function, or values of unknown unit.
+        InputError: for a potential, a localisation function, or values of unknown unit; for anything else.
     """
+    if not isinstance(getattr(volumetric, "data", None), Mapping) or not hasattr(volumetric, "structure"):
+        raise InputError(f"expected pymatgen's Chgcar or VolumetricData, found {type(volumetric).__name__}")
     data = {str(key): np.asarray(values, dtype=np.float64) for key, values in dict(volumetric.data).items()}
     density = _density(type(volumetric).__name__, Geometry.of(volumetric.structure), data, {})
     text = text_of_blocks((getattr(volumetric, "data_aug", None) or {}).get("total"))

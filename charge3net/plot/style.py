@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from charge3net.errors import InputError
 from charge3net.io.files import atomic_output
@@ -114,17 +116,34 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """
     suffix, path = check_figure_name(path), Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"Date": None} if suffix == "svg" else None
+    drawn = io.BytesIO()
+    figure.savefig(
+        drawn,
+        format=suffix,
+        dpi="figure" if suffix == "svg" else _RC["savefig.dpi"],
+        bbox_inches="tight",
+        facecolor="white",
+        metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix),
+    )
     with atomic_output(path) as stream:
-        figure.savefig(
-            cast(IO[bytes], stream),
-            format=suffix,
-            dpi="figure" if suffix == "svg" else _RC["savefig.dpi"],
-            bbox_inches="tight",
-            facecolor="white",
-            metadata=metadata,
-        )
+        stream.write(_numbered(drawn.getvalue()) if suffix == "svg" else drawn.getvalue())
     return path
+
+
+def _numbered(svg: bytes) -> bytes:
+    """Give the parts of a drawing that others refer to numbers, in the order in which they are named.
+
+    Matplotlib names them by a hash of all digits of their coordinates. The last digits of a layout are noise, so the
+    same figure had another name for the same part each time it was drawn.
+    """
+    names = re.findall(rb'\bid="([A-Za-z0-9_]*[0-9a-f]{10})"', svg)
+    if not names:
+        return svg
+    found: dict[bytes, bytes] = {}
+    refers = re.compile(
+        rb'(?<=["#])(?:' + b"|".join(map(re.escape, sorted(names, key=len, reverse=True))) + rb')(?=[")])'
+    )
+    return refers.sub(lambda match: found.setdefault(match[0], b"part%d" % (len(found) + 1)), svg)
 
 
 def save_page_figure(figure: Figure, path: Path) -> Path:

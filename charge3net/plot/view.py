@@ -67,7 +67,7 @@ def density_view(
     reference: Density | None = None,
     *,
     channel: str = "total",
-    levels: Sequence[float] | None = None,
+    levels: float | Sequence[float] | None = None,
     faces: int = FACES,
     turns: bool = True,
     title: str | None = None,
@@ -93,7 +93,7 @@ def density_view(
         import skimage  # noqa: F401
     except ImportError as error:
         raise InputError("an interactive picture needs the extra [plot]; pip install 'charge3net[plot]'") from error
-    layers = _layers(density, reference, channel, levels)
+    layers = _layers(density, reference, channel, None if levels is None else _checked(levels))
     shown = shown_atoms(density.geometry, density.grid)
     share = faces // len(layers)
     found = [(layer, surface(layer.values, density, shown, layer.level, share)) for layer in layers]
@@ -115,11 +115,19 @@ def density_view(
     return View(page)
 
 
+def _checked(levels: float | Sequence[float]) -> list[float]:
+    try:
+        found = np.atleast_1d(np.asarray(levels, dtype=np.float64))
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape not in ((1,), (2,)) or not (np.isfinite(found) & (found > 0)).all():
+        raise InputError(f"levels are one or two positive densities in e/Å³, found {levels!r}")
+    return found.tolist()
+
+
 def _layers(density: Density, reference: Density | None, channel: str, levels: Sequence[float] | None) -> list[Layer]:
     if channel not in ("total", "magnetisation"):
         raise InputError(f"the channel is 'total' or 'magnetisation', found {channel!r}")
-    if levels is not None and not (1 <= len(levels) <= 2 and all(np.isfinite(levels)) and min(levels) > 0):
-        raise InputError(f"levels are one or two positive densities in e/Å³, found {list(levels)}")
     shown = density if reference is None else density - reference
     values = shown.total if channel == "total" else shown.spin
     if values is None:

@@ -86,7 +86,7 @@ class EnsemblePredictor:
         spacing: float | None = None,
         encut: float | None = None,
         grid: Grid | None = None,
-        like: Density | Grid | None = None,
+        like: Density | Grid | str | Path | None = None,
         symmetry: bool = True,
         electrons: Electrons = None,
         progress: bool | Progress = False,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from charge3net.density import Density
 from charge3net.errors import InputError
@@ -55,6 +57,10 @@ class Predictions(Iterator[Density]):
         self._index = count()
         self._report = progress if callable(progress) else _bar(self._total) if progress else _nothing
 
+    def __repr__(self) -> str:
+        of = f"{self._total} structures" if self._total else "structures"
+        return f"Predictions({of}, {len(self.failures)} failed so far; each is computed when a loop asks for it)"
+
     def __iter__(self) -> Predictions:
         return self
 
@@ -76,9 +82,12 @@ class Predictions(Iterator[Density]):
 
 
 def is_many(structure: Any) -> bool:
-    """Whether this is a collection of structures: a structure itself can be iterated over as well."""
+    """Whether this is a collection of structures: a structure itself can be iterated over as well.
+
+    So can its dictionary (``Structure.as_dict``) and an array of positions, which are neither.
+    """
     one = isinstance(structure, str | Path) or hasattr(structure, "sites") or hasattr(structure, "get_atomic_numbers")
-    return not one and isinstance(structure, Iterable)
+    return not one and isinstance(structure, Iterable) and not isinstance(structure, Mapping | np.ndarray)
 
 
 def one_structure(structure: Any) -> Any:

@@ -93,6 +93,14 @@ class Predictor:
         self.model = model.to(self.device).eval()
         self.card = card
 
+    def __repr__(self) -> str:
+        parts = [self.model.architecture]
+        if self._ensemble is not None:
+            parts.append(f"mean of {len(self._ensemble.members)}")
+        if self.card is not None and self.card.elements:
+            parts.append(f"{len(self.card.elements)} elements")
+        return f"Predictor({', '.join([*parts, str(self.device)])})"
+
     def _open(self, name: str | Path) -> tuple[DensityModel, ModelCard | None]:
         """The only member of a named model, or the first of an ensemble."""
         paths, calibration, training_set, conserved = members_of(name)
@@ -142,7 +150,7 @@ class Predictor:
         spacing: float | None = None,
         encut: float | None = None,
         grid: Grid | None = None,
-        like: Density | Grid | None = None,
+        like: Density | Grid | str | Path | None = None,
         symmetry: bool = True,
         electrons: Electrons = None,
         progress: bool | Progress = False,
@@ -159,7 +167,7 @@ class Predictor:
         spacing: float | None = None,
         encut: float | None = None,
         grid: Grid | None = None,
-        like: Density | Grid | None = None,
+        like: Density | Grid | str | Path | None = None,
         symmetry: bool = True,
         electrons: Electrons = None,
         progress: bool | Progress = False,
@@ -175,7 +183,7 @@ class Predictor:
         spacing: float | None = None,
         encut: float | None = None,
         grid: Grid | None = None,
-        like: Density | Grid | None = None,
+        like: Density | Grid | str | Path | None = None,
         symmetry: bool = True,
         electrons: Electrons = None,
         progress: bool | Progress = False,
@@ -195,7 +203,8 @@ class Predictor:
             spacing: largest distance of neighbouring voxels, Å.
             encut: plane-wave cutoff in eV; VASP's fine grid for PREC = Accurate.
             grid: any grid, in the structure's own coordinates.
-            like: a density or grid with the number of voxels to use, and its origin too where the cells agree.
+            like: a density or grid, or the path of a density file, with the number of voxels to use, and its origin too
+                where the cells agree.
             symmetry: evaluate irreducible voxels only, where the crystal's symmetry allows. With and without it, cell
                 and atoms are first moved by up to about 1e-5 Å, such that the symmetry is exact (``symmetrised_by``).
             electrons: scale the total density to this number of electrons, or ``"valence"``: add λ√ρ such that it
@@ -217,6 +226,8 @@ class Predictor:
             InputError: for an unusable structure or grid, unseen elements with ``strict_elements``, or a prediction
                 that is not finite.
         """
+        if isinstance(like, str | Path):
+            like = Grid.like(like)
         settings: dict[str, Any] = {
             "shape": shape, "spacing": spacing, "encut": encut, "grid": grid, "like": like, "symmetry": symmetry,
             "electrons": electrons, "allocate": allocate, "processes": processes,

@@ -54,7 +54,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"charge3net {__version__}\n"
 
 
-@pytest.mark.parametrize(("arguments", "said"), [([], "COMMAND"), (["predikt"], "'predikt'"), (["--foo"], "'--foo'")])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "COMMAND"),
+        (["predikt"], "did you mean predict?"),
+        (["--foo"], "'--foo'"),
+        (["xyz"], "choose one of train, "),
+    ],
+)
 def test_no_such_command(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     captured = capsys.readouterr()
@@ -68,6 +76,21 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         main([name, "--help"])
     assert end.value.code == 0
     assert f"charge3net {name}" in capsys.readouterr().out
+
+
+def test_help_of_a_command_in_the_other_order(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for arguments in (["help", "view"], ["view", "--help"]):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+
+
+def test_the_package_is_a_program() -> None:
+    command = [sys.executable, "-m", "charge3net", "-V"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == f"charge3net {__version__}\n"
 
 
 def test_input_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

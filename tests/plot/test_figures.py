@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -279,3 +280,26 @@ def test_atoms_on_a_line_are_shown_in_a_plane_that_holds_it(name: str, atoms: in
     assert len(numbers) == atoms
     np.testing.assert_allclose(places.mean(axis=0), 0.0, atol=1e-9)
     np.testing.assert_allclose(places[:, 1], 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
+def test_a_figure_drawn_twice_is_the_same_file(suffix: str, tmp_path: Path) -> None:
+    """Layouts differ in the last digits from one time to the next."""
+    from matplotlib.figure import Figure
+
+    written = []
+    for noise in (0.0, 1e-13):
+        figure = Figure(figsize=(4.0, 3.0))
+        for left in (0.1, 0.6):
+            ax = figure.add_axes((left + noise, 0.1 + noise, 0.35, 0.8))
+            ax.plot([0.0, 1.0, 2.0], [1.0, 3.0, 2.0], "o-")
+            ax.bar([0, 1], [1, 2], hatch="//")
+        written.append(save_figure(figure, tmp_path / f"{noise}.{suffix}").read_bytes())
+    assert written[0] == written[1]
+    if suffix == "svg":
+        text = written[0].decode()
+        named = re.findall(r'id="([^"]+)"', text)
+        assert len(named) == len(set(named))
+        referred = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
+        assert referred
+        assert referred <= set(named)

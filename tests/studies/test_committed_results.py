@@ -10,7 +10,7 @@ from PIL import Image
 
 from charge3net.plot.style import LARGEST_SVG, PAGE_WIDTH
 from charge3net.studies.charge_transfer.figures import unique_endings
-from charge3net.studies.record import pictures_in
+from charge3net.studies.record import draw, pictures_in, read_record
 
 DOCS = Path(__file__).parents[2] / "docs"
 FIGURES = [figure for folder in sorted((DOCS / "results").iterdir()) for figure in pictures_in(folder)]
@@ -40,3 +40,15 @@ def test_the_page_shows_every_figure_once():
 def test_names_are_shortened_as_far_as_they_stay_different():
     assert unique_endings(["pair-0-Co", "pair-1-Ni"]) == ["Co", "Ni"]
     assert unique_endings(["pair-0-Co", "pair-1-Co", "pair-0-Ni"]) == ["Co\n0", "Co\n1", "Ni\n0"]
+
+
+@pytest.mark.parametrize("name", ["fine_tuning", "scaling", "restart"])
+def test_figures_drawn_twice_from_a_result_are_the_same_files(name, tmp_path):
+    record = read_record(DOCS / "results" / name / "result.json")
+    drawn = []
+    for folder in (tmp_path / "once", tmp_path / "twice"):
+        folder.mkdir()
+        draw(record, folder)
+        drawn.append({path.name: path.read_bytes() for path in pictures_in(folder)})
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) == {path.name for path in pictures_in(DOCS / "results" / name)}
