@@ -34,6 +34,8 @@ WRONG: dict[str, tuple[Callable[[Density], object], str]] = {
     "levels of a view": (lambda d: d.view(levels="a"), "one or two positive densities in e/Å³, found 'a'"),
     "points as text": (lambda d: d.at("origin"), "finite Cartesian positions"),
     "sphere around an element": (lambda d: d.integrate("O", radius=1.0), "atom's index or a position"),
+    "reading a structure": (lambda d: Density.read("POSCAR"), "a structure, not with a density"),
+    "reading a cif": (lambda d: Density.read("x.cif.gz"), "`charge3net predict` makes a density"),
     "a structure for a Chgcar": (lambda d: Density.from_pymatgen(d.structure), "found Structure"),
 }
 

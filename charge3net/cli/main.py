@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
+from typing import NoReturn
 
 from charge3net.errors import InputError
 from charge3net.version import __version__
@@ -52,6 +53,14 @@ FIRST_STEPS = """\
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage of a command with many options would push it off the screen."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {message} (`{self.prog} --help`)\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status.
 
@@ -68,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = import_module(f"charge3net.cli.{command.module}")
         if command.own_parser:
             return module.run(argparse.Namespace(arguments=rest))
-        parser = argparse.ArgumentParser(
+        parser = _Parser(
             prog=f"charge3net {name}",
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -50,6 +50,11 @@ def density_format(path: str | Path, given: str | None = None) -> str:
     if known is None and words & _VASP_DENSITIES:
         known = "chgcar"
     known = known or _of_other_packages(name)
+    if known is None and structure_format(path) in ("poscar", "cif", "xyz"):
+        raise InputError(
+            f"{path}: the name of a file with a structure, not with a density (CHGCAR, *.cube, *.npz, …); "
+            "`charge3net predict` makes a density of a structure"
+        )
     if known is None:
         raise InputError(
             f"{path}: the name does not say which format the density has; use CHGCAR (or CHG, AECCAR0, PARCHG,"

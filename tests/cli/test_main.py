@@ -78,6 +78,17 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"charge3net {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments", [["predict", "POSCAR"], ["density"], ["density", "bader"], ["view", "--wrong"]])
+def test_wrong_arguments_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"charge3net {arguments[0]}")
+    assert said.count("\n") == 1
+    assert said.endswith("--help`)\n")
+
+
 def test_help_of_a_command_in_the_other_order(capsys: pytest.CaptureFixture[str]) -> None:
     shown = []
     for arguments in (["help", "view"], ["view", "--help"]):
