@@ -121,7 +121,7 @@ def test_resampling_keeps_electrons_and_gives_the_true_values() -> None:
     np.testing.assert_allclose(moved.resample(density.grid).values, density.values, atol=1e-10)
     with pytest.raises(InputError, match="another one"):
         density.resample(Grid(CELL * 1.1, (30, 33, 35)))
-    with pytest.raises(InputError, match="three numbers"):
+    with pytest.raises(InputError, match="three positive integers"):
         density.resample((4, 4))
 
 

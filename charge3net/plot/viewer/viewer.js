@@ -5,7 +5,11 @@ const scene = JSON.parse(document.getElementById("scene").textContent);
 const canvas = document.querySelector("canvas"), label = document.getElementById("label");
 const problem = (text) => { const p = document.getElementById("problem"); p.textContent = text; p.hidden = false; };
 const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, preserveDrawingBuffer: true });
-if (!gl) { problem("This browser cannot draw in three dimensions (WebGL 2)."); return; }
+if (!gl) {
+  document.getElementById("buttons").hidden = true;
+  problem("This browser cannot draw in three dimensions (WebGL 2). Switch on its hardware acceleration, or take another one.");
+  return;
+}
 
 // --- shaders: one for everything; light from the viewer's upper left, fading with depth
 const program = gl.createProgram();
