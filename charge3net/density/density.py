@@ -171,7 +171,7 @@ class Density(DensityValues):
 
         self.check_whole_cell()
         if not isinstance(grid, Grid):
-            grid = Grid(self.grid.cell, grid, self.grid.origin)  # type: ignore[arg-type]  # Grid checks the shape
+            grid = Grid(self.grid.cell, _three(grid), self.grid.origin)
         values = np.stack([resampled(channel, self.grid, grid) for channel in self.values])
         return replace(self, grid=grid, values=values)
 
@@ -337,3 +337,11 @@ def _numbers(given: ArrayLike) -> Float[ndarray, "*shape"]:
         return np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         return np.array(np.nan)
+
+
+def _three(shape: Any) -> tuple[int, int, int]:
+    found = _numbers(shape)
+    if found.shape != (3,) or not (found >= 1).all() or (found % 1).any():
+        raise InputError(f"a grid shape is three positive integers, found {shape}")
+    nx, ny, nz = (int(n) for n in found)
+    return nx, ny, nz
