@@ -127,7 +127,7 @@ class Grid:
 
 
 def _positive(value: object) -> bool:
-    return isinstance(value, Real) and bool(np.isfinite(float(value))) and value > 0
+    return isinstance(value, Real) and bool(np.isfinite(float(value))) and float(value) > 0
 
 
 def fft_friendly(n: int) -> int:
