@@ -331,7 +331,7 @@ class Density(DensityValues):
         return valence_of(self.geometry, self.electrons(), given)
 
 
-def _numbers(given: ArrayLike) -> Float[ndarray, "*shape"]:
+def _numbers(given: Any) -> Float[ndarray, "*shape"]:
     """As an array; of anything else a lone nan, which no check of a shape lets pass."""
     try:
         return np.asarray(given, dtype=np.float64)
