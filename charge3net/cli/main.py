@@ -35,6 +35,7 @@ class Command:
 COMMANDS = {
     "train": Command("train", "train one model, or many with --multirun", own_parser=True),
     "evaluate": Command("evaluate", "compute the errors of models on held-out materials"),
+    "calibrate": Command("calibrate", "make an ensemble of models that says how large its error will be"),
     "predict": Command("predict", "predict the density of structures: CHGCAR, cube, npz, or the start of a DFT run"),
     "density": Command("density", "convert, add, subtract, split, resample density files; errors, Bader charges"),
     "data": Command("data", "build, check and split stores of training data"),

@@ -14,6 +14,8 @@ from charge3net.predict.trust import TrainingSet
 from charge3net.pretrained.releases import Release, release_at
 from charge3net.pretrained.resolve import resolve_model
 
+_AGAIN = "install charge3net again, or if it is an ensemble of your own, make it again"
+
 
 class Members(NamedTuple):
     """The checkpoints of a model.
@@ -60,7 +62,7 @@ def training_set_of(release: Release) -> TrainingSet:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); install charge3net again") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
     if found != expected:
-        raise InputError(f"{path}: is not the file that was released; install charge3net again")
+        raise InputError(f"{path}: is not the file that was released; {_AGAIN}")
     return TrainingSet(release.elements, KnownSurroundings.load(path), far)

@@ -1,6 +1,7 @@
-"""Models that come with the package: ensembles of checkpoints, each with a release file that pins their hashes.
+"""Ensembles of checkpoints, each with a release file: those that come with the package, and a user's own.
 
-A release is a folder ``shipped/NAME`` with ``release.json`` and one checkpoint folder for each member.
+A release is a folder with ``release.json`` and one checkpoint folder for each member: ``shipped/NAME`` in the package,
+or what ``charge3net calibrate`` writes.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ RELEASE = "release.json"
 
 @dataclass(frozen=True)
 class Release:
-    """A shipped model.
+    """An ensemble.
 
     Attributes:
-        name: what ``--model`` takes.
+        name: of the folder; of a shipped one, what ``--model`` takes.
         folder: where it is.
         summary: what it is for, one line.
         elements: atomic number → number of training structures that hold it.
@@ -61,12 +62,12 @@ def shipped_releases(folder: Path | None = None) -> dict[str, Release]:
 
 
 def release_at(path: Path) -> Release | None:
-    """The shipped release whose folder this is; None for any other path, which is not read.
+    """The release whose folder this is; None for any other path.
 
     Raises:
-        InputError: for a damaged installation.
+        InputError: for a damaged one.
     """
-    return _read(path / RELEASE) if path.parent == FOLDER else None
+    return _read(path / RELEASE) if path.parent == FOLDER or (path / RELEASE).is_file() else None
 
 
 def choose_release(numbers: Collection[int], folder: Path | None = None) -> Release:
@@ -107,7 +108,8 @@ def _read(path: Path) -> Release:
             electrons="valence" if content.get("electrons") == "valence" else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged ({error}); install charge3net again") from error
+        again = "install charge3net again" if path.parent.parent == FOLDER else "make it again, `charge3net calibrate`"
+        raise InputError(f"{path}: is damaged ({error}); {again}") from error
 
 
 def _surroundings(folder: Path, content: Mapping[str, Any] | None) -> tuple[Path, str, float] | None:

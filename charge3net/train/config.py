@@ -48,11 +48,13 @@ class ScheduleConfig:
         name: ``power``, ``cosine`` or ``constant``.
         beta: steps in which ``power`` multiplies the rate by 0.96.
         warmup: fraction of the run in which ``cosine`` rises first.
+        warmup_steps: ``cosine`` rises for at least so many steps, but not for more than half of the run.
     """
 
     name: str = "power"
     beta: float = 1e4
     warmup: float = 0.0
+    warmup_steps: int = 0
 
 
 @dataclass

@@ -22,12 +22,15 @@ def power_decay(step: int, beta: float) -> float:
     return 0.96 ** (step / beta)
 
 
-def cosine(step: int, max_steps: int, warmup: float) -> float:
+def cosine(step: int, max_steps: int, warmup: float, warmup_steps: int = 0) -> float:
     """A linear rise over the first ``warmup`` of the run (a fraction), then half a cosine down to 0: for short runs.
+
+    The rise takes ``warmup_steps`` at least, unless they are more than half of the run: how fast the rate may rise is a
+    matter of steps, however long a run is.
 
     Source: Loshchilov and Hutter, SGDR (2017), Eq. 5, one period.
     """
-    rise = round(warmup * max_steps)
+    rise = max(round(warmup * max_steps), min(warmup_steps, max_steps // 2))
     if step < rise:
         return (step + 1) / (rise + 1)
     done = min((step - rise) / (max_steps - rise), 1.0)
@@ -38,7 +41,8 @@ def build_schedule(config: ScheduleConfig, max_steps: int) -> Schedule:
     """Factor of the learning rate as a function of the step.
 
     Raises:
-        InputError: for an unknown name, a β that is not positive, or a warm-up that is not a fraction below 1.
+        InputError: for an unknown name, a β that is not positive, a warm-up that is not a fraction below 1, or of fewer
+            than 0 steps.
     """
     if config.name == "constant":
         return constant
@@ -49,5 +53,7 @@ def build_schedule(config: ScheduleConfig, max_steps: int) -> Schedule:
     if config.name == "cosine":
         if not 0 <= config.warmup <= 0.9:
             raise InputError(f"optim.schedule.warmup is a fraction of the run, 0 … 0.9, found {config.warmup}")
-        return partial(cosine, max_steps=max_steps, warmup=config.warmup)
+        if config.warmup_steps < 0:
+            raise InputError(f"optim.schedule.warmup_steps cannot be negative, found {config.warmup_steps}")
+        return partial(cosine, max_steps=max_steps, warmup=config.warmup, warmup_steps=config.warmup_steps)
     raise InputError(f"optim.schedule.name is {config.name!r}; choose one of power, cosine, constant")

@@ -27,6 +27,14 @@ def test_cosine() -> None:
     assert schedule(500) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(("max_steps", "rise"), [(100, 50), (400, 80), (2000, 100)])
+def test_a_rise_has_its_least_steps_in_a_short_run(max_steps: int, rise: int) -> None:
+    schedule = build_schedule(ScheduleConfig("cosine", warmup=0.05, warmup_steps=80), max_steps)
+    assert schedule(0) == pytest.approx(1 / (rise + 1))
+    assert schedule(rise - 1) < 1.0 == schedule(rise)
+    assert schedule(max_steps) == pytest.approx(0.0, abs=1e-12)
+
+
 def test_constant() -> None:
     assert build_schedule(ScheduleConfig("constant"), 10)(10**6) == 1.0
 
@@ -38,6 +46,7 @@ def test_constant() -> None:
         (ScheduleConfig("power", beta=float("nan")), "beta must be a positive"),
         (ScheduleConfig("cosine", warmup=1.0), "warmup is a fraction"),
         (ScheduleConfig("cosine", warmup=-0.1), "warmup is a fraction"),
+        (ScheduleConfig("cosine", warmup_steps=-1), "warmup_steps cannot be negative"),
         (ScheduleConfig("step"), "choose one of power, cosine, constant"),
     ],
 )

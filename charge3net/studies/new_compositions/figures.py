@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Percentage points.
+_GAIN_TICKS = (-20, -10, -5, -2, -1, -0.5, 0, 0.5, 1, 2, 5, 10, 20)
+
 GRID: dict[str, Any] = {"color": "#e5e7eb", "linewidth": 0.8}
 
 
@@ -175,6 +178,8 @@ def gain_against_zeta(result: Mapping[str, Any]) -> Figure:
     label = f"ε(L = {low}) − ε(L = {high}), percentage points"
     ax.set(xlabel="angular variation ζ of the true density", ylabel=label)
     ax.set_yscale("symlog", linthresh=0.5)
+    ticks = [value for value in _GAIN_TICKS if ax.get_ylim()[0] <= value <= ax.get_ylim()[1]]
+    ax.set_yticks(ticks, [f"{value:g}".replace("-", "−") for value in ticks], minor=False)
     ax.grid(True, **GRID)
     ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.15), ncols=2)
     return figure

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from charge3net.report.formatting import (
     NO_VALUE,
     duration,
@@ -12,6 +14,7 @@ from charge3net.report.formatting import (
     fixed,
     percent,
     plus_minus,
+    signed,
     span,
     table,
     thousands,
@@ -37,6 +40,7 @@ def section(result: dict[str, Any], pictures: Mapping[str, str]) -> str:
     for name, heading in (("equal_steps", "**Equal steps.**"), ("equal_time", "**Equal time.**")):
         if result["tables"][name]:
             paragraphs += _table(result, name, heading)
+    paragraphs += [*_seeds(result), *_time(result)]
     paragraphs += [_figure(pictures, "errors", _ERRORS), *_pairs(result)]
     if result["fractions"]:
         paragraphs += [*_fractions(result), _figure(pictures, "formulas", _FORMULAS)]
@@ -108,6 +112,40 @@ def _training_cells(row: Mapping[str, Any]) -> list[str]:
     return [str(len(row["seeds"])), thousands(row["steps"]), f"{row['lr']:g}", time]
 
 
+def _seeds(result: Mapping[str, Any]) -> list[str]:
+    """Single seeds, of the first kind by structure."""
+    first = next(iter(result["kinds"]))
+    parts = [
+        f"{row['label']} {', '.join(fixed(error) for error in row['kinds'][first]['seeds'])}"
+        for row in result["tables"]["equal_steps"]
+        if len(row["seeds"]) > 1
+    ]
+    return [f"**Seeds.** Means over {in_words(first)} of single seeds, in %: {'; '.join(parts)}."] if parts else []
+
+
+def _time(result: Mapping[str, Any]) -> list[str]:
+    """Processor time of a step, and how far the table of equal steps is one of equal time."""
+    rows = [row for row in result["tables"]["equal_steps"] if row["steps"] and row["processor_seconds"] is not None]
+    each = {row["network"]: 1e3 * row["processor_seconds"] / row["steps"] for row in rows}
+    own = each.get(result["reference"])
+    if own is None or len(rows) < 2:
+        return []
+    steps = ", ".join(f"{row['label']} {fixed(each[row['network']], 0)} ms" for row in rows)
+    near = [time for time in each.values() if 0.5 < time / own < 2.0]
+    text = f"**Time.** Processor time of a step on one thread, median over seeds: {steps}."
+    if len(near) > 1:
+        text += (
+            f" Of the {len(near)} models within a factor of 2 of {_label(result, result['reference'])} the slowest "
+            f"takes {fixed(max(near) / min(near), 1)} times the time of the fastest, so equal steps are about equal "
+            "time for these."
+        )
+    return [text]
+
+
+def _label(result: Mapping[str, Any], network: str) -> str:
+    return next(row["label"] for rows in result["tables"].values() for row in rows if row["network"] == network)
+
+
 def _errors_table(
     result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], more: Sequence[str], cells: Any
 ) -> list[str]:
@@ -128,7 +166,6 @@ def _errors_table(
 
 def _pairs(result: Mapping[str, Any]) -> list[str]:
     sentences = []
-    names = {row["network"]: row["label"] for rows in result["tables"].values() for row in rows}
     for name, words in (("equal_steps", "equal steps"), ("equal_time", "equal time")):
         for kind, pair in result["pairs"].get(name, {}).items():
             one = pair["entry"]
@@ -144,10 +181,8 @@ def _pairs(result: Mapping[str, Any]) -> list[str]:
             )
     if not sentences:
         return []
-    text = (
-        f"**{names[result['reference']]} against {names[result['compared']]}**, paired: how much lower its error is, "
-        "in percentage points with 95 % intervals."
-    )
+    own, other = (_label(result, result[name]) for name in ("reference", "compared"))
+    text = f"**{own} against {other}**, paired: how much lower its error is, in percentage points with 95 % intervals."
     return [text, "\n".join(sentences)]
 
 
@@ -161,7 +196,26 @@ def _fractions(result: Mapping[str, Any]) -> list[str]:
     lines = _errors_table(
         result, rows, ["formulas", "seeds"], lambda row: [f"{every * row['fraction']:.0f}", str(len(row["seeds"]))]
     )
-    return [text, "\n".join(lines)]
+    return [text, "\n".join(lines), *_doublings(result)]
+
+
+def _doublings(result: Mapping[str, Any]) -> list[str]:
+    """What each doubling of the formulas does to the reference, by formula."""
+    own = sorted(
+        (row for row in result["fractions"] if row["network"] == result["reference"]), key=lambda row: row["fraction"]
+    )
+    if len(own) < 2:
+        return []
+    doublings = np.log2(own[-1]["fraction"] / own[0]["fraction"])
+    parts = []
+    for kind in result["kinds"]:
+        low, high = (row["kinds"][kind]["formula"]["mean"] for row in (own[0], own[-1]))
+        change = (high / low) ** (1.0 / doublings) - 1.0
+        parts.append(f"{in_words(kind)} {signed(100.0 * change, 0)} %")
+    return [
+        f"Change of the error of {own[0]['label']} for each doubling of these formulas, by formula, from the fewest to "
+        f"all: {', '.join(parts)}."
+    ]
 
 
 def _orders(result: Mapping[str, Any]) -> list[str]:
