@@ -9,6 +9,7 @@ the provenance.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from charge3net.errors import InputError
@@ -63,10 +64,18 @@ def _difference(known: Record, given: Record) -> str:
             return f"!the training data's pseudopotentials have the {what} {known[key]}, those of the run {given[key]}"
     names = [key for key in _NAMES if key in both]
     for key in names:
-        if known[key] != given[key]:
+        if _name(key, known) != _name(key, given):
             return f"!the model was trained with {known[key]}, the run has {given[key]}"
     if not names:
         return "the pseudopotentials of the training data and of the run name themselves differently: compare them"
+    if "file" in names and known["file"] != given["file"]:
+        return f"the training data had {known['file']}, the run has {given['file']}: it must be the same potential"
     if "md5" in both:
         return f"{given[names[0]]} has the name of the training data's pseudopotential, but other contents"
     return ""
+
+
+def _name(key: str, record: Record) -> str:
+    """Of a file without its ending, since a potential may be written in several formats (``.gth``, ``.upf``)."""
+    name = str(record[key])
+    return PurePath(name).stem if key == "file" else name

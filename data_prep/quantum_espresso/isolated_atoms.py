@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,35 @@ _EXPONENTS = 0.02 * 1.7 ** np.arange(18)  # bohr⁻²
 _MIXING, _ROUNDS, _CONVERGED = 0.4, 200, 1e-9
 
 
+@dataclass(frozen=True, eq=False)
+class Orbital:
+    """A shell of the neutral atom that holds electrons.
+
+    Attributes:
+        momentum: l.
+        electrons: that it holds.
+        energy: hartree.
+        values: [points] R(r), bohr^(−3/2), ∫R²r² dr = 1.
+    """
+
+    momentum: int
+    electrons: float
+    energy: float
+    values: ndarray
+
+
 def atom_density(potential: GthPotential) -> tuple[ndarray, ndarray]:
     """[points] radii in bohr and [points] ρ(r) in e/bohr³ of the neutral atom.
+
+    Raises:
+        InputError: if the equations do not converge.
+    """
+    r, orbitals = atom_orbitals(potential)
+    return r, _density(orbitals)
+
+
+def atom_orbitals(potential: GthPotential) -> tuple[ndarray, list[Orbital]]:
+    """[points] radii in bohr and the occupied orbitals of the neutral atom, by l, then by energy.
 
     Raises:
         InputError: if the equations do not converge.
@@ -56,15 +84,22 @@ def atom_density(potential: GthPotential) -> tuple[ndarray, ndarray]:
     density = potential.valence * np.exp(-r) / (8 * np.pi)
     for _ in range(_ROUNDS):
         potential_of_density = _hartree(density, r), *_exchange_correlation(density, r)
-        found = sum(
-            channel.density(electrons, potential_of_density)
+        orbitals = [
+            orbital
             for channel, electrons in zip(channels, potential.shells, strict=True)
-        )
+            for orbital in channel.occupied(electrons, potential_of_density)
+        ]
+        found = _density(orbitals)
         change = float(simpson(4 * np.pi * r**2 * np.abs(found - density), x=r))
         if change < _CONVERGED * potential.valence:
-            return r, np.asarray(found)
+            return r, orbitals
         density = density + _MIXING * (found - density)
     raise InputError(f"the atom of {potential.name} {potential.element} does not converge ({change:.1e} e left)")
+
+
+def _density(orbitals: Sequence[Orbital]) -> ndarray:
+    """[points] of the orbitals, their electrons spread evenly over m."""
+    return np.asarray(sum(orbital.electrons * orbital.values**2 for orbital in orbitals) / (4 * np.pi))
 
 
 class _Channel:
@@ -81,20 +116,20 @@ class _Channel:
         self.overlap = self._integral(self.functions * r, self.functions * r)
         kinetic = self._integral(self.slopes * r, self.slopes * r)
         kinetic += momentum * (momentum + 1) * self._integral(self.functions, self.functions)
-        local = self._matrix(_local(potential, r))
+        local = self._matrix(local_potential(potential, r))
         self.fixed = 0.5 * kinetic + local + self._nonlocal(potential)
 
-    def density(self, electrons: int, potential: tuple[ndarray, ndarray, ndarray]) -> ndarray:
-        """[points] the density of this many electrons in the lowest orbitals, spread evenly over m."""
+    def occupied(self, electrons: int, potential: tuple[ndarray, ndarray, ndarray]) -> list[Orbital]:
+        """The lowest orbitals that hold this many electrons."""
         hartree, by_density, by_slope = potential
         cross = self._integral(self.slopes * by_slope * self.r**2, self.functions)
         matrix = self.fixed + self._matrix(hartree + by_density) + cross + cross.T
-        _, orbitals = eigh(matrix, self.overlap)
-        result, left, full = np.zeros_like(self.r), float(electrons), 2 * (2 * self.momentum + 1)
-        for orbital in orbitals.T:
+        energies, orbitals = eigh(matrix, self.overlap)
+        result, left, full = [], float(electrons), 2 * (2 * self.momentum + 1)
+        for energy, orbital in zip(energies, orbitals.T, strict=True):
             if left <= 0:
                 break
-            result += min(left, full) * (orbital @ self.functions) ** 2 / (4 * np.pi)
+            result.append(Orbital(self.momentum, min(left, full), float(energy), orbital @ self.functions))
             left -= full
         return result
 
@@ -115,17 +150,22 @@ class _Channel:
         strengths = np.zeros((len(rows), len(rows)))
         for i, row in enumerate(rows):
             strengths[i, i:] = strengths[i:, i] = row
-        projections = []
-        for i in range(1, len(rows) + 1):
-            order = self.momentum + (4 * i - 1) / 2
-            radial = np.sqrt(2) * self.r ** (self.momentum + 2 * (i - 1)) * np.exp(-((self.r / width) ** 2) / 2)
-            radial /= width**order * np.sqrt(gamma(order))
-            projections.append(self._integral(self.functions * self.r**2, radial[None])[:, 0])
-        p = np.array(projections)
+        weighted = self.functions * self.r**2
+        p = np.array([
+            self._integral(weighted, projector(self.momentum, i, width, self.r)[None])[:, 0] for i in range(len(rows))
+        ])  # fmt: skip
         return np.asarray(p.T @ strengths @ p)
 
 
-def _local(potential: GthPotential, r: ndarray) -> ndarray:
+def projector(momentum: int, i: int, width: float, r: ndarray) -> ndarray:
+    """[points] p_i^l(r) of i = 0, 1, …, with ∫p²r² dr = 1 (Hartwigsen, Goedecker, Hutter, eq. 3)."""
+    order = momentum + (4 * i + 3) / 2
+    radial = np.sqrt(2) * r ** (momentum + 2 * i) * np.exp(-((r / width) ** 2) / 2)
+    return np.asarray(radial / (width**order * np.sqrt(gamma(order))))
+
+
+def local_potential(potential: GthPotential, r: ndarray) -> ndarray:
+    """[points] hartree."""
     width, coefficients = potential.local
     scaled = r / width
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -29,6 +29,10 @@ def test_what_cannot_be_compared_is_a_warning() -> None:
     assert "does not say" in compare_potentials(None, {"Si": SI})[0]
     assert "Si.pbe-q4.gth" in compare_potentials({}, {"Si": SI})[0]
     assert "other contents" in compare_potentials({"Si": [SI]}, {"Si": {**SI, "md5": "b"}})[0]
+    assert (
+        "the run has Si.pbe-q4.upf"
+        in compare_potentials({"Si": [SI]}, {"Si": {**SI, "md5": "b", "file": "Si.pbe-q4.upf"}})[0]
+    )  # the same potential in another format
     assert "compare them" in compare_potentials({"Si": [SI]}, {"Si": {"title": "PAW_PBE Si", "valence": 4.0}})[0]
 
 
