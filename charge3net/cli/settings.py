@@ -76,6 +76,12 @@ def sentence(error: BaseException, known: Iterable[str]) -> str:
         key, _, value = error.override.partition("=")
         if value:
             return f'{error.override!r} cannot be parsed; quote the value if it is text: "{key}={quote(value)}"'
+        own = Path(str(error.override))
+        if own.suffix in (".yaml", ".yml"):
+            return (
+                f"{own} is not a setting; write key=value, or keep the file as FOLDER/experiment/{own.stem}.yaml "
+                f"and give --config-dir FOLDER experiment={own.stem}"
+            )
         return f"{error.override!r} is not a setting; write key=value"
     texts = [str(error)]
     if error.__cause__ is not None and str(error.__cause__) not in texts[0]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from charge3net.cli.completion import OPTIONS, complete
 from charge3net.cli.settings import conf_folder, full_errors, parses, quote, quote_where_needed, sentence, to_object
@@ -196,12 +196,27 @@ def _fixed(overrides: Sequence[str]) -> list[str]:
 
 
 def _options_and_overrides(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Options of Hydra and settings, which it accepts only after the options (``a=1 --multirun b=2`` is common)."""
+    """Options of Hydra and settings, which it accepts only after the options (``a=1 --multirun b=2`` is common).
+
+    Raises:
+        InputError: for what is neither.
+    """
     from hydra._internal.utils import get_args_parser
 
-    known, rest = get_args_parser().parse_known_args(arguments)
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]
+    known, rest = parser.parse_known_args(arguments)
+    if unknown := [argument for argument in rest if argument.startswith("-")]:
+        _refuse(f"there is no option {unknown[0]}")
     overrides = [a for a in arguments if a in known.overrides or (a in rest and not a.startswith("-"))]
     return [a for a in arguments if a not in overrides], overrides
+
+
+def _refuse(message: str) -> NoReturn:
+    raise InputError(
+        f"{message}; settings are written key=value, such as data.store=store; files of your own are found with "
+        "--config-dir FOLDER (`charge3net train --help`)"
+    )
 
 
 #: ``--config-dir FOLDER`` of this command, for the processes that Lightning starts.

@@ -140,6 +140,25 @@ def test_mistakes(
     assert list(tmp_path.iterdir()) == []
 
 
+HABITS = {
+    "--config config.yaml": "ambiguous option: --config",
+    "-c config.yaml": "invalid choice: 'config.yaml'",
+    "--lr 0.01": "there is no option --lr",
+    "--data=store": "there is no option --data=store",
+    "config.yaml": "FOLDER/experiment/config.yaml and give --config-dir FOLDER experiment=config",
+}
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_habits_from_other_packages_are_answered_in_one_line(habit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *habit.split()]) == 2
+    said = capsys.readouterr()
+    assert HABITS[habit] in said.err
+    assert "key=value" in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
 @pytest.mark.parametrize("place", ["seed=0,lmax=1", "two words", "[x] (1)", "größe", "電子密度", "it's", "a\\", "50%"])
 def test_paths_with_any_letters(place: str, arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / f"x{place}").mkdir()
