@@ -16,5 +16,14 @@ export CXX="$tools -m ziglang c++ -target $(uname -m)-linux-gnu.2.17"
 tar -xzf dist/*.tar.gz -C "$work"
 (cd "$work"/charge3net-* && "$tools" -m build --no-isolation --wheel --outdir "$work/wheel")
 PATH="$work/venv/bin:$PATH" "$tools" -m auditwheel repair --wheel-dir dist "$work"/wheel/*.whl
+# An installation from source does without a library that could not be compiled; a release must not.
+"$tools" - dist/*.whl << 'END'
+import runpy, sys, zipfile
+build = runpy.run_path("charge3net/kernels/build.py")
+names = zipfile.ZipFile(sys.argv[1]).namelist()
+levels = [name for name, _ in build["VARIANTS"][build["machine"]()].values()]
+missing = [level for level in levels if not any(name.endswith(f"-{level}-{build['digest']()}.so") for name in names)]
+sys.exit(f"release: the wheel lacks the kernels for {', '.join(missing)}; see above why" if missing else 0)
+END
 "$tools" -m twine check --strict dist/*
 ls -l dist
