@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -52,3 +54,42 @@ def test_figures_drawn_twice_from_a_result_are_the_same_files(name, tmp_path):
         drawn.append({path.name: path.read_bytes() for path in pictures_in(folder)})
     assert drawn[0] == drawn[1]
     assert set(drawn[0]) == {path.name for path in pictures_in(DOCS / "results" / name)}
+
+
+def of_model(folder: str, network: str = "charge3net_delta") -> dict[str, Any]:
+    """Errors by kind of one model in a committed study of new compositions, equal steps."""
+    result = json.loads((DOCS / "results" / folder / "result.json").read_text())
+    rows = result.get("result", result)["tables"]["equal_steps"]
+    return next(row["kinds"] for row in rows if row["network"] == network)
+
+
+def test_the_aims_of_the_models_page_are_those_of_the_study():
+    """docs/models.md, "What was aimed at": every number is that of result.json, and what is called reached is."""
+    text = (DOCS / "models.md").read_text()
+    lines = text[text.index("| aim |") :].split("\n\n")[0].splitlines()[2:]
+    cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:5]] for line in lines}
+    short, long = of_model("new_compositions"), of_model("new_compositions-16_000_steps")
+    plain = of_model("new_compositions", "charge3net")
+    for aim, kind, mean, limit in (
+        ("crystals of new formulas, by entry: at most 3.0", "crystals", "entry", 3.0),
+        ("the same by formula: at most 2.4", "crystals", "formula", 2.4),
+    ):
+        found = [round(one[kind][mean]["mean"], 2) for one in (short, long)]
+        assert [float(cell) for cell in cells[aim][:2]] == found
+        said = "yes" if max(found) <= limit else "with 16 000 steps" if found[1] <= limit else "no"
+        assert cells[aim][2] == said
+    for aim in ("molecules", "liquids"):
+        shown = cells[f"{aim}, no worse than ChargE3Net"]
+        numbers = [float(number) for number in re.findall(r"\d+\.\d+", " ".join(shown[:2]))]
+        assert numbers == [round(one[aim]["entry"]["mean"], 2) for one in (short, plain, long)]
+        assert numbers[0] < numbers[1]
+    shown = cells["new distortions of known crystals: at most 0.45"]
+    assert [float(cell.split()[0]) for cell in shown[:2]] == [
+        round(one["distorted"]["entry"]["mean"], 2) for one in (short, long)
+    ]
+    for aim, kind in (
+        ("below SAD on 48 of v1's 51 crystals", "crystals"),
+        ("magnetic crystals of new formulas below SAD, total density", "magnetic_set"),
+    ):
+        counts = [[int(number) for number in re.findall(r"\d+", cell)[:2]] for cell in cells[aim][:2]]
+        assert counts == [[one[kind]["below_sad"], one[kind]["with_sad"]] for one in (short, long)]

@@ -24,6 +24,9 @@ from charge3net.studies.new_compositions.figures import in_words
 #: Heading of the section.
 TITLE = "New compositions"
 
+#: Labels of the models whose sizes are not the published ones.
+_DEEPDFT = {"SchNet", "PaiNN"}
+
 _ERRORS = (
     "Mean over formulas with its standard error; small dots: single seeds. Filled: equal steps; open: equal processor "
     "time."
@@ -61,8 +64,8 @@ def _setting(result: Mapping[str, Any]) -> str:
     data, runs = result["data"], result["runs"]
     batch = runs[0]["batch"]
     networks = len({row["network"] for row in runs})
-    seconds = [run["processor_seconds"] for run in runs if run["processor_seconds"] is not None]
-    spent = f", {duration(sum(seconds))} of processor time" if seconds else ""
+    seconds = [run["processor_seconds"] for run in runs]
+    spent = "" if None in seconds else f", {duration(sum(seconds))} of processor time"
     return (
         "Which model is right about compositions that no training structure has? "
         f"{networks} models were trained on the same {data['train']} structures of {data['formulas']} formulas, all "
@@ -285,9 +288,11 @@ def _trusted(name: str, found: Mapping[str, Any], trust: Mapping[str, Any]) -> l
 
 def _limits(result: Mapping[str, Any]) -> str:
     seeds = span([len(row["seeds"]) for rows in result["tables"].values() for row in rows])
+    labels = {row["label"] for rows in result["tables"].values() for row in rows}
+    small = "SchNet and PaiNN have the sizes of the demo, not the published ones. " if labels & _DEEPDFT else ""
     return (
         f"**Limits.** Seeds of a model: {seeds}; standard errors take structures, or formulas, as independent, and "
-        "leave out the spread between seeds, which the figure shows. SchNet and PaiNN have the sizes of the demo, not "
-        "the published ones. Learning rates are those that docs/studies.md gives. Mesh of k points: two meshes differ "
-        "by up to 0.4 % in crystals with a small gap (`data_prep/open_dft/k_points.json`), a floor under every error."
+        f"leave out the spread between seeds, which the figure shows. {small}Learning rates are those that "
+        "docs/studies.md gives. Mesh of k points: two meshes differ by up to 0.4 % in crystals with a small gap "
+        "(`data_prep/open_dft/k_points.json`), a floor under every error."
     )
