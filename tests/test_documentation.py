@@ -103,6 +103,8 @@ def _write_models(folder: Path) -> None:
     """Runs with random weights, published weights, the cache of fetched models, an evaluation, a result of a study."""
     for name in ("mine", "l0", "l2", "demo"):
         untrained_run(folder / "runs" / name, folder / "split.json", 0, lmax=2 if name == "l2" else 0)
+    for seed in range(3):
+        untrained_run(folder / "runs" / f"seed{seed}", folder / "split.json", seed)
     torch.save(golden_state("e3_l2"), folder / "charge3net_mp.pt")
     shutil.copy(folder / "charge3net_mp.pt", folder / "model.pt")
     home = folder / "cache" / "published" / "charge3net-mp"
@@ -157,6 +159,7 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundles: 
     working_folder(world, tmp_path / "here")
     monkeypatch.setenv("CHARGE3NET_CACHE", str(tmp_path / "here" / "cache"))
     monkeypatch.setattr("charge3net.cli.start.REFUSED", np.inf)  # the models of this test are not trained
+    monkeypatch.setattr("charge3net.evaluation.calibrate.LEAST", 2)  # the split of this test validates with two
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(unpack, "BUNDLES", bundles)
     return tmp_path / "here"
