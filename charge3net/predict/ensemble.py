@@ -18,7 +18,7 @@ from charge3net.checkpoints.card import ModelCard
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
-from charge3net.predict.calibration import Calibration, Signs
+from charge3net.predict.calibration import Calibration, Signs, nonmetal_share
 from charge3net.predict.distributed import ALONE, Processes
 from charge3net.predict.electrons import Electrons, settle_electrons, valence_electrons
 from charge3net.predict.output import Allocate
@@ -170,7 +170,9 @@ class EnsemblePredictor:
             found |= self.training_set.compare(self.members[0].model, density.geometry)
         if self.calibration is not None:
             electrons = None if valence is None else density.electrons() / valence - 1.0
-            signs = Signs(relative, typical, found.get("distance"), bonding(density.geometry), electrons)
+            geometry = density.geometry
+            share = nonmetal_share(geometry.numbers)
+            signs = Signs(relative, typical, found.get("distance"), bonding(geometry), electrons, share)
             error = self.calibration.expected(signs)
             found |= {"group": error.group, "boundary": self.calibration.boundary}
             found["interval_tested"] = None if error.tested is None else list(error.tested)

@@ -37,7 +37,7 @@ from charge3net.predict.trust import TrainingSet
 from charge3net.pretrained.releases import FOLDER, RELEASE
 from data_prep.bundles.bundle import read_index
 from data_prep.bundles.unpack import BUNDLES
-from data_prep.shipped_models.store import OTHERS, SETS
+from data_prep.shipped_models.store import OTHERS, SET, SETS
 from data_prep.shipped_models.tables import boundary_of, signs, signs_of, summary, trust, unharmed, with_tests
 
 HERE = Path(__file__).resolve().parent
@@ -141,6 +141,7 @@ def make(name: str, runs: Sequence[Path], data: Path) -> dict[str, Any]:
     )
     calibration = with_tests(parts["test"] + parts["others"], calibration)
     record = {
+        "set": SET,
         "summary": {part: summary(found) for part, found in parts.items()},
         "uncertainty": {part: trust(found, calibration) for part, found in parts.items()},
         "calibration": calibration.to_json(),

@@ -1,8 +1,8 @@
-"""The store and the split that the shipped models are trained on: benchmark set v2.
+"""The store and the split that the shipped models are trained on: benchmark set v3.
 
     python -m data_prep.shipped_models.store -o DIR
 
-The same as ``python -m data_prep.bundles.unpack benchmark_set_v2 -o DIR``, and below ``DIR/others`` the distorted,
+The same as ``python -m data_prep.bundles.unpack benchmark_set_v3 -o DIR``, and below ``DIR/others`` the distorted,
 magnetic and cathode sets: nothing is trained on them; their entries calibrate the expected error, and test it
 (:mod:`data_prep.shipped_models.release`).
 """
@@ -17,7 +17,7 @@ from charge3net.data.splits import PARTS
 from charge3net.errors import InputError
 from data_prep.bundles.unpack import JOINED, unpack_set
 
-SET = "benchmark_set_v2"
+SET = "benchmark_set_v3"
 SETS = JOINED[SET]
 
 #: Sets that nothing is trained on, and how errors on them are named.

@@ -11,7 +11,7 @@ import numpy as np
 from charge3net.analysis.bonding import bonding
 from charge3net.analysis.statistics import spearman
 from charge3net.geometry import Geometry
-from charge3net.predict.calibration import Calibration, Signs
+from charge3net.predict.calibration import Calibration, Signs, nonmetal_share
 
 Row = Mapping[str, Any]
 
@@ -27,12 +27,14 @@ def signs_of(uncertainty: Mapping[str, Any], geometry: Geometry) -> dict[str, An
         "distance": round(uncertainty["distance"], 4),
         "farthest": round(uncertainty["farthest"], 4),
         "bonding": bonding(geometry),
+        "nonmetals": round(nonmetal_share(geometry.numbers), 4),
     }
 
 
 def signs(row: Row) -> Signs:
     """Back from :func:`signs_of`."""
-    return Signs(*(row[name] for name in ("spread", "typical_density", "distance", "bonding", "electron_error")))
+    names = ("spread", "typical_density", "distance", "bonding", "electron_error", "nonmetals")
+    return Signs(*(row[name] for name in names))
 
 
 def boundary_of(rows: Sequence[Row]) -> tuple[float, float]:

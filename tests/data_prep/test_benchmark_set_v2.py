@@ -50,10 +50,10 @@ def test_v2_joins_stores_and_parts(small: dict[str, list[dict]], tmp_path: Path)
     }
 
 
-def test_the_shipped_models_are_trained_on_it(small: dict[str, list[dict]], tmp_path: Path) -> None:
-    assert unpack.main(["benchmark_set_v2", "-o", str(tmp_path / "v2")]) == 0
+def test_the_shipped_models_are_trained_on_v3(small: dict[str, list[dict]], tmp_path: Path) -> None:
+    assert unpack.main(["benchmark_set_v3", "-o", str(tmp_path / "v3")]) == 0
     assert shipped.main(["-o", str(tmp_path / "shipped")]) == 0
-    assert read_split(tmp_path / "shipped" / "split.json") == read_split(tmp_path / "v2" / "split.json")
+    assert read_split(tmp_path / "shipped" / "split.json") == read_split(tmp_path / "v3" / "split.json")
 
 
 def test_parts_of_v1_stay() -> None:

@@ -12,6 +12,7 @@ from charge3net.data.store import Store
 from data_prep.bundles import card, unpack
 from data_prep.bundles.bundle import INDEX, bundle_report, read_index
 from data_prep.new_formulas_set.build import part_of
+from data_prep.shipped_models import store as shipped
 from tests.data_prep.test_new_compositions_set import composition
 
 V2, V3 = "benchmark_set_v2", "benchmark_set_v3"
@@ -50,6 +51,7 @@ def test_no_formula_of_another_set(records):
 
 def test_v3_is_v2_and_the_new_formulas(records):
     assert unpack.JOINED[V3] == (*unpack.JOINED[V2], NAME)
+    assert shipped.SET == V3
     before, after = ({record["key"]: record["part"] for record in card.all_records(name)} for name in (V2, V3))
     assert after == {**before, **{record["key"]: record["part"] for record in records}}
     assert len(after) == len(before) + len(records)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from charge3net import InputError
-from charge3net.predict.calibration import NEW, Calibration, Line, Signs
+from charge3net.predict.calibration import NEW, Calibration, Line, Signs, nonmetal_share
 
 #: ln ε − ln s of each group, and its scatter, and the slope of ln ρ, in the made-up world below.
 WORLD = {
@@ -94,6 +94,17 @@ def test_the_interval_of_one_substance_holds_the_largest_residual_of_ten():
     assert 0.86 < np.mean(inside) < 0.96
 
 
+def test_few_residuals_that_happen_to_be_small_do_not_narrow_the_interval():
+    """Ten structures at ±5 %, left out in turn: Student's t for 90 % and nine degrees of freedom is 1.833."""
+    rng = np.random.default_rng(5)
+    signs, _, _ = draw("liquids", 10, rng)
+    errors = [2.0 * sign.spread * np.exp(0.05 * (-1) ** number) for number, sign in enumerate(signs)]
+    line = Line.fit(signs, errors, ["C3H4O3"] * 10, further=False)
+    held_out = 0.05 * 10 / 9  # from the mean of the other nine
+    assert line.above == pytest.approx(1.8331 * held_out, rel=1e-3)
+    assert line.below == -line.above
+
+
 def test_without_a_line_of_its_own_a_familiar_structure_is_taken_as_new():
     rng = np.random.default_rng(4)
     calibration = Calibration.fit(*world({"new": 40, "molecules": 4}, rng), BOUNDARY)
@@ -124,6 +135,23 @@ def test_distance_and_electrons_count_where_they_are_known_and_are_average_where
         "typical_density",
         "distance",
     }
+
+
+def test_the_share_of_nonmetals_counts_where_it_is_known():
+    assert nonmetal_share([11, 17]) == nonmetal_share([14, 6]) == 0.5
+    assert nonmetal_share([1, 2, 8, 54]) == 1.0
+    assert nonmetal_share([5, 14, 32, 33, 52, 26]) == 0.0
+    rng = np.random.default_rng(8)
+    signs, errors = [], []
+    for _ in range(200):
+        spread, share = float(np.exp(rng.normal(-4.0, 0.6))), float(rng.uniform())
+        signs.append(Signs(spread, 1.0, None, "network", None, share))
+        errors.append(float(2.0 * spread * np.exp(0.8 * share + rng.normal(0, 0.1))))
+    line = Line.fit(signs, errors, [f"f{i}" for i in range(200)], further=True)
+    assert line.further["nonmetals"][0] == pytest.approx(0.8, abs=0.1)
+    assert line.expected(dataclasses.replace(signs[0], nonmetals=1.0)).percent == pytest.approx(
+        200 * signs[0].spread * np.exp(0.8), rel=0.1
+    )
 
 
 def test_json_holds_everything_and_the_single_line_of_older_releases_is_read():

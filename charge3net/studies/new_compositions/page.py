@@ -259,7 +259,7 @@ def _trust(calibration: Mapping[str, Any]) -> list[str]:
             _trusted(kind if part == "test" else f"{kind} of other sets", kinds[kind], trust[kind]) for kind in kinds
         ]
         every = trust["all"]
-        words = "benchmark set v2" if part == "test" else "other sets"
+        words = (calibration.get("set") or "benchmark set v2") if part == "test" else "other sets"
         rank = NO_VALUE if every["spearman"] is None else fixed(every["spearman"])
         together.append(f"{words} ({every['entries']}): {rank}, {percent(every['coverage'])}")
     text = (

@@ -106,6 +106,7 @@ def read_release(path: Path) -> dict[str, Any]:
         parts = [part for part in ("test", "others") if part in found["summary"]]
         return {
             "file": path.name,
+            "set": found["set"].replace("_", " ") if "set" in found else None,
             "trust": {part: found["uncertainty"][part] for part in parts},
             "summary": {part: found["summary"][part] for part in parts},
             "rows": [{name: row[name] for name in _OF_ROW} for part in parts for row in found[part]],
