@@ -132,6 +132,12 @@ class OccupationHead(nn.Module):
         parts[0] = parts[0] + self.centre[graph.numbers]
         return torch.cat(parts, dim=1)
 
+    def mean_tensors(self, graph: AtomGraph) -> Float[ndarray, "atoms dim"]:
+        """[atoms, IRREPS.dim] the means of the elements alone."""
+        tensors = torch.zeros(graph.n_atoms, IRREPS.dim, dtype=torch.float64)
+        tensors[:, :SCALARS] = self.centre[graph.numbers].double()
+        return tensors.numpy()
+
     def matrices(self, graph: AtomGraph, features: Float[Tensor, "atoms features"]) -> list[Float[ndarray, "_ _"]]:
         """[size, size] density matrix of each atom."""
         with torch.no_grad():

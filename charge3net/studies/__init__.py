@@ -40,6 +40,7 @@ _OWN = (
     "spin",
     "fine_tuning",
     "restart",
+    "occupations",
 )
 
 
