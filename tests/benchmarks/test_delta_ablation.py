@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks import delta_ablation
+from benchmarks.table import RESULTS
 from benchmarks.table import delta_ablation as shown
 from charge3net import Predictor
 from charge3net.atoms.superposition import N_FEATURES, Surroundings, local_features
@@ -64,3 +66,11 @@ def test_every_variant_has_its_errors(tmp_path: Path, monkeypatch: pytest.Monkey
     lines = shown({**found, "steps": 1})
     assert lines[0] == "| variant | cells |"
     assert lines[2].startswith("| fitted atoms, reach 3 Å | ")
+
+
+def test_the_table_of_the_models_page_is_that_of_the_measurement() -> None:
+    result = json.loads((RESULTS / "delta_ablation.json").read_text())
+    page = (RESULTS.parents[1] / "docs" / "models.md").read_text()
+    assert "\n".join(shown(result)) in page
+    assert result["steps"] == 4000
+    assert set(result["features"]) == set(delta_ablation.FEATURES)
