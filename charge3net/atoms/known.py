@@ -36,8 +36,8 @@ class KnownSurroundings:
     @classmethod
     def of(
         cls,
-        numbers: Sequence[Int[ndarray, "atoms"]],
-        features: Sequence[Float[ndarray, "atoms features"]],
+        numbers: Sequence[Int[ndarray, "_"]],
+        features: Sequence[Float[ndarray, "_ features"]],
         formulas: Sequence[str],
     ) -> KnownSurroundings:
         """Of training structures.

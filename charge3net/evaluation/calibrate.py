@@ -31,7 +31,7 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.graph.build import build_atom_graph
 from charge3net.models.base import DensityModel
-from charge3net.predict.calibration import ALL, Calibration, Line, Signs
+from charge3net.predict.calibration import ALL, Calibration, Line, Signs, nonmetal_share
 from charge3net.predict.electrons import shift_to
 from charge3net.predict.ensemble import EnsemblePredictor
 from charge3net.predict.predictor import Predictor
@@ -119,6 +119,7 @@ def judge(ensemble: EnsemblePredictor, entry: StoreEntry) -> Judged:
         said["distance"],
         bonding(entry.geometry),
         about["electron_error"],
+        nonmetal_share(entry.geometry.numbers),
     )
     return Judged(entry.geometry.formula, signs, said["farthest"], plain, error())
 

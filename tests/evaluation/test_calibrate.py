@@ -26,7 +26,7 @@ SIZES = {"lmax": 0, "mul": 8, "num_interactions": 1, "hidden": 8, "cutoff": 3.0}
 
 #: How much the true densities of the tests are above the mean of the members.
 ABOVE = [0.010, 0.013, 0.016, 0.020, 0.025, 0.032, 0.040, 0.050, 0.063, 0.079, 0.100, 0.126]
-TESTED = [0.02, 0.04, 0.5]
+TESTED = [0.02, 0.04, 50.0]
 
 
 def plain(seed: int) -> DensityModel:
@@ -70,7 +70,7 @@ def test_errors_known_by_construction(tmp_path: Path, capsys: pytest.CaptureFixt
     assert release["errors"]["validation structures"] == pytest.approx(np.mean(true), rel=1e-3)
     line = release["calibration"]["groups"]["all"]
     assert (line["structures"], line["formulas"], line["slope"]) == (12, 3, 1.0)
-    assert line["tested"] == [3, pytest.approx(2 / 3, abs=1e-3)]  # 0.5 is beyond all that was calibrated with
+    assert line["tested"] == [3, pytest.approx(2 / 3, abs=1e-3)]  # 50 is beyond all that was calibrated with
     assert "3 structures" in said.out
     assert "67 % within the interval" in said.out
     assert said.err.count("the split of its training is not known") == 2
