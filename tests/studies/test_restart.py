@@ -18,8 +18,10 @@ from charge3net.grid import Grid
 from charge3net.io.qe.atoms import superposed_table
 from charge3net.io.qe.gvectors import plane_waves
 from charge3net.studies import restart
-from charge3net.studies.restart.measure import EXACT, OWN, SAD, Settings, with_model, without_model
+from charge3net.studies.restart.bench import Bench, Model
+from charge3net.studies.restart.measure import EXACT, OWN, SAD, TUNED, Settings, with_model, without_model, work
 from charge3net.studies.restart.summary import saved, sum_up
+from charge3net.studies.restart.tuning import tune
 from charge3net.units import BOHR, E_PER_BOHR3
 from data_prep.quantum_espresso.gth import format_abinit, read_gth
 from tests.data_prep.test_gth import LIST
@@ -39,6 +41,7 @@ def structure(formula: str, error: float, steps: int) -> dict[str, Any]:
 
     starts = {
         SAD: row(8, **errors(10.0)) | {"steps": [7, 8, 10]},
+        TUNED: row(6),
         OWN: row(9),
         "Δ": row(steps, prediction_seconds=0.25, **errors(error)),
         EXACT: row(1),
@@ -50,6 +53,40 @@ SETS = {
     "known": [structure("Si", 0.1, 3), structure("Si", 0.1, 3), structure("Ge", 1.0, 5)],
     "new": [structure("GaAs", 10.0, 7)],
 }
+
+
+TUNING = {
+    "structures": 2, "compositions": 2, "name": "Δ", "SAD": 1e-2, "model": 1e-4,
+    "rows": [
+        {"diago_thr_init": value, "SAD": {"steps": 8.5, "transforms": 1000}, "model": {"steps": 4.5, "transforms": n}}
+        for value, n in ((1e-2, 900), (1e-4, 800))
+    ],
+}  # fmt: skip
+
+
+class Counted(Bench):
+    """A bench whose runs cost 100 FFTs and 50 for each decade between the threshold and the best one."""
+
+    def work(self, key: str, model: Model | None, diago_thr_init: float) -> dict[str, Any]:
+        decades = abs(np.log10(diago_thr_init / (1e-2 if model is None else 1e-5)))
+        return {"steps": [1, 4 + len(key), 9], "transforms": round(100 + 50 * decades)}
+
+
+def test_the_threshold_with_the_least_work_is_chosen(tmp_path: Path):
+    cell = 3.0 * np.eye(3)
+    density = Density(Geometry(np.array([2]), np.zeros((1, 3)), cell, np.ones(3, bool)), Grid(cell, (4, 4, 4)),
+                      np.full((1, 4, 4, 4), 2 / 27))  # fmt: skip
+    with StoreWriter(tmp_path / "store") as writer:
+        for key in ("a", "bcd"):
+            writer.add(key, density, electrons=2.0)
+    settings = Settings(tmp_path, ".upf", 1e-8, (1e-6, 1e-8, 1e-10), 1e-2, 1e-2, 60.0)
+    bench = Counted(Store(tmp_path / "store"), IsolatedAtoms(np.arange(2.0), {}, {}, {}), settings, tmp_path)
+    found = tune(bench, "last", Model("1", lambda geometry, grid: density), ("a", "bcd"), [1e-2, 1e-4, 1e-5, 1e-6])
+    assert (found["SAD"], found["model"], found["name"]) == (1e-2, 1e-5, "last")
+    assert (found["structures"], found["compositions"]) == (2, 1)
+    assert found["rows"][0]["model"] == {"steps": 6.0, "transforms": 500}
+    changed = bench.tuned(found).settings
+    assert (changed.diago_thr_init, changed.tuned) == (1e-5, 1e-2)
 
 
 def test_savings_and_their_interval():
@@ -67,6 +104,7 @@ def test_means_of_a_set_and_the_law():
     assert model["saved_steps"][2] is None
     assert model["saved_transforms"]["value"] == pytest.approx(100 * (1 - 11 / 24), rel=1e-4)
     assert model["saved_seconds"]["value"] == pytest.approx(100 * (1 - (11 / 4 + 0.75) / 6), rel=1e-4)
+    assert model["saved_transforms_tuned"]["value"] == pytest.approx(100 * (1 - 11 / 18), rel=1e-4)
     assert model["energy_without_scf"]["mean"] == pytest.approx(0.8)
     assert model["energy_without_scf"]["median"] == pytest.approx(0.2)
     assert model["energy_without_scf"]["largest"] == pytest.approx(2.0)
@@ -79,13 +117,14 @@ def test_means_of_a_set_and_the_law():
 def test_page_and_figures():
     result = {
         "data": {"trained_on": 60, "formulas": 40, "left_out": {"new": 1}},
-        "threshold": 1e-8, "thresholds": [1e-6, 1e-8, 1e-10],
-        "diago_thr_init": 1e-3, "published": 26.7, "sets": SETS, "summary": sum_up(SETS, 1, 26.7),
+        "threshold": 1e-8, "thresholds": [1e-6, 1e-8, 1e-10], "extension": ".upf", "tuning": TUNING,
+        "published": 26.7, "sets": SETS, "summary": sum_up(SETS, 1, 26.7),
         "runs": {"Δ": [{"steps": 4000, "batch": [8, 50]}]},
     }  # fmt: skip
     drawn = restart.figures(result)
     assert set(drawn) == {"law", "energies"}
     text = restart.section(result, dict.fromkeys(drawn, "figure.png"))
+    assert "| 0.0001 | 8.50 | 1,000 | 4.50 | 800 |" in text
     assert "54.2 (37.5 … 62.5)" in text  # steps saved on the known set
     assert "| Δ | 10 |" in text
     assert "5.00 + 2.00·log₁₀" in text
@@ -107,12 +146,15 @@ def test_one_structure_by_pw(tmp_path: Path):
         writer.add("H2", Density(geometry, Grid(cell, waves.shape), values), electrons=2.0, meta=meta)
         writer.add("no meta", Density(geometry, Grid(cell, waves.shape), values), electrons=2.0)
     store = Store(tmp_path / "store")
-    settings = Settings(tmp_path, 1e-8, (1e-6, 1e-8, 1e-9), 1e-3, 60.0)
+    settings = Settings(tmp_path, ".gth", 1e-8, (1e-6, 1e-8, 1e-9), 1e-3, 1e-4, 60.0)
     exact = tmp_path / "exact.npz"
     found = without_model(store["H2"], atoms, settings, exact)
     same = with_model(store["H2"], lambda g, grid: Density(g, grid, values), settings, exact, found["energy"], False)
     starts = found["starts"] | {"same": same}
-    assert set(starts) == {SAD, OWN, "same", EXACT}
+    assert set(starts) == {SAD, TUNED, OWN, "same", EXACT}
+    loose = work(store["H2"], None, atoms, settings, 1e-2)
+    assert loose["steps"][:2] == starts[SAD]["steps"][:2]
+    assert (loose["transforms"], loose["energy"]) == (starts[SAD]["transforms"], starts[SAD]["energy"])
     assert starts[EXACT]["steps"][1] < starts[SAD]["steps"][1]
     assert starts["same"]["nmae"] == pytest.approx(starts[SAD]["nmae"], rel=1e-5)
     assert starts["same"]["energy_without_scf"] == pytest.approx(starts[SAD]["energy_without_scf"], rel=1e-3)

@@ -19,21 +19,36 @@ class Network:
 
 
 @dataclass
+class TestSet:
+    """Structures that the models have not seen.
+
+    Attributes:
+        split: whose test part it is.
+        largest: at most so many of them, one of every composition before the second of any, else in an order by hash.
+    """
+
+    split: str
+    largest: int
+
+
+@dataclass
 class Config:
     """Settings.
 
     Attributes:
         store, split: what the models are trained on: densities of pw.x with ``ecutwfc_Ry``, ``k_mesh`` and
             ``potentials`` in their meta data.
-        tests: name of a set → split whose test part it is.
-        largest: of each set at most so many structures, one of every composition before the second of any.
+        tests: by name.
         isolated_atoms: of the pseudopotentials; SAD, and where fitted atoms start.
-        pseudo_dir: folder of the pseudopotentials.
+        pseudo_dir, extension: folder and ending of the pseudopotentials' files: ``.upf`` with the orbitals of the atom,
+            that the first wavefunctions are made of, or ``.gth`` without.
         experiment: of conf/experiment.
         networks: name → model.
         threshold: conv_thr of the runs, Ry.
         thresholds: conv_thr at which steps are counted; below ``threshold`` from SAD and from the last model only.
-        diago_thr_init: of the runs that start from a prediction or from the exact density.
+        diago_thr_inits: thresholds of the first diagonalisation. The one with the least work on validation structures
+            is taken, for the first seed of the last network (all predictions take it over), and for SAD.
+        tuning, tuned_on: the split of these structures, and how many of them.
         limit: s of processor time of one run.
         published: share of the steps that the published work saved, %.
         overrides: further settings of every training, e.g. ``train.max_steps=1000``.
@@ -41,15 +56,17 @@ class Config:
 
     store: str
     split: str
-    tests: dict[str, str]
-    largest: int
+    tests: dict[str, TestSet]
     isolated_atoms: str
     pseudo_dir: str
+    extension: str
     experiment: str
     networks: dict[str, Network]
     threshold: float
     thresholds: list[float]
-    diago_thr_init: float
+    diago_thr_inits: list[float]
+    tuning: str
+    tuned_on: int
     limit: float
     published: float
     overrides: list[str]

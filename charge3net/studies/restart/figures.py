@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, styled
-from charge3net.studies.restart.measure import EXACT, OWN, SAD
+from charge3net.studies.restart.measure import SAD, WITHOUT_MODEL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ def energies(result: Mapping[str, Any]) -> Figure:
 def _starts(result: Mapping[str, Any]) -> list[str]:
     """SAD and the predictions."""
     first = next(iter(result["sets"].values()))[0]["starts"]
-    return [name for name in first if name not in (OWN, EXACT)]
+    return [SAD, *(name for name in first if name not in WITHOUT_MODEL)]
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Figure]:

@@ -29,14 +29,16 @@ if TYPE_CHECKING:
     from charge3net.geometry import Geometry
     from charge3net.grid import Grid
 
-#: Names of the starts that need no model: superposed atoms with pw.x's threshold for an atomic start, pw.x's own atoms.
-SAD, OWN, EXACT = "SAD", "pw.x", "exact"
+#: Names of the starts that need no model: superposed atoms with pw.x's threshold for an atomic start and with the
+#: best one, pw.x's own atoms, the converged density.
+SAD, TUNED, OWN, EXACT = "SAD", "SAD, tuned", "pw.x", "exact"
+WITHOUT_MODEL = (SAD, TUNED, OWN, EXACT)
 
 #: Ry → meV.
 _MEV = 13605.693122994
 
-#: pw.x's own threshold for a start from atoms, which it does not take for a file.
-_ATOMIC = "startingpot = 'file', diago_thr_init = 1d-2"
+#: pw.x's own diago_thr_init for a start from atoms, which it does not take for a file.
+ATOMIC = 1e-2
 
 #: Ry, conv_thr of the run that ends with the exact density.
 _REFERENCE = 1e-13
@@ -53,17 +55,20 @@ class Settings:
     """Of all runs.
 
     Attributes:
-        pseudo_dir: folder of the pseudopotentials.
+        pseudo_dir, extension: folder and ending of the pseudopotentials' files.
         threshold: conv_thr of the runs whose work is counted, Ry.
         thresholds: conv_thr at which steps are counted; below ``threshold`` from SAD and from the last model only.
         diago_thr_init: of runs from a prediction and from the exact density.
+        tuned: diago_thr_init of SAD, tuned.
         limit: s of processor time of a run.
     """
 
     pseudo_dir: Path
+    extension: str
     threshold: float
     thresholds: tuple[float, ...]
     diago_thr_init: float
+    tuned: float
     limit: float
 
 
@@ -81,15 +86,17 @@ def without_model(entry: StoreEntry, atoms: IsolatedAtoms, settings: Settings, f
     """
     case = _Case(entry, settings)
     density = superposed_table(case.waves, atoms, entry.geometry)
-    reference, exact = case.converge(_ATOMIC, density, threshold=_REFERENCE)
+    reference, exact = case.converge(_start(ATOMIC), density, threshold=_REFERENCE)
     energy = float(reference.energies[-1])
     bands = case.fixed(exact).bands
-    sad = case.row(case.converge(_ATOMIC, density)[0], reference)
+    sad = case.row(case.converge(_start(ATOMIC), density)[0], reference)
     starts = {
         SAD: sad | {"nmae": case.nmae(density, exact), **case.compared(case.fixed(density), bands, energy)},
-        OWN: case.row(case.converge("", None)[0]),
-        EXACT: case.row(case.converge(case.start, exact)[0]),
+        TUNED: sad if settings.tuned == ATOMIC else case.row(case.converge(_start(settings.tuned), density)[0]),
     }
+    if settings.extension == ".gth":  # without atoms in the file; UPF files hold those of SAD
+        starts[OWN] = case.row(case.converge("", None)[0])
+    starts[EXACT] = case.row(case.converge(_start(settings.diago_thr_init), exact)[0])
     with atomic_output(file) as stream:
         np.savez(stream, density=exact, bands=bands)
     return {
@@ -128,13 +135,36 @@ def with_model(
     began = time.process_time()
     density = case.predicted(predict)
     seconds = time.process_time() - began
-    more = case.converge(case.start, density, threshold=min(settings.thresholds))[0] if tight else None
+    start = _start(settings.diago_thr_init)
+    more = case.converge(start, density, threshold=min(settings.thresholds))[0] if tight else None
     return {
         "prediction_seconds": round(seconds, 3),
-        **case.row(case.converge(case.start, density)[0], more),
+        **case.row(case.converge(start, density)[0], more),
         "nmae": case.nmae(density, exact),
         **case.compared(case.fixed(density), bands, energy),
     }
+
+
+def work(
+    entry: StoreEntry,
+    predict: Callable[[Geometry, Grid], Density] | None,
+    atoms: IsolatedAtoms,
+    settings: Settings,
+    diago_thr_init: float,
+) -> dict[str, Any]:
+    """Steps and work of one structure from a prediction (None: from superposed atoms) with this threshold.
+
+    Raises:
+        InputError: if the run does not converge.
+    """
+    case = _Case(entry, settings)
+    density = superposed_table(case.waves, atoms, entry.geometry) if predict is None else case.predicted(predict)
+    return case.row(case.converge(_start(diago_thr_init), density)[0])
+
+
+def _start(diago_thr_init: float) -> str:
+    """Of a run from a density in a file."""
+    return f"startingpot = 'file', diago_thr_init = {diago_thr_init:g}"
 
 
 class _Case:
@@ -152,17 +182,15 @@ class _Case:
         cell = entry.geometry.cell / BOHR
         self.waves: PlaneWaves = plane_waves(cell, 4 * float(meta["ecutwfc_Ry"]), self.gamma)
 
-    @property
-    def start(self) -> str:
-        """Of a run from a density that is no superposition of atoms."""
-        return f"startingpot = 'file', diago_thr_init = {self.settings.diago_thr_init:g}"
-
     def text(self, electrons: str, system: str = "") -> str:
         """The input."""
         mesh = None if self.gamma else self.meta["k_mesh"]
+        files = {
+            one: str(Path(name).with_suffix(self.settings.extension)) for one, name in self.meta["potentials"].items()
+        }
         return format_pw_input(
             self.geometry,
-            self.meta["potentials"],
+            files,
             ecutwfc=float(self.meta["ecutwfc_Ry"]),
             mesh=mesh,
             shift=0 if mesh is None or len(mesh) == 3 else int(mesh[3]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charge3net.report.formatting import estimate, fixed, listed, percent, plus_minus, rounded, table, thousands
-from charge3net.studies.restart.measure import EXACT, OWN, SAD
+from charge3net.studies.restart.measure import EXACT, OWN, SAD, TUNED
+
+_OWN = {".gth": f"{OWN}: its own start, whose atoms are cruder, since .gth files hold none; "}
 
 #: Heading of the section.
 TITLE = "Restarts of pw.x"
@@ -15,13 +17,13 @@ TITLE = "Restarts of pw.x"
 def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """Markdown: what was run, steps and work, energies and bands, the law, what was wanted."""
     summary = result["summary"]
-    lines = [_setting(result), ""]
+    lines = [_setting(result), "", *_tuning(result["tuning"]), ""]
     for name, found in summary["sets"].items():
-        lines += [*_tables(name, found, result), ""]
+        lines += [*_tables(name, found, result), "", _against_tuned(found), ""]
     lines += [
-        "Savings are 1 − Σ(start) / Σ(SAD) with 95 % intervals of a bootstrap over compositions. Slowed: structures "
-        "that take more steps than from SAD. FFTs are of wavefunctions, time is processor time with the prediction "
-        "included. Energies and bands without SCF are those of one diagonalisation in the potential of the density "
+        "Saved: 1 − Σ(start) / Σ(SAD), of steps, FFTs and time, with 95 % intervals of a bootstrap over compositions. "
+        "Slowed: structures that take more steps than from SAD. FFTs are of wavefunctions, time is processor time with "
+        "the prediction included. Energies and bands without SCF are of one diagonalisation in the density's potential "
         "(Harris–Foulkes functional); bands: mean |Δε| of the occupied ones; gap: mean |Δ| of the smallest difference "
         "over the mesh." + _few(summary["sets"]),
         "",
@@ -49,23 +51,44 @@ def _setting(result: Mapping[str, Any]) -> str:
     left_out = sum(data["left_out"].values())
     return (
         f"How many steps does pw.x save when it starts from a prediction, with no result of the structure known? "
-        f"GTH-PBE pseudopotentials; {networks}, trained for {thousands(first['steps'])} steps of {first['batch'][0]} × "
-        f"{first['batch'][1]} probe points on {data['trained_on']} densities of {data['formulas']} compositions. "
+        f"GTH-PBE pseudopotentials ({result['extension']} files); {networks}, trained for "
+        f"{thousands(first['steps'])} steps of {first['batch'][0]} × {first['batch'][1]} probe points on "
+        f"{data['trained_on']} densities of {data['formulas']} compositions. "
         f"Test structures with an element that no training structure has are left out ({left_out}). SAD: "
         f"superposed atoms of the same pseudopotentials with diago_thr_init = 1d-2, pw.x's threshold for an atomic "
-        f"start; {OWN}: its own start, whose atoms are cruder; {EXACT}: the converged density. Predictions and the "
-        f"exact density start with diago_thr_init = {result['diago_thr_init']:g}."
+        f"start; {_OWN.get(result['extension'], '')}{EXACT}: the converged density."
     )
+
+
+def _tuning(tuning: Mapping[str, Any]) -> list[str]:
+    """The choice of diago_thr_init."""
+    head = ["diago_thr_init", *(f"{start}: {what}" for start in ("SAD", tuning["name"]) for what in ("steps", "FFTs"))]
+    rows = [
+        [f"{row['diago_thr_init']:g}", *(cell for start in ("SAD", "model") for cell in _cells(row[start]))]
+        for row in tuning["rows"]
+    ]
+    chosen = (
+        f"The threshold of the first diagonalisation was chosen on {tuning['structures']} validation structures of "
+        f"{tuning['compositions']} compositions, by the FFTs of wavefunctions of all runs: "
+        f"{tuning['model']:g} for predictions and for the exact density, {tuning['SAD']:g} for superposed atoms "
+        f"(“{TUNED}”)."
+    )
+    return [chosen, "", *table(head, rows)]
+
+
+def _cells(found: Mapping[str, Any]) -> list[str]:
+    return [fixed(found["steps"]), thousands(found["transforms"])]
 
 
 def _tables(name: str, found: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     thresholds, middle = result["thresholds"], result["summary"]["middle"]
     counts = f"{found['structures']} structures, {found['compositions']} compositions"
     heads = [f"steps to {threshold:.0e}" for threshold in thresholds]
-    head = [f"{name} ({counts})", "ε_mae (%)", *heads, f"steps saved at {thresholds[middle]:.0e} (%)", "slowed",
+    shown = sorted({0, middle})
+    head = [f"{name} ({counts})", "ε_mae (%)", *heads, *(f"saved at {thresholds[i]:.0e} (%)" for i in shown), "slowed",
             "FFTs saved (%)", "time saved (%)"]  # fmt: skip
     second = [f"{name}: without SCF", "energy, mean (meV per atom)", "median", "largest", "bands (meV)", "gap (meV)"]
-    rows = [_steps(start, values, middle) for start, values in found["starts"].items()]
+    rows = [_steps(start, values, shown) for start, values in found["starts"].items()]
     errors = [
         [
             start, rounded(values["energy_without_scf"]["mean"]), rounded(values["energy_without_scf"]["median"]),
@@ -78,14 +101,25 @@ def _tables(name: str, found: Mapping[str, Any], result: Mapping[str, Any]) -> l
     return [*table(head, rows), "", *table(second, errors)]
 
 
-def _steps(start: str, values: Mapping[str, Any], middle: int) -> list[str]:
+def _against_tuned(found: Mapping[str, Any]) -> str:
+    """What the last model saves where SAD starts with its best threshold too."""
+    name = list(found["starts"])[-1]
+    work, time = (_saved(found["starts"][name][f"saved_{key}_tuned"]) for key in ("transforms", "seconds"))
+    return f"Against “{TUNED}”, {name} saves {work} % of the FFTs and {time} % of the time."
+
+
+def _steps(start: str, values: Mapping[str, Any], shown: Sequence[int]) -> list[str]:
     error = "" if "nmae" not in values else rounded(values["nmae"]["mean"])
     steps = ["" if one is None else plus_minus(one) for one in values["steps"]]
     if start == SAD:
-        return [start, error, *steps, "0", "", "0", "0"]
-    savings = [values["saved_steps"][middle], values["saved_transforms"], values["saved_seconds"]]
-    shown = [estimate(one["value"], one["low"], one["high"], 1) for one in savings]
-    return [start, error, *steps, shown[0], percent(values["slowed"][middle]), shown[1], shown[2]]
+        return [start, error, *steps, *("0" for _ in shown), "", "0", "0"]
+    fewer = [_saved(values["saved_steps"][i]) for i in shown]
+    work = [_saved(values[f"saved_{key}"]) for key in ("transforms", "seconds")]
+    return [start, error, *steps, *fewer, percent(values["slowed"][shown[-1]]), *work]
+
+
+def _saved(found: Mapping[str, Any] | None) -> str:
+    return "" if found is None else estimate(found["value"], found["low"], found["high"], 1)
 
 
 def _law(result: Mapping[str, Any]) -> str:

@@ -7,13 +7,13 @@ from pw.x's own start, from each prediction and from the exact density. See docs
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charge3net.errors import InputError
-from charge3net.studies.cache import cached
 from charge3net.studies.restart.config import Config, Network
 from charge3net.studies.training import choice, run_record, sweep
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from charge3net.geometry import Geometry
     from charge3net.grid import Grid
     from charge3net.studies.checkpoint import Checkpoint
+    from charge3net.studies.restart.bench import Model
     from charge3net.train.runs import Run
 
 #: Name of a model's ensemble on the page.
@@ -36,24 +37,32 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     """
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
+    from charge3net.studies.checkpoint import Checkpoint
+    from charge3net.studies.restart.bench import Bench
     from charge3net.studies.restart.summary import sum_up
+    from charge3net.studies.restart.tuning import tune
 
     if config.threshold not in config.thresholds:
         raise InputError(f"thresholds must hold the threshold of the runs, {config.threshold:g}")
     store, split = Store(config.store), read_split(config.split)
-    parts = {name: read_split(path).part("test") for name, path in config.tests.items()}
+    parts = {name: read_split(one.split).part("test") for name, one in config.tests.items()}
     learned = {*split.train, *split.validation}
-    elements = {int(z) for key in split.train for z in store[key].geometry.numbers}
-    known = {
-        name: tuple(key for key in keys if elements.issuperset(store[key].geometry.numbers.tolist()))
-        for name, keys in parts.items()
-    }
-    tests = {name: _chosen(keys, store, config.largest) for name, keys in known.items()}
+    known = {name: _known(keys, split.train, store) for name, keys in parts.items()}
+    tests = {name: _chosen(keys, store, config.tests[name].largest) for name, keys in known.items()}
     for name, keys in tests.items():
         if not keys or learned & set(keys):
-            raise InputError(f"the test part of {config.tests[name]} is empty, or holds structures that are trained on")
+            split_of = config.tests[name].split
+            raise InputError(f"the test part of {split_of} is empty, or holds structures that are trained on")
+    validation = _known(read_split(config.tuning).validation, split.train, store)
+    if not set(validation) <= set(split.validation):
+        raise InputError(f"the validation part of {config.tuning} holds structures that {config.split} does not")
     runs = {name: _trained(name, network, config, work) for name, network in config.networks.items()}
-    sets = {name: _measured(keys, store, runs, config, work) for name, keys in tests.items()}
+    models = _models({name: [Checkpoint(one.path, work) for one in members] for name, members in runs.items()})
+    bench = Bench.of(config, store, work)
+    last = list(config.networks)[-1]
+    tuning = tune(bench, last, models[last], _chosen(validation, store, config.tuned_on), config.diago_thr_inits)
+    bench = bench.tuned(tuning)
+    sets = {name: [bench.measured(key, models) for key in keys] for name, keys in tests.items()}
     formulas = {store[key].formula for key in split.train}
     return {
         "data": {
@@ -67,7 +76,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         },
         "threshold": config.threshold,
         "thresholds": list(config.thresholds),
-        "diago_thr_init": config.diago_thr_init,
+        "extension": config.extension,
+        "tuning": tuning,
         "published": config.published,
         "runs": {name: [run_record(member) for member in members] for name, members in runs.items()},
         "sets": sets,
@@ -75,11 +85,17 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     }
 
 
+def _known(keys: tuple[str, ...], train: tuple[str, ...], store: Any) -> tuple[str, ...]:
+    """Those without an element that no training structure has."""
+    elements = {int(z) for key in train for z in store[key].geometry.numbers}
+    return tuple(key for key in keys if elements.issuperset(store[key].geometry.numbers.tolist()))
+
+
 def _chosen(keys: tuple[str, ...], store: Any, largest: int) -> tuple[str, ...]:
-    """At most so many, one structure of every composition before the second of any."""
+    """At most so many, by hash, one structure of every composition before the second of any."""
     seen: Counter[str] = Counter()
     places = []
-    for key in keys:
+    for key in sorted(keys, key=lambda key: sha256(key.encode()).hexdigest()):
         places.append((seen[store[key].formula], key))
         seen[store[key].formula] += 1
     return tuple(key for _, key in sorted(places, key=lambda one: one[0])[:largest])
@@ -102,40 +118,16 @@ def _trained(name: str, network: Network, config: Config, work: Path) -> list[Ru
     return [found[seed] for seed in network.seeds]
 
 
-def _measured(
-    keys: tuple[str, ...], store: Any, runs: Mapping[str, list[Run]], config: Config, work: Path
-) -> list[dict[str, Any]]:
-    """Every structure of a set; each start is stored in a file as soon as it is finished."""
-    from charge3net.atoms.isolated import read_isolated_atoms
-    from charge3net.studies.checkpoint import Checkpoint
-    from charge3net.studies.restart.measure import Settings, with_model, without_model
+def _models(loaded: Mapping[str, list[Checkpoint]]) -> dict[str, Model]:
+    """By name: the first seed of each network, then the mean of all."""
+    from charge3net.studies.restart.bench import Model
 
-    loaded = {name: [Checkpoint(member.path, work) for member in members] for name, members in runs.items()}
-    folder = work / "structures" / f"{store.hash()[:6]}-{config.diago_thr_init:g}"
-    thresholds = tuple(config.thresholds)
-    settings = Settings(Path(config.pseudo_dir), config.threshold, thresholds, config.diago_thr_init, config.limit)
-    atoms = read_isolated_atoms(config.isolated_atoms)
-    models = _models(loaded)
-    found = []
-    for key in keys:
-        exact = folder / f"{key}.npz"
-        structure = cached(folder / f"{key}.json", partial(without_model, store[key], atoms, settings, exact))
-        for name, (weights, predict) in models.items():
-            tight = name == list(models)[-1]
-            run = partial(with_model, store[key], predict, settings, exact, structure["energy"], tight)
-            structure["starts"][name] = cached(folder / weights / f"{key}{'-tight' * tight}.json", run)
-        found.append(structure)
-    return found
-
-
-def _models(loaded: Mapping[str, list[Checkpoint]]) -> dict[str, tuple[str, Callable[[Geometry, Grid], Density]]]:
-    """Name → what names its weights, and its prediction: the first seed of each network, then the mean of all."""
-    models: dict[str, tuple[str, Callable[[Geometry, Grid], Density]]] = {}
+    models: dict[str, Model] = {}
     for name, members in loaded.items():
-        models[name] = members[0].weights[:12], members[0].predict
+        models[name] = Model(members[0].weights[:12], members[0].predict)
         if len(members) > 1:
             weights = "-".join(member.weights[:6] for member in members)
-            models[ENSEMBLE.format(name, len(members))] = weights, partial(_mean, members)
+            models[ENSEMBLE.format(name, len(members))] = Model(weights, partial(_mean, members))
     return models
 
 

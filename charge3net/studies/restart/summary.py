@@ -10,10 +10,11 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.report.formatting import averaged, significant
-from charge3net.studies.restart.measure import EXACT, OWN, SAD
+from charge3net.studies.restart.measure import SAD, TUNED, WITHOUT_MODEL
 
 #: Draws of the bootstrap.
 _DRAWS = 10_000
+_WORK = ("seconds", "transforms", "operations")
 
 
 def sum_up(sets: Mapping[str, Sequence[Mapping[str, Any]]], middle: int, published: float) -> dict[str, Any]:
@@ -51,13 +52,13 @@ def _start(structures: Sequence[Mapping[str, Any]], name: str, formulas: Sequenc
         found["steps"].append(averaged(steps) if known else None)
         found["saved_steps"].append(saved(steps, usual, formulas) if known else None)
         found["slowed"].append(float(np.mean(steps > usual)) if known else None)
-    seconds = np.array([row["seconds"] + row.get("prediction_seconds", 0.0) for row in rows])
-    found["saved_seconds"] = saved(seconds, np.array([row["seconds"] for row in base]), formulas)
-    found["seconds"] = averaged(seconds)
+    for key in _WORK:
+        found[f"saved_{key}"] = saved(_work(rows, key), _work(base, key), formulas)
+        found[f"saved_{key}_tuned"] = saved(
+            _work(rows, key), _work([one["starts"][TUNED] for one in structures], key), formulas
+        )
+    found["seconds"] = averaged(_work(rows, "seconds"))
     found["prediction_seconds"] = averaged(row.get("prediction_seconds", 0.0) for row in rows)
-    for key in ("transforms", "operations"):
-        work, usual = (np.array([row[key] for row in some], dtype=float) for some in (rows, base))
-        found[f"saved_{key}"] = saved(work, usual, formulas)
     exact = [one["energy"] for one in structures]
     found["largest_energy_difference"] = significant(
         max(abs(row["energy"] - right) for row, right in zip(rows, exact, strict=True))
@@ -70,6 +71,12 @@ def _start(structures: Sequence[Mapping[str, Any]], name: str, formulas: Sequenc
                 "median": significant(np.median(values)),
             }
     return found
+
+
+def _work(rows: Sequence[Mapping[str, Any]], key: str) -> Float[ndarray, "structures"]:
+    """Of every structure; processor time includes the prediction."""
+    more = "prediction_seconds" if key == "seconds" else ""
+    return np.array([row[key] + row.get(more, 0.0) for row in rows], dtype=float)
 
 
 def saved(
@@ -92,7 +99,7 @@ def _law(structures: Sequence[Mapping[str, Any]], middle: int, published: float)
         (row["nmae"], row["steps"][middle])
         for one in structures
         for name, row in one["starts"].items()
-        if name not in (SAD, OWN, EXACT)
+        if name not in WITHOUT_MODEL
     ]
     x, y = np.log10([error for error, _ in predicted]), np.array([steps for _, steps in predicted], dtype=float)
     slope, constant = np.polyfit(x, y, 1)
