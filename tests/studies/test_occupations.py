@@ -86,8 +86,12 @@ def config(tmp_path: Path) -> Config:
             numbers[f"h{i}"] = geometry.numbers
             packed[f"h{i}"] = packed_neutral([HYDROGEN, HYDROGEN]).astype(np.float32)
             packed[f"h{i}"][[0, 15]] += apart
-    write_density_matrices(tmp_path / "d.npz", DensityMatrices({1: HYDROGEN}, numbers, packed))
-    Split(("h0", "h2", "h3", "h5"), ("h1",), ("h4",)).save(tmp_path / "split.json")
+        lithium = replace(geometry, numbers=np.array([3, 3]))
+        writer.add("li", Density(lithium, Grid(lithium.cell, (6, 6, 6)), values), electrons=2.0, meta=meta)
+        numbers["li"], packed["li"] = lithium.numbers, packed["h0"]
+    setups = {1: HYDROGEN, 3: replace(HYDROGEN, name="Li.PBE.gz", number=3)}  # no training crystal has lithium
+    write_density_matrices(tmp_path / "d.npz", DensityMatrices(setups, numbers, packed))
+    Split(("h0", "h2", "h3", "h5"), ("h1",), ("h4", "li")).save(tmp_path / "split.json")
     (tmp_path / "gpaw.py").write_text(GPAW)
     paths = {
         name: str(tmp_path / file)
@@ -106,6 +110,7 @@ def test_the_whole_study(config: Config, tmp_path: Path):
     assert errors["mean"] == pytest.approx(1.1 - 0.95, rel=1e-3)
     assert errors["predicted"] < errors["mean"]
     assert result["turned"] < 1e-2
+    assert result["data"]["left_out"] == {"train": 0, "validation": 0, "test": 1}
     starts: dict[str, Any] = result["summary"]["starts"]
     assert len(starts) == 8
     assert starts["true-true"]["energy"]["mean"] == 0

@@ -22,13 +22,14 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
 
 def _setting(result: Mapping[str, Any]) -> str:
     entries, formulas, training = result["data"]["entries"], result["data"]["formulas"], result["training"]
-    weights = result["model"]["weights"][:12]
+    weights, left_out = result["model"]["weights"][:12], result["data"]["left_out"]["test"]
     return (
         "How well can the atomic density matrices D of PAW calculations be predicted, and what is a start from them "
         f"worth? A head on the atom features of `{result['model']['name']}` (weights {weights}, not changed) was "
         f"trained for {training['steps']} steps of {training['batch']} crystals on {entries['train']} crystals of "
         f"{formulas['train']} formulas; the last weights are used, nothing was chosen by validation. Tested on "
-        f"{entries['test']} crystals of {formulas['test']} other formulas. One seed. When a test crystal is turned, "
+        f"{entries['test']} crystals of {formulas['test']} other formulas ({left_out} with an "
+        f"element that no training crystal has are left out). One seed. When a test crystal is turned, "
         f"the predicted D turns with it up to {result['turned']:.0e} of its largest part with L > 0."
     )
 

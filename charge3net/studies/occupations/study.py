@@ -48,7 +48,12 @@ def run(config: Config, work: Path) -> dict[str, Any]:
 
     store, split, matrices = Store(config.store), read_split(config.split), read_density_matrices(config.matrices)
     model, _ = load_model(resolve_model(config.model))
-    keys = {part: [key for key in split.part(part) if key in matrices] for part in PARTS}
+    every = {part: [key for key in split.part(part) if key in matrices] for part in PARTS}
+    learned = {int(number) for key in every["train"] for number in matrices.numbers[key]}
+    keys = {
+        part: [key for key in found if learned.issuperset(matrices.numbers[key].tolist())]
+        for part, found in every.items()
+    }
     _check(keys, store, matrices)
     examples = {
         part: [example(store[key].geometry, key, matrices, model) for key in found] for part, found in keys.items()
@@ -69,6 +74,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         "data": {
             "matrices": dict(matrices.meta),
             "store_hash": store.hash(),
+            "left_out": {part: len(every[part]) - len(found) for part, found in keys.items()},
             "entries": {part: len(found) for part, found in keys.items()},
             "formulas": {part: len({store[key].formula for key in found}) for part, found in keys.items()},
         },
