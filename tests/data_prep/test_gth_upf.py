@@ -44,7 +44,8 @@ def test_the_file_holds_the_atom_and_the_potential(tmp_path: Path) -> None:
     text = (tmp_path / "Si.pbe-q4.upf").read_text()
     strengths = re.search(r"<PP_DIJ[^>]*>(.*?)</PP_DIJ>", text, re.DOTALL)
     assert strengths is not None
-    expected = [[17.9034828, -5.41254164, 0.0], [-5.41254164, 6.98756120, 0.0], [0.0, 0.0, 4.86255346]]
+    # twice the numbers of the list, in Ry
+    expected = [[17.9034830, -5.41254164, 0.0], [-5.41254164, 6.98756120, 0.0], [0.0, 0.0, 4.86255346]]
     assert [float(word) for word in strengths[1].split()] == pytest.approx(np.ravel(expected), abs=1e-8)
     local = re.search(r"<PP_LOCAL[^>]*>(.*?)</PP_LOCAL>", text, re.DOTALL)
     assert local is not None
