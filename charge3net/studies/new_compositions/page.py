@@ -66,10 +66,16 @@ def _setting(result: Mapping[str, Any]) -> str:
     networks = len({row["network"] for row in runs})
     seconds = [run["processor_seconds"] for run in runs]
     spent = "" if None in seconds else f", {duration(sum(seconds))} of processor time"
+    known = all(kind["known_formulas"] == len(kind["keys"]) for kind in result["kinds"].values())
+    question = (
+        "How well does a model know new distortions of crystals that it was trained on?"
+        if known
+        else "Which model is right about compositions that no training structure has?"
+    )
     return (
-        "Which model is right about compositions that no training structure has? "
-        f"{networks} models were trained on the same {data['train']} structures of {data['formulas']} formulas, all "
-        f"kinds together, with {batch[0]} × {batch[1]} probe points a step and the loss `{runs[0]['loss']}`: "
+        f"{question} {networks} models were trained on the same {data['train']} structures of {data['formulas']} "
+        f"formulas, all kinds together, with {batch[0]} × {batch[1]} probe points a step and the loss "
+        f"`{runs[0]['loss']}`: "
         f"{len(runs)} trainings{spent}. The weights with the lowest error on {data['validation']} validation "
         "structures are used. No setting of a model was chosen on the test structures; each model was evaluated on "
         f"them when its training had ended. Split `{data['split']}` (hash {data['split_hash'][:12]}), "
