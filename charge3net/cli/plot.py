@@ -4,7 +4,7 @@ charge3net plot slice CHGCAR predicted.cube -o slice.png
 charge3net plot isosurface CHGCAR predicted.cube --level 0.5 -o surface.png
 charge3net plot curves runs/* -o curves.pdf
 charge3net plot errors evaluation/* -o errors.svg
-charge3net plot expected evaluation/shipped -o expected.svg
+charge3net plot expected evaluation/delta-gpaw-pbe -o expected.svg
 """
 
 from __future__ import annotations
