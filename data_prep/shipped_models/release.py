@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,10 @@ from typing import Any
 import numpy as np
 
 from charge3net import Predictor, Store, load_model, save_model
-from charge3net.atoms.known import KnownSurroundings
-from charge3net.atoms.neighbourhood import neighbourhood_features
-from charge3net.atoms.superposition import SuperposedAtoms
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import StoreEntry
 from charge3net.errors import InputError
-from charge3net.graph.build import build_atom_graph
+from charge3net.evaluation.calibrate import SURROUNDINGS, training_set
 from charge3net.io.files import write_whole
 from charge3net.predict.calibration import Calibration
 from charge3net.predict.electrons import shift_to
@@ -41,19 +37,6 @@ from data_prep.shipped_models.store import OTHERS, SET, SETS
 from data_prep.shipped_models.tables import boundary_of, signs, signs_of, summary, trust, unharmed, with_tests
 
 HERE = Path(__file__).resolve().parent
-
-#: File of the surroundings of the training atoms.
-SURROUNDINGS = "surroundings.npz"
-
-
-def training_set(model: Any, store: Store, keys: Sequence[str]) -> TrainingSet:
-    """Elements and surroundings of these entries; no atom is called far yet."""
-    atoms, geometries = model.atoms, [store[key].geometry for key in keys]
-    assert isinstance(atoms, SuperposedAtoms)
-    features = [neighbourhood_features(atoms, build_atom_graph(g, model.cutoff)).numpy() for g in geometries]
-    known = KnownSurroundings.of([g.numbers for g in geometries], features, [g.formula for g in geometries])
-    counts = Counter(int(z) for geometry in geometries for z in set(geometry.numbers.tolist()))
-    return TrainingSet({z: counts[z] for z in sorted(counts)}, known)
 
 
 def evaluate(ensemble: EnsemblePredictor, entry: StoreEntry, kind: str, composition_known: bool) -> dict[str, Any]:
@@ -120,7 +103,7 @@ def make(name: str, runs: Sequence[Path], data: Path) -> dict[str, Any]:
     """
     store, split, kind_of = Store(data / "store"), read_split(data / "split.json"), kinds()
     members = [Predictor.from_checkpoint(run) for run in runs]
-    trained = training_set(members[0].model, store, split.train)
+    trained = training_set(members[0].model, [store[key].geometry for key in split.train])
     ensemble = EnsemblePredictor(members, None, trained)
     formulas = {store[key].geometry.formula for key in split.train}
     entries = others(data / "others", store, split, trained.elements)

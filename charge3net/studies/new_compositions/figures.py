@@ -165,15 +165,8 @@ def gain_against_zeta(result: Mapping[str, Any]) -> Figure:
     for i, (kind, found) in enumerate(result["gains"].items()):
         rho = found["rho"]
         text = "" if rho is None else f": ρ = {rho['rho']:+.2f} ({rho['low']:+.2f} … {rho['high']:+.2f})"
-        style: dict[str, Any] = {
-            "color": colour(i),
-            "marker": marker(i),
-            "linestyle": "none",
-            "markersize": 5.5,
-            "alpha": 0.8,
-        }
         zeta = result["kinds"][kind]["zeta"]
-        ax.plot(zeta, found["gain"], markeredgecolor="white", label=in_words(kind) + text.replace("-", "−"), **style)
+        ax.plot(zeta, found["gain"], label=in_words(kind) + text.replace("-", "−"), **_points_of(i))
     low, high = next(iter(result["gains"].values()))["orders"]
     label = f"ε(L = {low}) − ε(L = {high}), percentage points"
     ax.set(xlabel="angular variation ζ of the true density", ylabel=label)
@@ -183,6 +176,12 @@ def gain_against_zeta(result: Mapping[str, Any]) -> Figure:
     ax.grid(True, **GRID)
     ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.15), ncols=2)
     return figure
+
+
+def _points_of(i: int) -> dict[str, Any]:
+    """How the structures of the i-th kind are drawn."""
+    look = {"linestyle": "none", "markeredgecolor": "white", "markersize": 5.5, "alpha": 0.8}
+    return {"color": colour(i), "marker": marker(i), **look}
 
 
 @styled
@@ -195,14 +194,7 @@ def spread_and_error(rows: Sequence[Mapping[str, Any]]) -> Figure:
     for i, kind in enumerate(dict.fromkeys(row["kind"] for row in rows)):
         own = [row for row in rows if row["kind"] == kind]
         spreads, errors = ([100.0 * row[name] for row in own] for name in ("spread", "error"))
-        style: dict[str, Any] = {
-            "color": colour(i),
-            "marker": marker(i),
-            "linestyle": "none",
-            "markersize": 5.5,
-            "alpha": 0.8,
-        }
-        ax.plot(spreads, errors, markeredgecolor="white", label=in_words(kind), **style)
+        ax.plot(spreads, errors, label=in_words(kind), **_points_of(i))
     ax.set(xscale="log", yscale="log", xlabel="spread of the members (%)", ylabel="ε$_{mae}$ of their mean (%)")
     for axis in ("x", "y"):
         plain_log_ticks(ax, axis)
