@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,29 +128,47 @@ def _row(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:15.8f}" for value in values)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def command(
+    about: str | None,
+    name: Callable[[GthPotential], str],
+    text: Callable[[GthPotential], str],
+    arguments: Sequence[str] | None,
+) -> int:
+    """The command that writes a file for each element; returns the exit status.
+
+    Args:
+        about: what ``--help`` says.
+        name, text: of a potential's file.
+        arguments: of the command line; None: those of the process.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("elements", nargs="*", metavar="ELEMENT")
     parser.add_argument("-o", "--out", type=Path, default=Path("pseudo"), help="folder (default: pseudo)")
     parser.add_argument("--valence", type=int, metavar="N", help="electrons; default: the fewest there are")
     parser.add_argument("--potentials", type=Path, default=POTENTIALS, help="CP2K's list")
     parser.add_argument("--list", action="store_true", help="print elements and valences")
     options = parser.parse_args(arguments)
+    if not (options.elements or options.list):
+        parser.error("name an element, or ask for --list")
     try:
         potentials = read_gth(options.potentials)
         if options.list:
             print("\n".join(f"{element} {valence}" for element, valence in sorted(potentials)))
             return 0
+        chosen = [choose(potentials, element, options.valence) for element in options.elements]
         options.out.mkdir(parents=True, exist_ok=True)
-        for element in options.elements:
-            potential = choose(potentials, element, options.valence)
-            write_whole(options.out / file_name(potential), format_abinit(potential))
-            print(options.out / file_name(potential))
+        for potential in chosen:
+            write_whole(options.out / name(potential), text(potential))
+            print(options.out / name(potential))
     except InputError as error:
-        print(f"gth.py: error: {error}", file=sys.stderr)
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    return command(__doc__, file_name, format_abinit, arguments)
 
 
 if __name__ == "__main__":

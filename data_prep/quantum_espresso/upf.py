@@ -6,24 +6,21 @@ of the atom (PP_PSWFC). This makes such files from the same potentials: the dens
 first diagonalisation is cheaper, and pw.x's own start is the true atom.
 
     python -m data_prep.quantum_espresso.upf Si Mg O -o pseudo/          # pseudo/Si.pbe-q4.upf, …
+    python -m data_prep.quantum_espresso.upf Ga --valence 13 -o pseudo/  # as gth.py: else the fewest electrons
 
-Potentials: of each element the one with the fewest electrons. Local part and projectors are their formulas on a radial
+Local part and projectors are their formulas on a radial
 grid (sources in gth.py); orbitals and density of the neutral atom are those of isolated_atoms.py.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy import ndarray
 
-from charge3net.errors import InputError
-from charge3net.io.files import write_whole
-from data_prep.quantum_espresso.gth import POTENTIALS, GthPotential, choose, file_name, read_gth
+from data_prep.quantum_espresso.gth import GthPotential, command, file_name
 from data_prep.quantum_espresso.isolated_atoms import atom_orbitals, local_potential, projector
 
 _RADIUS, _STEP = 12.0, 0.01  # bohr; pw.x itself integrates atoms to 10 bohr
@@ -111,22 +108,7 @@ def _section(name: str, values: ndarray, about: str = "") -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("elements", nargs="+", metavar="ELEMENT")
-    parser.add_argument("-o", "--out", type=Path, default=Path("pseudo"), help="folder (default: pseudo)")
-    parser.add_argument("--potentials", type=Path, default=POTENTIALS, help="CP2K's list")
-    options = parser.parse_args(arguments)
-    try:
-        potentials = read_gth(options.potentials)
-        options.out.mkdir(parents=True, exist_ok=True)
-        for element in options.elements:
-            potential = choose(potentials, element)
-            write_whole(options.out / upf_name(potential), format_upf(potential))
-            print(options.out / upf_name(potential))
-    except InputError as error:
-        print(f"upf.py: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return command(__doc__, upf_name, format_upf, arguments)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -11,13 +12,14 @@ from charge3net.io.qe.pw_output import read_pw_output
 from charge3net.units import BOHR
 from data_prep.gth_set.build import part_of, place_of
 from data_prep.quantum_espresso import generate as generator
+from data_prep.quantum_espresso.rare_elements import COMPOSITIONS, COPIES
 from data_prep.quantum_espresso.structures import structures
 
 
 def test_recipes():
     made = structures()
     assert len({one.name for one in made}) == len(made) >= 400
-    assert {one.kind for one in made} == {"sp", "halides", "oxides", "molecules", "defects"}
+    assert {one.kind for one in made} == {"sp", "halides", "oxides", "molecules", "defects", "rare"}
     again = {one.name: one for one in structures()}
     for one in made[::15]:
         assert np.array_equal(one.positions, again[one.name].positions)
@@ -50,6 +52,31 @@ def test_compositions_are_in_one_part():
     count = Counter(place_of(formula) for formula in parts)
     assert min(count["test"], count["validation"]) >= 5
     assert count["train"] >= 60
+
+
+def test_more_compositions_hold_what_was_trained_on_least():
+    """They only train, no other kind has their formulas, and each holds one of the six rarest elements."""
+    made = structures()
+    formulas = {kind: {one.geometry().formula for one in made if one.kind == kind} for kind in ("sp", "rare")}
+    assert len(formulas["rare"]) == COMPOSITIONS
+    assert not formulas["rare"] & {one.geometry().formula for one in made if one.kind != "rare"}
+    counts = Counter(symbol for one in formulas["sp"] if place_of(one) == "train" for symbol in symbols_of(one))
+    rarest = sorted(counts, key=lambda symbol: counts[symbol])[:6]
+    for one in made:
+        if one.kind == "rare":
+            assert part_of("rare", one.geometry().formula, one.copy, COPIES) == "train"
+            assert set(one.symbols) & set(rarest)
+    counts.update(symbol for formula in formulas["rare"] for symbol in symbols_of(formula))
+    assert min(counts[symbol] for symbol in rarest) >= 5  # one to three before
+    ideal = [one for one in made if one.kind == "rare" and one.copy == 0]
+    for one in ideal:
+        apart = one.geometry().positions[:, None] - one.positions
+        fractions = 4 * np.linalg.solve(one.cell.T, apart.reshape(-1, 3).T)
+        assert np.abs(fractions - np.rint(fractions)).max() < 1e-9  # atoms on quarters of the cell: not rattled
+
+
+def symbols_of(formula: str) -> set[str]:
+    return set(re.findall("[A-Z][a-z]?", formula))
 
 
 def test_what_the_generator_writes(tmp_path, monkeypatch):
