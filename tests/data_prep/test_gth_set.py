@@ -26,7 +26,7 @@ def test_new_compositions_are_new(records):
     assert not formulas["train"] & formulas["validation"]
     assert not formulas["validation"] & formulas["test"]
     assert formulas["distortions"] <= formulas["train"]
-    assert len(formulas["train"]) == 80
+    assert len(formulas["train"]) == 80 + 18
     assert len({record["key"] for record in records}) == len(records)
 
 
