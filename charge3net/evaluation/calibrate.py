@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from charge3net.analysis.bonding import bonding
 from charge3net.analysis.statistics import spearman
@@ -58,6 +60,8 @@ class Judged:
         farthest: distance of the farthest atom from the training set; None where it is not known.
         error, shifted: ε_mae as a fraction, as predicted, and shifted to the valence electrons (the same where the
             model does not know them).
+        members: ε_mae of each member, as predicted.
+        superposed: ε_mae of the superposed atoms of the DFT code; None where the store has none.
     """
 
     formula: str
@@ -65,6 +69,8 @@ class Judged:
     farthest: float | None
     error: float
     shifted: float
+    members: tuple[float, ...] = ()
+    superposed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,14 +109,16 @@ def training_set(model: DensityModel, geometries: Sequence[Geometry]) -> Trainin
 def judge(ensemble: EnsemblePredictor, entry: StoreEntry) -> Judged:
     """Predict an entry of a store and compare."""
     truth = entry.density()
-    density = ensemble.predict(entry.geometry, grid=truth.grid, electrons="none")
     total = float(np.abs(truth.total).sum(dtype=np.float64))
 
-    def error() -> float:
-        return float(np.abs(density.total - truth.total).sum(dtype=np.float64)) / total
+    def error(values: Float[ndarray, "nx ny nz"]) -> float:
+        return float(np.abs(values - truth.total).sum(dtype=np.float64)) / total
 
+    predictions = [member.predict(entry.geometry, grid=truth.grid) for member in ensemble]
+    each = tuple(error(one.total) for one in predictions)  # combine() takes the memory of the first for the mean
+    density = ensemble.combine(predictions, "none")
     about = density.provenance
-    said, plain = about["uncertainty"], error()
+    said, plain = about["uncertainty"], error(density.total)
     if about["valence_electrons"] is not None:
         shift_to(density, about["valence_electrons"])
     signs = Signs(
@@ -121,7 +129,8 @@ def judge(ensemble: EnsemblePredictor, entry: StoreEntry) -> Judged:
         about["electron_error"],
         nonmetal_share(entry.geometry.numbers),
     )
-    return Judged(entry.geometry.formula, signs, said["farthest"], plain, error())
+    superposed = None if entry.baseline is None else error(entry.baseline)
+    return Judged(entry.geometry.formula, signs, said["farthest"], plain, error(density.total), each, superposed)
 
 
 def fit(judged: Sequence[Judged], *, shifted: bool) -> Calibration:

@@ -27,6 +27,7 @@ from charge3net.train.logger import MetricsCsv
 from charge3net.train.losses import build_loss
 from charge3net.train.module import MONITOR, DensityTask
 from charge3net.train.optimisers import check_optimiser
+from charge3net.train.rising_loss import RisingLoss, sentence
 from charge3net.train.run_folder import CONFIG, METRICS, RunFolder, check_same, fixed_settings, flat
 from charge3net.train.schedule import build_schedule
 from charge3net.train.threads import choose_threads, free_cores
@@ -77,9 +78,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
     log = MetricsCsv(folder.path / METRICS)
     checkpoints = _checkpoints(config, folder, data, initial)
     trackers = build_trackers(config, folder)
-    trainer = _trainer(
-        config, folder, [log, *trackers], checkpoints, validate_first=bool(initial.record) and state is None
-    )
+    rising, validate_first = RisingLoss(), bool(initial.record) and state is None
+    trainer = _trainer(config, folder, [log, *trackers], (rising, checkpoints), validate_first)
     if first:
         folder.begin(config, resume)
     log.rewind(0 if state is None else state["global_step"])
@@ -96,7 +96,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
                 trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
             else:  # fitted atoms alone: there is nothing left to train
                 trainer.validate(task, datamodule=data, verbose=False)
-        summary = _summary(config, trainer, task, checkpoints, start)
+        summary = _summary(config, trainer, task, checkpoints, rising, start)
     finally:
         if first:
             finish_trackers(trackers, summary, folder.best_or_last())
@@ -110,6 +110,7 @@ def _summary(
     trainer: pl.Trainer,
     task: DensityTask,
     checkpoints: RunCheckpoints,
+    rising: RisingLoss,
     start: tuple[float, float],
 ) -> dict[str, Any]:
     """``start``: wall clock and processor time when the training began, in s."""
@@ -123,6 +124,7 @@ def _summary(
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "best": checkpoints.best,
         "latest": checkpoints.latest,
+        "loss_rose": rising.found,
     }
 
 
@@ -228,10 +230,15 @@ def _checkpoints(
 
 
 def _trainer(
-    config: TrainConfig, folder: RunFolder, loggers: list[Logger], checkpoints: RunCheckpoints, validate_first: bool
+    config: TrainConfig,
+    folder: RunFolder,
+    loggers: list[Logger],
+    own: tuple[RisingLoss, RunCheckpoints],
+    validate_first: bool,
 ) -> pl.Trainer:
     loop, runtime = config.train, config.runtime
-    callbacks: list[Callback] = [FiniteLoss()]
+    rising, checkpoints = own
+    callbacks: list[Callback] = [FiniteLoss(), rising]
     if loop.patience is not None:
         callbacks.append(Patience(loop.patience))
     callbacks += [Progress(runtime.progress), StopOnSignal(checkpoints), checkpoints]
@@ -299,6 +306,8 @@ def describe(summary: dict[str, Any], folder: str | Path) -> str:
     quality = f"best ε_mae {best[MONITOR]:.3f} % at step {best['step']:.0f}" if best else "no validation"
     if best and not best[MONITOR] < 100.0:
         quality += "; a density of 0 has 100 %: take a smaller optim.lr, or more steps"
+    if rose := summary.get("loss_rose"):
+        quality += f"; {sentence(rose)}"
     state = "finished before" if summary.get("skipped") else f"finished in {summary['seconds']:.0f} s"
     return (
         f"{summary['name']}: {state}, {summary['step']} steps, {summary['parameters']} parameters, {quality}; "

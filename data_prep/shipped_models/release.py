@@ -18,16 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charge3net import Predictor, Store, load_model, save_model
 from charge3net.data.splits import Split, read_split
 from charge3net.data.store import StoreEntry
 from charge3net.errors import InputError
-from charge3net.evaluation.calibrate import SURROUNDINGS, training_set
+from charge3net.evaluation.calibrate import SURROUNDINGS, judge, training_set
 from charge3net.io.files import write_whole
 from charge3net.predict.calibration import Calibration
-from charge3net.predict.electrons import shift_to
 from charge3net.predict.ensemble import EnsemblePredictor
 from charge3net.predict.trust import TrainingSet
 from charge3net.pretrained.releases import FOLDER, RELEASE
@@ -41,29 +38,19 @@ HERE = Path(__file__).resolve().parent
 
 def evaluate(ensemble: EnsemblePredictor, entry: StoreEntry, kind: str, composition_known: bool) -> dict[str, Any]:
     """Errors (fractions) of the members, of their mean and of the superposition of atoms, and the signs of both."""
-    truth = entry.density()
-    predictions = [member.predict(entry.geometry, grid=truth.grid) for member in ensemble]
-    total = float(np.abs(truth.total).sum(dtype=np.float64))
-
-    def error(values: np.ndarray) -> float:
-        return round(float(np.abs(values - truth.total).sum(dtype=np.float64)) / total, 6)
-
-    each = [error(one.total) for one in predictions]
-    density = ensemble.combine(predictions, "none")
-    about, plain = density.provenance, error(density.total)
-    shift_to(density, about["valence_electrons"])
-    row = {
+    found = judge(ensemble, entry)
+    return {
         "key": entry.key,
         "kind": kind,
-        "formula": entry.geometry.formula,
+        "formula": found.formula,
         "composition_known": composition_known,
-        "members": each,
-        "unshifted": plain,
-        "error": error(density.total),
-        "electron_error": round(about["electron_error"], 6),
-        "sad": None if entry.baseline is None else error(entry.baseline),
+        "members": [round(error, 6) for error in found.members],
+        "unshifted": round(found.error, 6),
+        "error": round(found.shifted, 6),
+        "electron_error": None if found.signs.electron_error is None else round(found.signs.electron_error, 6),
+        "sad": None if found.superposed is None else round(found.superposed, 6),
+        **signs_of(found),
     }
-    return row | signs_of(about["uncertainty"], entry.geometry)
 
 
 def others(

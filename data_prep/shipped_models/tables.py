@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from charge3net.analysis.bonding import bonding
 from charge3net.analysis.statistics import spearman
-from charge3net.geometry import Geometry
-from charge3net.predict.calibration import Calibration, Signs, nonmetal_share
+from charge3net.evaluation.calibrate import Judged
+from charge3net.predict.calibration import Calibration, Signs
 
 Row = Mapping[str, Any]
 
@@ -19,16 +18,21 @@ Row = Mapping[str, Any]
 _MOST = 0.95
 
 
-def signs_of(uncertainty: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
-    """The part of a row that a calibration looks at."""
+def signs_of(found: Judged) -> dict[str, Any]:
+    """The part of a row that a calibration looks at, but for the error of the number of electrons."""
+    seen = found.signs
     return {
-        "spread": round(uncertainty["relative_spread"], 6),
-        "typical_density": round(uncertainty["typical_density"], 4),
-        "distance": round(uncertainty["distance"], 4),
-        "farthest": round(uncertainty["farthest"], 4),
-        "bonding": bonding(geometry),
-        "nonmetals": round(nonmetal_share(geometry.numbers), 4),
+        "spread": round(seen.spread, 6),
+        "typical_density": round(seen.typical_density, 4),
+        "distance": _rounded(seen.distance),
+        "farthest": _rounded(found.farthest),
+        "bonding": seen.bonding,
+        "nonmetals": _rounded(seen.nonmetals),
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def signs(row: Row) -> Signs:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from charge3net import Predictor
+from charge3net import Predictor, Store
 from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.data.splits import Split
+from charge3net.evaluation.calibrate import judge, training_set
 from charge3net.models.base import DensityModel
 from charge3net.models.delta import DeltaLocal
 from charge3net.models.registry import build_model
@@ -83,6 +84,21 @@ def test_errors_known_by_construction(tmp_path: Path, capsys: pytest.CaptureFixt
         assert about["low_percent"] < true[i] < about["high_percent"]
         expected.append(np.log(about["expected_percent"]))
     assert np.mean(expected) == pytest.approx(np.mean(np.log(true)), abs=1e-3)  # three formulas of four structures
+
+
+def test_members_are_judged_as_they_are_alone(tmp_path: Path) -> None:
+    """The mean is made in the memory of the first prediction, which has been judged before."""
+    data = prepared(tmp_path, [plain(0), plain(1), plain(2)])[:3]
+    members = [Predictor.from_checkpoint(Path(path)) for path in data]
+    entry = Store(tmp_path / "store")["v11"]
+    ensemble = EnsemblePredictor(members, None, training_set(members[0].model, [entry.geometry]))
+    truth = entry.density().total
+    alone = [member.predict(entry.geometry, grid=GRID).total for member in ensemble]
+    found = judge(ensemble, entry)
+    weight = np.abs(truth).sum()
+    assert found.members == pytest.approx([np.abs(one - truth).sum() / weight for one in alone], rel=1e-5)
+    assert found.error == pytest.approx(np.abs(np.mean(alone, axis=0) - truth).sum() / weight, rel=1e-5)
+    assert len({round(error, 6) for error in (*found.members, found.error)}) == 4
 
 
 def test_with_fitted_atoms_surroundings_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
