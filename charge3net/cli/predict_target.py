@@ -183,8 +183,17 @@ def _check_electrons(density: Density) -> None:
 
 
 def _trained_with(predictor: Predictor | EnsemblePredictor) -> Mapping[str, Any] | None:
-    """The pseudopotentials of the training data, where the model's card knows them."""
-    return None if predictor.card is None else predictor.card.data.get("potentials")
+    """The pseudopotentials of the training data, where the model's card knows them; else those of its fitted atoms."""
+    from ase.data import chemical_symbols
+
+    if predictor.card is None:
+        return None
+    known: Mapping[str, Any] | None = predictor.card.data.get("potentials")
+    about = predictor.card.hyperparameters
+    if known or "potentials" not in about:
+        return known
+    atoms = zip(about["elements"], about["valences"], about["potentials"], strict=True)
+    return {chemical_symbols[z]: [{"title": name, "valence": valence}] for z, valence, name in atoms}
 
 
 def _check_expected_error(density: Density, limit: float | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charge3net.errors import InputError
-from charge3net.io.formats import density_format, structure_format
+from charge3net.io.formats import CHARGE_DENSITIES, density_format, structure_format
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 #: A prediction whose number of electrons is off by more, relative to the valence, is refused or warned about.
 REFUSED, DOUBTFUL = 0.1, 0.02
+
+#: Formats that are the start of a run.
+STARTS = ("qe", "abinit")
 
 _GRIDS = ("spacing", "shape", "encut", "electrons", "augmentation_from", "potcar")
 
@@ -45,7 +48,7 @@ def prepare_start(target: Target, args: argparse.Namespace) -> Start | None:
         InputError: if the target's file describes no run, or options do not go with one.
     """
     kind = density_format(target.output, args.format)
-    if kind not in ("qe", "abinit"):
+    if kind not in STARTS:
         return None
     wrong = [f"--{name.replace('_', '-')}" for name in _GRIDS if getattr(args, name) is not None]
     if wrong:
@@ -71,14 +74,19 @@ def check_electrons(found: float, expected: float, source: str) -> list[str]:
 
 
 def espresso_folder(target: Target, output: str) -> Path:
-    """``PREFIX.save`` of an input of pw.x: the output itself if it ends so, else in the folder ``output``.
+    """``PREFIX.save`` of an input of pw.x: the output itself if it ends so, or its folder if it is the file in it, else
+    in the folder ``output``.
 
     Raises:
-        InputError: if the target is no input of pw.x.
+        InputError: if the target is no input of pw.x, or the output is a file that pw.x would not find.
     """
     from charge3net.io.qe.pw_input import read_pw_input
 
     folder = Path(output)
+    if folder.name in CHARGE_DENSITIES:
+        folder = folder.parent
+        if folder.suffix != ".save":
+            raise InputError(f"{output}: pw.x reads it from the folder PREFIX.save; give that folder as output")
     return folder if folder.suffix == ".save" else folder / f"{read_pw_input(target.source).prefix}.save"
 
 

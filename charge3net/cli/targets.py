@@ -9,12 +9,12 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from charge3net.cli.parts import Part
-from charge3net.cli.start import espresso_folder
+from charge3net.cli.start import STARTS, espresso_folder
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.io import read_structures
 from charge3net.io.files import split_compression
-from charge3net.io.formats import density_format
+from charge3net.io.formats import density_format, format_of_code
 
 #: What a pattern for output files may hold.
 FIELDS = ("{stem}", "{formula}", "{index}")
@@ -114,7 +114,7 @@ def check_pattern_of_parts(output: str, format: str | None, n_files: int) -> Non
     Raises:
         InputError: if the names of a pattern are not unique by themselves.
     """
-    if format == "qe" or (format is None and Path(output).suffix == ".save"):
+    if format == "qe" or (format is None and format_of_code(Path(output).name) == "qe"):
         raise InputError("starts of Quantum ESPRESSO are not made in parts: folders of one prefix could not be noticed")
     if "{index" in output and n_files > 1:
         raise InputError(f"{output!r}: jobs that share several files cannot number their structures; take {{stem}}")
@@ -137,7 +137,7 @@ def with_outputs(targets: list[Target], output: str, format: str | None, shared:
             or an output that is one of the inputs.
     """
     path = Path(output)
-    if format == "qe" or (format is None and path.suffix == ".save"):
+    if format == "qe" or (format is None and format_of_code(path.name) == "qe"):
         return _with_save_folders(targets, output)
     if "{" in output:
         pattern = output
@@ -161,16 +161,20 @@ def _with_save_folders(targets: list[Target], output: str) -> list[Target]:
     """The targets with the densities in their folders ``PREFIX.save``, for Quantum ESPRESSO."""
     placed = []
     for target in targets:
+        name = str(_fill(output, target)) if "{" in output else output
         readable = target.structure is not None
-        folder = espresso_folder(target, output) if readable else Path(output) / f"{target.stem}.save"
+        folder = espresso_folder(target, name) if readable else Path(name) / f"{target.stem}.save"
         placed.append(replace(target, output=folder / "charge-density.dat"))
     _check_distinct(placed)
     return placed
 
 
 def with_spreads(targets: list[Target], output: str, format: str | None) -> list[Target]:
-    """The targets with files for the spread of an ensemble; ``output`` and errors as for :func:`with_outputs`."""
-    spreads = with_outputs(targets, output, format)
+    """The targets with files for the spread of an ensemble; ``output`` and errors as for :func:`with_outputs`.
+
+    Of the start of a run it is a density by its own name.
+    """
+    spreads = with_outputs(targets, output, None if format in STARTS else format)
     taken = {target.output.resolve() for target in targets}
     for one in spreads:
         if one.output.resolve() in taken:

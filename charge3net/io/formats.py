@@ -12,6 +12,9 @@ from charge3net.io.files import split_compression
 #: Formats of densities; the JSON of pymatgen, which is only read, is known by its name.
 DENSITY_FORMATS = ("chgcar", "cube", "npz", "qe", "abinit")
 
+#: Names of the density in a folder PREFIX.save of Quantum ESPRESSO.
+CHARGE_DENSITIES = ("charge-density.dat", "charge-density.hdf5")
+
 #: Entry point group of readers in other packages: suffix without the dot → ``package.module:function``, which takes the
 #: path of a file and returns a :class:`~charge3net.density.Density`.
 READERS = "charge3net.readers"
@@ -46,7 +49,7 @@ def density_format(path: str | Path, given: str | None = None) -> str:
     for other, holds in _VASP_OTHERS.items():
         if other in words:
             raise InputError(f"{path}: a {other.upper()} holds {holds}, not a density")
-    known = _of_other_codes(name) or _SUFFIXES.get(Path(name).suffix.lower())
+    known = format_of_code(name) or _SUFFIXES.get(Path(name).suffix.lower())
     if known is None and words & _VASP_DENSITIES:
         known = "chgcar"
     known = known or _of_other_packages(name)
@@ -79,7 +82,7 @@ def grid_format(path: str | Path, given: str | None = None) -> str:
 def structure_format(path: str | Path) -> str:
     """A format of :func:`density_format`, or ``"poscar"`` for VASP's files, ``"cif"``, ``"xyz"``, or ``"other"``."""
     name = split_compression(Path(path).name)[0]
-    if known := _of_other_codes(name):
+    if known := format_of_code(name):
         return known
     suffix = Path(name).suffix.lower()
     by_suffix = {".poscar": "poscar", ".cif": "cif", ".mcif": "cif", ".xyz": "xyz", ".extxyz": "xyz"}
@@ -103,8 +106,9 @@ def _of_other_packages(name: str) -> str | None:
     return suffix if suffix in other_readers() else None
 
 
-def _of_other_codes(name: str) -> str | None:
-    if name in ("charge-density.dat", "charge-density.hdf5") or name.endswith(".save"):
+def format_of_code(name: str) -> str | None:
+    """``"qe"`` or ``"abinit"`` where these codes name their own files so; else None."""
+    if name in CHARGE_DENSITIES or name.endswith(".save"):
         return "qe"
     return "abinit" if name.endswith("_DEN") else None
 

@@ -67,12 +67,16 @@ def _difference(known: Record, given: Record) -> str:
         if _name(key, known) != _name(key, given):
             return f"!the model was trained with {known[key]}, the run has {given[key]}"
     if not names:
-        return "the pseudopotentials of the training data and of the run name themselves differently: compare them"
+        return f"the training data had {_any_name(known)}, the run has {_any_name(given)}: compare them"
     if "file" in names and known["file"] != given["file"]:
         return f"the training data had {known['file']}, the run has {given['file']}: it must be the same potential"
     if "md5" in both:
         return f"{given[names[0]]} has the name of the training data's pseudopotential, but other contents"
     return ""
+
+
+def _any_name(record: Record) -> str:
+    return next((str(record[key]) for key in _NAMES if record.get(key)), "a potential without a name")
 
 
 def _name(key: str, record: Record) -> str:

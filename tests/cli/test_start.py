@@ -154,3 +154,50 @@ def test_training_remembers_the_pseudopotentials(tmp_path: Path) -> None:
     data = DensityDataModule(tmp_path / "store", tmp_path / "split.json", 4.0)
     assert [record["file"] for record in data.potentials["Si"]] == ["Si.pbe-q4.gth"]
     assert "H" not in data.potentials
+
+
+@pytest.mark.parametrize("charge", [8, 9.5])
+def test_a_charge_that_leaves_no_electrons_is_refused(
+    here: Path, charge: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (here / "si.in").read_text()
+    (here / "si.in").write_text(text.replace("ecutwfc=4", f"ecutwfc=4, tot_charge={charge}"))
+    assert predict("si.in", "-m", save(here / "model", {}), "-o", "x.save") == 2
+    assert f"leaves {8 - charge:g} electrons" in capsys.readouterr().err
+    assert not (here / "x.save").exists()
+
+
+def test_a_pattern_gives_each_input_its_folder(here: Path) -> None:
+    shutil.copy("si.in", "other.in")
+    model = save(here / "model", {})
+    assert predict("si.in", "other.in", "-m", model, "--format", "qe", "-o", "runs/{stem}") == 0
+    assert sorted(path.parent.parent.name for path in here.glob("runs/*/x.save/charge-density.dat")) == [
+        "other.in",
+        "si.in",
+    ]
+
+
+def test_a_density_outside_of_a_save_folder_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = save(here / "model", {})
+    assert predict("si.in", "-m", model, "-o", "out/charge-density.dat") == 2
+    assert "PREFIX.save" in capsys.readouterr().err
+    assert predict("si.in", "-m", model, "-o", "out/y.save/charge-density.dat") == 0
+    assert "prefix = 'y', outdir = 'out'" in capsys.readouterr().out
+
+
+def test_the_shipped_model_knows_its_potentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ESPRESSO / "si" / "x.in", "si.in")
+    text = (ESPRESSO / "si" / "x.save" / "Si.pbe-q4.gth").read_text()
+    Path("pseudo").mkdir()
+    Path("pseudo/Si.pbe-q4.gth").write_text(text)
+    assert predict("si.in", "--format", "qe", "-o", "out", "--uncertainty", "spread.npz") == 0
+    assert "had Si.PBE.gz, the run has Si.pbe-q4.gth" in capsys.readouterr().err
+    spread = read_density("spread.npz")
+    assert spread.grid.shape == read_save_folder(ESPRESSO / "si" / "x.save").grid.shape
+    assert 0 < spread.electrons() < 1
+    Path("pseudo/Si.pbe-q4.gth").write_text(text.replace("   14    4", "   14    3"))
+    assert predict("si.in", "--format", "qe", "-o", "out", "--overwrite") == 2
+    assert "valence electrons 4.0, those of the run 3.0" in capsys.readouterr().err

@@ -211,7 +211,7 @@ INPUT = """&control
 # a comment
 ATOMIC_SPECIES
  Fe1 55.8 'Fe.UPF'
- o 16.0 O.UPF
+ O 16.0 O.UPF
 {cards}
 """
 POSITIONS = "ATOMIC_POSITIONS {{crystal}}\nFe1 0 0 0 0 0 0\nO 1/3 -2/3 0.5d0\nK_POINTS (automatic)\n1 1 1 0 0 0"

@@ -82,6 +82,9 @@ def plane_waves(
         raise InputError("plane waves need a cell with a volume")
     unit = float(np.linalg.norm(cell[0])) if alat is None else alat
     miller, squared = _inside(cell / unit, ecutrho / (2 * np.pi / unit) ** 2, gamma_only)
+    if shape is not None:  # pw.x lists the waves that its grid holds
+        held = (2 * np.abs(miller) < np.array(shape)).all(axis=1)
+        miller, squared = miller[held], squared[held]
     order = order_by_length(squared)
     if shape is None:
         needed = [good_fft_number(2 * int(n) + 1) for n in np.abs(miller).max(axis=0)]

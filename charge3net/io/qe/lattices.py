@@ -36,6 +36,7 @@ def bravais_cell(ibrav: int, celldm: Mapping[int, float]) -> Float[ndarray, "3 3
     """
     if ibrav not in _NEEDED:
         raise InputError(f"ibrav = {ibrav} is not known to pw.x; give the cell with ibrav = 0 and CELL_PARAMETERS")
+    celldm = {4: 0.0, 5: 0.0, 6: 0.0} | dict(celldm)  # to pw.x an angle that is not given is 90°
     missing = [n for n in _NEEDED[ibrav] if n not in celldm]
     if missing:
         raise InputError(f"ibrav = {ibrav} needs celldm({', '.join(map(str, missing))})")
@@ -53,12 +54,12 @@ def read_celldm(system: Mapping[str, Any], ibrav: int) -> dict[int, float]:
         InputError: if celldm and A, B, C … are both given.
     """
     given = system.get("celldm")
-    if given is not None:
-        if "a" in system:
+    values = given if isinstance(given, list) else [given]
+    if any(values):
+        if system.get("a"):
             raise InputError("the input gives celldm and A; pw.x takes one of them")
-        values = given if isinstance(given, list) else [given]
         return {i: float(value) for i, value in enumerate(values, start=1) if value is not None}
-    if "a" not in system:
+    if not system.get("a"):
         return {}
     length = float(system["a"])
     found = {1: length / BOHR}

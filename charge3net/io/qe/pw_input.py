@@ -22,6 +22,10 @@ _CARDS = (
     "ATOMIC_SPECIES", "ATOMIC_POSITIONS", "K_POINTS", "CELL_PARAMETERS", "OCCUPATIONS", "CONSTRAINTS", "ATOMIC_FORCES",
     "ATOMIC_VELOCITIES", "ADDITIONAL_K_POINTS", "SOLVENTS", "HUBBARD",
 )  # fmt: skip
+#: Options of cards, in the order in which pw.x looks for them.
+_POINTS = ("automatic", "crystal", "tpiba", "gamma")
+_LENGTHS = ("bohr", "angstrom", "alat")
+_PLACES = ("crystal_sg", "crystal", "bohr", "angstrom", "alat")
 _OLD_END = re.compile(r"^[ \t]*/?[ \t]*&end\b.*$", re.MULTILINE | re.IGNORECASE)
 _FIRST_CARD = re.compile(rf"^[ \t]*(?:{'|'.join(_CARDS)})\b(?!\s*=)", re.MULTILINE | re.IGNORECASE)
 
@@ -34,7 +38,7 @@ class Species:
         label: as in the input, e.g. ``Fe1``.
         element: e.g. ``Fe``.
         pseudopotential: name of its file.
-        magnetization: starting_magnetization, −1 … 1, in units of the valence.
+        magnetization: starting_magnetization in units of the valence; pw.x cuts it to −1 … 1.
     """
 
     label: str
@@ -113,7 +117,7 @@ def is_pw_input(path: Path) -> bool:
 
 def _read(path: Path) -> PwInput:
     try:
-        text = path.read_text("utf-8", "replace")
+        text = path.read_text("utf-8-sig", "replace")
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})") from None
     start = _FIRST_CARD.search(text)
@@ -125,11 +129,11 @@ def _read(path: Path) -> PwInput:
     cell, alat = _cell(system, cards)
     species = _species(system, cards)
     labels, positions = _positions(system, cards, cell, alat)
-    places = {one.label.lower(): index for index, one in enumerate(species)}
-    unknown = sorted({label for label in labels if label.lower() not in places})
+    places = {one.label: index for index, one in enumerate(species)}  # Fe1 and fe1 are two species
+    unknown = sorted({label for label in labels if label not in places})
     if unknown:
         raise InputError(f"ATOMIC_POSITIONS names {', '.join(unknown)}, which ATOMIC_SPECIES does not list")
-    of_atom = tuple(places[label.lower()] for label in labels)
+    of_atom = tuple(places[label] for label in labels)
     from ase.data import atomic_numbers
 
     numbers = np.array([atomic_numbers[species[i].element] for i in of_atom])
@@ -146,7 +150,7 @@ def _read(path: Path) -> PwInput:
         ecutwfc=ecutwfc,
         ecutrho=_number(system, "ecutrho") if system.get("ecutrho") else 4 * ecutwfc,
         nspin=int(system.get("nspin", 1)),
-        gamma_only=cards.get("K_POINTS", ("gamma",))[0].lower() == "gamma",
+        gamma_only=_option(cards.get("K_POINTS", ("gamma",))[0], _POINTS, "tpiba") == "gamma",
         shape=(shape[0], shape[1], shape[2]) if min(shape) > 0 else None,
         charge=float(system.get("tot_charge", 0.0)),
         prefix=str(control.get("prefix", "pwscf")).strip(),
@@ -190,12 +194,21 @@ def _split_cards(text: str) -> dict[str, tuple[str, list[str]]]:
             continue
         word = re.split(r"[\s{(]", line, maxsplit=1)[0].upper()
         if word in _CARDS:
-            option = re.sub(r"[{}()]", " ", line[len(word) :].split("!")[0]).strip()
+            option = re.sub(r"[{}()]", " ", line[len(word) :]).strip()
             current = []
             cards.setdefault(word, (option, current))
         elif current is not None:
             current.append(line)
     return cards
+
+
+def _option(text: str, known: tuple[str, ...], default: str) -> str:
+    """Which option a card has; pw.x takes the first of those it knows that its line holds, whatever else is there.
+
+    Empty for a line with words none of which is known.
+    """
+    found = next((option for option in known if option in text.lower()), "")
+    return found or ("" if re.match(r"\w", text) else default)
 
 
 def _card(cards: dict[str, tuple[str, list[str]]], name: str) -> tuple[str, list[str]]:
@@ -206,6 +219,8 @@ def _card(cards: dict[str, tuple[str, list[str]]], name: str) -> tuple[str, list
 
 def _cell(system: dict[str, Any], cards: dict[str, tuple[str, list[str]]]) -> tuple[Float[ndarray, "3 3"], float]:
     """Lattice vectors in bohr and the unit of length."""
+    if "space_group" in system:
+        raise InputError("positions by space_group are not supported; give all atoms, and the cell by ibrav")
     if "ibrav" not in system:
         raise InputError("&SYSTEM lacks ibrav")
     ibrav = int(system["ibrav"])
@@ -215,11 +230,11 @@ def _cell(system: dict[str, Any], cards: dict[str, tuple[str, list[str]]]) -> tu
             raise InputError(f"ibrav = {ibrav} needs celldm(1) or A")
         return bravais_cell(ibrav, celldm) * celldm[1], celldm[1]
     option, lines = _card(cards, "CELL_PARAMETERS")
-    unit = option.lower().split("=")[0].split()[0] if option else "alat" if 1 in celldm else "bohr"
+    unit = _option(option, _LENGTHS, "alat" if 1 in celldm else "bohr")
+    if not unit:
+        raise InputError(f"CELL_PARAMETERS has the unknown unit {option!r}")
     if unit == "alat" and 1 not in celldm:
         raise InputError("CELL_PARAMETERS alat needs celldm(1) or A")
-    if unit not in ("alat", "bohr", "angstrom"):
-        raise InputError(f"CELL_PARAMETERS has the unknown unit {unit!r}")
     vectors = np.array([_values(line, "a lattice vector", 3) for line in lines[:3]])
     if vectors.shape != (3, 3):
         raise InputError("CELL_PARAMETERS needs three lattice vectors")
@@ -243,7 +258,7 @@ def _species(system: dict[str, Any], cards: dict[str, tuple[str, list[str]]]) ->
         except KeyError:
             raise InputError(f"the species {words[0]!r} does not start with the symbol of an element") from None
         moment = moments[index] if index < len(moments) and moments[index] is not None else 0.0
-        found.append(Species(words[0], element, words[2].strip("'\""), float(moment)))
+        found.append(Species(words[0], element, words[2].strip("'\""), min(max(float(moment), -1.0), 1.0)))
     if len(found) < int(system["ntyp"]):
         raise InputError(f"ATOMIC_SPECIES lists {len(found)} species where ntyp = {system['ntyp']}")
     return tuple(found)
@@ -254,10 +269,10 @@ def _positions(
 ) -> tuple[list[str], Float[ndarray, "atoms 3"]]:
     """Label of every atom, and positions in bohr."""
     option, lines = _card(cards, "ATOMIC_POSITIONS")
-    unit = option.lower() or "alat"
+    unit = _option(option, _PLACES, "alat")
     count = int(_number(system, "nat"))
-    if unit not in ("alat", "bohr", "angstrom", "crystal"):
-        raise InputError(f"ATOMIC_POSITIONS {unit} is not supported; give alat, bohr, angstrom or crystal")
+    if unit in ("", "crystal_sg"):
+        raise InputError(f"ATOMIC_POSITIONS {option} is not supported; give alat, bohr, angstrom or crystal")
     if len(lines) < count:
         raise InputError(f"ATOMIC_POSITIONS lists {len(lines)} atoms where nat = {count}")
     rows = [line.split(maxsplit=1) for line in lines[:count]]

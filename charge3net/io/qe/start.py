@@ -79,8 +79,15 @@ def read_potentials(pw_input: PwInput) -> tuple[Pseudopotential, ...]:
 
 
 def valence_electrons(pw_input: PwInput, potentials: Sequence[Pseudopotential]) -> float:
-    """Number of electrons of the run: the valences less tot_charge."""
-    return sum(potentials[species].valence for species in pw_input.species_of_atom) - pw_input.charge
+    """Number of electrons of the run: the valences less tot_charge.
+
+    Raises:
+        InputError: if the charge leaves none.
+    """
+    electrons = sum(potentials[species].valence for species in pw_input.species_of_atom) - pw_input.charge
+    if not electrons > 0:
+        raise InputError(f"{pw_input.path}: tot_charge = {pw_input.charge:g} leaves {electrons:g} electrons")
+    return electrons
 
 
 def check_supported(pw_input: PwInput, potentials: Sequence[Pseudopotential]) -> None:
