@@ -11,7 +11,7 @@ from charge3net.data.splits import Split, read_split
 from charge3net.data.store import Store
 from data_prep.bundles.bundle import bundle_report, read_index
 from data_prep.bundles.unpack import BUNDLES, unpack
-from data_prep.nmc_set import build
+from data_prep.nmc_set import build, more
 from tests.helpers.generated_files import write_generated
 
 CARD = Path(build.__file__).with_name("README.md")
@@ -51,6 +51,37 @@ def test_validation_cells_do_not_depend_on_the_order() -> None:
     names = [f"nmc-0-{index:04d}" for index in range(20)]
     assert build.divide(names) == build.divide(names[::-1])
     assert list(build.divide(names).values()).count("validation") == build.VALIDATION
+
+
+def test_more_cells_are_trained_on(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = build.build(made, tmp_path / "bundle")
+    monkeypatch.setattr(more, "BUNDLE", tmp_path / "bundle")
+    for name in ("nmc-0-0002", "nmc-0-0011", "nmc-0-0012"):  # the first is in the bundle
+        write_generated(tmp_path / "cells", name, [3, 28, 8, 8], spin="collinear")
+    write_generated(tmp_path / "cells", "pair-0-07-Co-full", [3, 27, 8], spin="collinear")
+    assert more.main([str(tmp_path / "cells"), "-o", str(tmp_path / "out")]) == 0
+    assert "| train | 6 |" in capsys.readouterr().out
+    split, store = read_split(tmp_path / "out" / "split.json"), Store(tmp_path / "out" / "store")
+    parts = {part: {r["key"] for r in before if r["part"] == part} for part in ("train", "validation", "test")}
+    assert set(split.train) == parts["train"] | {"nmc-0-0011", "nmc-0-0012"}
+    assert (set(split.validation), set(split.test)) == (parts["validation"], parts["test"])
+    with np.load(tmp_path / "cells" / "nmc-0-0012.npz") as file:
+        assert np.abs(store["nmc-0-0012"].values - file["density"]).sum() < 2.1e-4 * file["density"][0].sum()
+
+
+def test_cells_of_other_settings_and_none_are_refused(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build.build(made, tmp_path / "bundle")
+    monkeypatch.setattr(more, "BUNDLE", tmp_path / "bundle")
+    with pytest.raises(ValueError, match="holds no cell"):
+        more.more(made, tmp_path / "out")
+    write_generated(tmp_path / "cells", "nmc-0-0011", [3, 28, 8, 8], spin="unpolarised")
+    with pytest.raises(ValueError, match="other settings"):
+        more.more(tmp_path / "cells", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_mixed_settings_are_refused(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

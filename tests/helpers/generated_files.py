@@ -18,6 +18,7 @@ def write_generated(folder: Path, name: str, numbers: list[int], *, spin: str = 
         **{"smearing": "FD 0.1 eV", "energy_eV": -1.0, "nmae_sad": 0.05, "source": name},
         **changes,
     }
+    folder.mkdir(parents=True, exist_ok=True)
     np.savez(
         folder / f"{name}.npz",
         **{"numbers": numbers, "positions": rng.uniform(0, 3, (len(numbers), 3)), "cell": cell, "pbc": [True] * 3},
