@@ -70,6 +70,7 @@ def test_the_aims_of_the_models_page_are_those_of_the_study():
     cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:5]] for line in lines}
     short, long = of_model("new_compositions"), of_model("new_compositions-16_000_steps")
     plain = of_model("new_compositions", "charge3net")
+    plain_long = of_model("new_compositions-16_000_steps", "charge3net")
     for aim, kind, mean, limit in (
         ("crystals of new formulas, by entry: at most 3.0", "crystals", "entry", 3.0),
         ("the same by formula: at most 2.4", "crystals", "formula", 2.4),
@@ -81,8 +82,9 @@ def test_the_aims_of_the_models_page_are_those_of_the_study():
     for aim in ("molecules", "liquids"):
         shown = cells[f"{aim}, no worse than ChargE3Net"]
         numbers = [float(number) for number in re.findall(r"\d+\.\d+", " ".join(shown[:2]))]
-        assert numbers == [round(one[aim]["entry"]["mean"], 2) for one in (short, plain, long)]
-        assert numbers[0] < numbers[1]
+        assert numbers[:4] == [round(one[aim]["entry"]["mean"], 2) for one in (short, plain, long, plain_long)]
+        reached = [numbers[0] <= numbers[1], numbers[2] <= numbers[3]]
+        assert shown[2] == {(True, True): "yes", (True, False): "with 4 000 steps alone"}[reached[0], reached[1]]
     shown = cells["new distortions of known crystals: at most 0.45"]
     own_set = of_model("new_compositions-distorted_crystals")
     means = [round(one["distorted"]["entry"]["mean"], 2) for one in (short, own_set, long)]
