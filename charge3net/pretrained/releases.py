@@ -1,4 +1,4 @@
-"""Ensembles of checkpoints, each with a release file: those that come with the package, and a user's own.
+"""Checkpoints, one or an ensemble, each with a release file: those that come with the package, and a user's own.
 
 A release is a folder with ``release.json`` and one checkpoint folder for each member: ``shipped/NAME`` in the package,
 or what ``charge3net calibrate`` writes.
@@ -20,14 +20,14 @@ RELEASE = "release.json"
 
 @dataclass(frozen=True)
 class Release:
-    """An ensemble.
+    """An ensemble, or one model.
 
     Attributes:
         name: of the folder; of a shipped one, what ``--model`` takes.
         folder: where it is.
         summary: what it is for, one line.
         elements: atomic number → number of training structures that hold it.
-        members: the checkpoint folders of the ensemble.
+        members: the checkpoint folders.
         density: which density it predicts (code, potentials), one line.
         errors: kind of structure → expected ε_mae in %, on held-out structures of that kind.
         calibration: what turns the ensemble's spread into an expected error; empty without one.
@@ -35,6 +35,7 @@ class Release:
             which atoms are far from them; None without one.
         electrons: what is done about the number of electrons where the user does not say; see
             :data:`charge3net.predict.electrons.Electrons`.
+        baseline: whether it is there to be compared with: taken only where it is asked for by name.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Release:
     calibration: Mapping[str, Any]
     surroundings: tuple[Path, str, float] | None = None
     electrons: Literal["valence"] | None = None
+    baseline: bool = False
 
 
 def shipped_releases(folder: Path | None = None) -> dict[str, Release]:
@@ -76,7 +78,7 @@ def choose_release(numbers: Collection[int], folder: Path | None = None) -> Rele
     Raises:
         InputError: if no shipped model covers them; the message lists the elements of each.
     """
-    releases = shipped_releases(folder)
+    releases = {name: one for name, one in shipped_releases(folder).items() if not one.baseline}
     wanted = set(map(int, numbers))
     fitting = [release for release in releases.values() if wanted <= release.elements.keys()]
     if fitting:
@@ -106,6 +108,7 @@ def _read(path: Path) -> Release:
             calibration=dict(content["calibration"]),
             surroundings=_surroundings(path.parent, content.get("surroundings")),
             electrons="valence" if content.get("electrons") == "valence" else None,
+            baseline=content.get("baseline") is True,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         again = "install charge3net again" if path.parent.parent == FOLDER else "make it again, `charge3net calibrate`"

@@ -35,6 +35,9 @@ from data_prep.shipped_models.tables import boundary_of, signs, signs_of, summar
 
 HERE = Path(__file__).resolve().parent
 
+#: Which density the shipped models predict.
+DENSITY = "PBE valence density of GPAW's PAW setups (gpaw-data 1.2.1), total density only"
+
 
 def evaluate(ensemble: EnsemblePredictor, entry: StoreEntry, kind: str, composition_known: bool) -> dict[str, Any]:
     """Errors (fractions) of the members, of their mean and of the superposition of atoms, and the signs of both."""
@@ -134,7 +137,7 @@ def write(
     release = {
         "summary": f"Δ-learning on fitted atoms, mean of {len(runs)} seeds: crystals of {len(counts)} elements, "
         "molecules of H C N O, liquid ethylene carbonate",
-        "density": "PBE valence density of GPAW's PAW setups (gpaw-data 1.2.1), total density only",
+        "density": DENSITY,
         "elements": {str(z): counts[z] for z in counts},
         "members": [f"seed{number}" for number in range(len(runs))],
         "errors": {kind: found["error_percent"] for kind, found in record["summary"]["test"].items()},

@@ -7,12 +7,20 @@ import json
 import numpy as np
 import pytest
 
+from charge3net import Predictor, load_model, save_model
+from charge3net.checkpoints import ModelCard
+from charge3net.data.splits import Split
+from charge3net.models.delta import DeltaLocal
+from charge3net.models.fitted_atoms import FittedAtoms
 from charge3net.predict.calibration import Calibration
 from charge3net.pretrained.releases import shipped_releases
 from charge3net.studies.new_compositions.study import read_release
+from data_prep.shipped_models import atoms
 from data_prep.shipped_models.card import card, groups_of
 from data_prep.shipped_models.figure import HERE, draw
 from data_prep.shipped_models.tables import boundary_of, signs, summary, trust, unharmed, with_tests
+from tests.helpers.networks import with_atoms
+from tests.helpers.studies import GRID, rattled_density, write_set
 
 NAME = "delta-gpaw-pbe"
 
@@ -91,3 +99,31 @@ def test_the_card_in_git_is_that_of_the_record(record):
     assert groups_of("LiCoO2") == ["alkali and alkaline earth metals", "transition metals, Zn, Cd, Hg"]
     assert groups_of("CeAgAs")[1:] == ["lanthanides", "metals and semimetals of the p block"]
     assert groups_of("N2") == ["nonmetals only"]
+
+
+def test_the_baseline_is_measured_on_the_test_part(tmp_path, monkeypatch):
+    """True densities are its own times 1.25, 2 and 1: errors of 20, 50 and 0 %."""
+    monkeypatch.setattr(atoms, "FOLDER", tmp_path / "shipped")
+    model = with_atoms(FittedAtoms, [1, 3, 8])
+    save_model(tmp_path / "run", model, ModelCard.of(model, elements=[1, 3, 8]))
+    predictor, densities = Predictor.from_checkpoint(tmp_path / "run"), {}
+    for i, (key, factor) in enumerate({"a": 1.25, "b": 2.0, "c": 1.0, "t": 3.0}.items()):
+        density = rattled_density([[3, 8], [8, 1, 1]][i % 2], i)
+        density.total[...] = factor * predictor.predict(density.geometry, grid=GRID).total
+        densities[key] = density
+    write_set(tmp_path, densities, Split(("t",), (), ("a", "b", "c")))
+    kinds = {"a": "crystals", "b": "molecules", "c": "crystals"}
+    monkeypatch.setattr(atoms, "kinds", lambda: kinds)
+    assert atoms.main(["base", str(tmp_path / "run"), "--data", str(tmp_path)]) == 0
+    release = shipped_releases(tmp_path / "shipped")["base"]
+    assert release.baseline
+    assert release.errors == {"crystals": pytest.approx(10.0, abs=1e-3), "molecules": pytest.approx(50.0, abs=1e-3)}
+    assert load_model(release.members[0])[0].atoms.table.equal(model.atoms.table)
+
+
+def test_a_network_is_no_baseline(tmp_path, capsys):
+    model = with_atoms(DeltaLocal, [1, 3, 8])
+    save_model(tmp_path / "run", model, ModelCard.of(model, elements=[1, 3, 8]))
+    with pytest.raises(SystemExit):
+        atoms.main(["base", str(tmp_path / "run"), "--data", str(tmp_path)])
+    assert "holds a model delta_local; give a run of model=fitted_atoms" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 
@@ -151,6 +152,8 @@ def test_a_damaged_release_is_one_sentence(shipped):
 def test_a_changed_file_of_surroundings_is_refused():
     """Checked before it is read: the hash in release.json is that of the file."""
     for one in shipped_releases().values():
+        if one.baseline:
+            continue
         assert one.surroundings is not None
         path, _, far = one.surroundings
         known = KnownSurroundings.load(path)
@@ -187,3 +190,29 @@ def test_every_release_in_the_package_loads_and_says_what_it_needs_to():
             assert predictor.card is not None
             assert set(predictor.card.elements) == set(one.elements)
             assert predictor.card.data["codes"], "compared with the new data in fine-tuning"
+
+
+def test_the_baseline_is_taken_by_name_only(tmp_path, monkeypatch, capsys):
+    """It is a superposition: atoms add up, are round, and hold their valence electrons."""
+    monkeypatch.chdir(tmp_path)
+    baseline = shipped_releases()["fitted-atoms-gpaw-pbe"]
+    model = shipped_releases()["delta-gpaw-pbe"]
+    assert baseline.baseline
+    assert not model.baseline
+    assert baseline.elements == model.elements
+    assert choose_release([11, 17]) == model
+    assert main(["models"]) == 0
+    assert "fitted-atoms-gpaw-pbe" in capsys.readouterr().out
+    atoms = Predictor("fitted-atoms-gpaw-pbe")
+    cell = [5.0, 5.0, 5.0]
+    neon, argon = (
+        Atoms(symbol, [place], cell=cell, pbc=True) for symbol, place in (("Ne", [2.5] * 3), ("Ar", [1.0] * 3))
+    )
+    one, other, both = (atoms.predict(each, shape=(50, 50, 50)) for each in (neon, argon, neon + argon))
+    np.testing.assert_allclose(both.total, one.total + other.total, rtol=1e-4, atol=1e-6)
+    assert [one.electrons(), other.electrons()] == pytest.approx([8.0, 8.0], rel=0.02)
+    assert one.total[25, 25, 31] == pytest.approx(one.total[31, 25, 25], rel=1e-5)
+    assert one.total[25, 25, 35] == pytest.approx(one.total[31, 33, 25], rel=1e-5)  # both at 1 Å
+    with pytest.raises(InputError, match="Tc"):
+        atoms.predict(Atoms("Tc", cell=[3.0, 3.0, 3.0], pbc=True), shape=(4, 4, 4))
+    assert all(error > model.errors[kind] for kind, error in baseline.errors.items())
