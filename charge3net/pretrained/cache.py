@@ -37,39 +37,55 @@ def cached_model(model: PublishedModel) -> Path | None:
 
 
 def fetch_model(model: PublishedModel) -> Path:
-    """The checkpoint folder of a published model; fetched and converted on first use.
+    """The checkpoint folder of a published model; fetched and converted on first use, by one process at a time.
 
-    A file that is in the folder already (put there by hand) is taken as it is. The SHA-256 of every file is recorded on
-    first use; a file that differs from its record later is refused. Nobody here knows the hashes in advance.
+    A file that is in the folder already (put there by hand) is taken as it is. The SHA-256 of every file is recorded
+    once it was found to hold the model; a file that differs from its record later is refused. Nobody here knows the
+    hashes in advance.
 
     Raises:
-        InputError: if a file cannot be fetched (the message says where to put it by hand), differs from what was
-            recorded, or holds no such model.
+        InputError: if a file cannot be fetched (the message says where to put which files by hand), differs from what
+            was recorded, or holds no such model, and if the cache folder cannot be written.
     """
     ready = cached_model(model)
     if ready is not None:
         return ready
-    from charge3net.checkpoints import ModelCard, load_published, save_model
+    from filelock import FileLock
 
     home = _home(model)
-    for name, address in model.addresses.items():
-        if (home / name).is_file():
-            continue
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".lock"):
+            return cached_model(model) or _fetch(model, home)
+    except OSError as error:
+        raise InputError(
+            f"{home}: cannot be written ({error.strerror or error}); {VARIABLE} sets another folder"
+        ) from error
+
+
+def _fetch(model: PublishedModel, home: Path) -> Path:
+    from charge3net.checkpoints import ModelCard, load_published, save_model
+
+    missing = {name: address for name, address in model.addresses.items() if not (home / name).is_file()}
+    for name, address in missing.items():
         try:
             download(f"{address}#name={name}", home)
         except InputError as error:
             raise InputError(
-                f"{model.name}: {error}; without a network, get {address} elsewhere and put it at {home / name}"
+                f"{model.name}: {error}; without a network, get {' and '.join(missing.values())} elsewhere and put "
+                f"it at {' and '.join(str(home / name) for name in missing)}"
             ) from error
-    hashes = _record(model, home)
+    hashes = _compared(model, home)
     network = load_published(home / model.weights)
     facts = {"published": model.name, "addresses": dict(model.addresses), "sha256": hashes, "citation": model.citation}
+    record = {"addresses": dict(model.addresses), "sha256": hashes, "recorded": "on first use"}
+    write_whole(home / _SOURCE, json.dumps(record, indent=2) + "\n")
     save_model(home / _MODEL, network, ModelCard.of(network, data=facts))
     return home / _MODEL
 
 
-def _record(model: PublishedModel, home: Path) -> dict[str, str]:
-    """File name → SHA-256, compared with the record of an earlier use."""
+def _compared(model: PublishedModel, home: Path) -> dict[str, str]:
+    """File name → SHA-256, compared with the record of an earlier use, where there is one."""
     hashes = {name: hashlib.sha256((home / name).read_bytes()).hexdigest() for name in model.addresses}
     path = home / _SOURCE
     if path.is_file():
@@ -83,9 +99,6 @@ def _record(model: PublishedModel, home: Path) -> dict[str, str]:
                 f"{home / changed[0]}: is not the file that was used before ({path} holds its SHA-256); "
                 f"delete the folder {home} to fetch it again"
             )
-        return hashes
-    text = json.dumps({"addresses": dict(model.addresses), "sha256": hashes, "recorded": "on first use"}, indent=2)
-    write_whole(path, text + "\n")
     return hashes
 
 

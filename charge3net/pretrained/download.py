@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from socket import gaierror
 from urllib.error import HTTPError, URLError
 from urllib.parse import parse_qs, unquote, urldefrag, urlsplit
 from urllib.request import Request, urlopen
@@ -73,7 +74,10 @@ def _fetch(address: str, part: Path, wait: Callable[[float], None]) -> None:
                 raise InputError(f"{address} cannot be fetched: {error.code} {error.reason}") from None
             problem = f"{error.code} {error.reason}"
         except (URLError, OSError) as error:
-            problem = str(getattr(error, "reason", error))
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, gaierror) and not part.exists():
+                raise InputError(f"{address} cannot be fetched: no network, or no such server ({reason})") from None
+            problem = str(reason)
     raise InputError(f"{address} cannot be fetched after {ATTEMPTS} attempts ({problem}); run it again to go on")
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -17,8 +20,9 @@ import charge3net.pretrained.resolve
 from charge3net import InputError, load_model
 from charge3net.cli.main import main
 from charge3net.pretrained.catalogue import PUBLISHED, PublishedModel
+from charge3net.pretrained.download import download
 from charge3net.pretrained.resolve import resolve_model
-from tests.helpers.golden import golden_cases, golden_state, relative_error
+from tests.helpers.golden import golden_state
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -62,14 +66,6 @@ def served(tmp_path, monkeypatch) -> Iterator[Path]:
         thread.join()
 
 
-def density_error(folder: Path, golden: str) -> float:
-    model, _ = load_model(folder)
-    model = model.double()
-    case = next(golden_cases(golden))
-    found = model.density_at(model.encode_atoms(case.atoms), case.probes)
-    return float(relative_error(found, case.density))
-
-
 @pytest.mark.parametrize(("name", "golden"), [("charge3net-mp", "e3_l0"), ("deepdft-painn-qm9", "painn")])
 def test_a_published_model_is_fetched_converted_and_kept(cache, served, name, golden):
     folder = resolve_model(name)
@@ -95,6 +91,56 @@ def test_without_a_network_the_sentence_says_where_to_put_the_file(cache, served
     assert "/charge3net_mp.pt elsewhere" in str(refused.value)
     place.write_bytes((served / "elsewhere.pt").read_bytes())
     assert (resolve_model("charge3net-mp") / "model.json").is_file()
+
+
+def test_the_sentence_names_all_files_that_are_missing(cache, served):
+    for file in served.iterdir():
+        file.unlink()
+    with pytest.raises(InputError) as refused:
+        resolve_model("deepdft-painn-qm9")
+    home = cache / "published" / "deepdft-painn-qm9"
+    assert f"put it at {home / 'arguments.json'} and {home / 'best_model.pth'}" in str(refused.value)
+
+
+def test_a_damaged_file_is_not_remembered_as_the_right_one(cache, served):
+    home = cache / "published" / "charge3net-mp"
+    home.mkdir(parents=True)
+    good = (served / "charge3net_mp.pt").read_bytes()
+    damaged = bytearray(good)
+    damaged[len(good) // 2] ^= 1
+    (home / "charge3net_mp.pt").write_bytes(damaged)
+    with pytest.raises(InputError, match="does not match its checksum"):
+        resolve_model("charge3net-mp")
+    (home / "charge3net_mp.pt").write_bytes(good)
+    assert (resolve_model("charge3net-mp") / "model.json").is_file()
+
+
+def test_several_processes_fetch_a_model_once(cache, served, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Quiet, "log_message", lambda self, *_: asked.append(self.path))
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(resolve_model, ["charge3net-mp"] * 4))
+    assert asked == ["/charge3net_mp.pt"]
+    assert len(set(folders)) == 1
+    assert load_model(folders[0])[1].data["published"] == "charge3net-mp"
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(cache, served, monkeypatch):
+    monkeypatch.setenv("CHARGE3NET_CACHE", str(served / "charge3net_mp.pt" / "cache"))
+    with pytest.raises(InputError, match=r"cannot be written .* CHARGE3NET_CACHE sets another folder"):
+        resolve_model("charge3net-mp")
+
+
+def test_without_name_service_nothing_is_tried_again(cache, tmp_path, monkeypatch):
+    def no_name_service(*_, **__):
+        raise URLError(socket.gaierror(-2, "Name or service not known"))
+
+    waited = []
+    monkeypatch.setattr("charge3net.pretrained.download.ATTEMPTS", 5)
+    monkeypatch.setattr("charge3net.pretrained.download.urlopen", no_name_service)
+    with pytest.raises(InputError, match="no network"):
+        download("http://example.invalid/a.pt", tmp_path, wait=waited.append)
+    assert not waited
 
 
 def test_a_file_that_changed_since_its_first_use_is_refused(cache, served):
