@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -12,6 +14,8 @@ from numpy import ndarray
 
 from charge3net.errors import InputError
 from charge3net.units import HBAR2_2M
+
+_TOO_MANY = 1e15
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class Grid:
     A *flat index* runs over voxels in C order (k fastest): ``(i·ny + j)·nz + k``.
 
     Raises:
-        InputError: for a shape that is not three positive integers, or a cell without volume.
+        InputError: for a shape that is not three positive integers or holds 10¹⁵ voxels, or a cell without volume.
     """
 
     cell: Float[ndarray, "3 3"]
@@ -40,6 +44,7 @@ class Grid:
         if numbers.shape != (3,) or numbers.dtype.kind not in "iuf" or (numbers < 1).any() or (numbers % 1).any():
             raise InputError(f"a grid shape is three positive integers, found {self.shape}")
         shape = tuple(int(n) for n in numbers)
+        _check_size(shape)
         if cell.shape != (3, 3) or origin.shape != (3,) or not np.isfinite(cell).all() or not np.isfinite(origin).all():
             raise InputError("a grid needs a finite [3, 3] cell and [3] origin")
         if abs(np.linalg.det(cell)) < 1e-9:
@@ -94,7 +99,8 @@ class Grid:
         if not _positive(spacing):
             raise InputError(f"a grid spacing is a positive length in Å, found {spacing!r}")
         lengths = np.linalg.norm(np.asarray(cell, dtype=np.float64), axis=1)
-        needed = np.maximum(np.ceil(lengths / spacing - 1e-9).astype(int), 1)
+        needed = np.maximum(np.ceil(lengths / spacing - 1e-9), 1)
+        _check_size(needed)
         shape = tuple(fft_friendly(int(n)) for n in needed)
         return cls(cell, (shape[0], shape[1], shape[2]))
 
@@ -121,13 +127,26 @@ class Grid:
             raise InputError(f"a plane-wave cutoff is a positive energy in eV, found {encut!r}")
         g_cut = np.sqrt(encut / HBAR2_2M)
         lengths = np.linalg.norm(np.asarray(cell, dtype=np.float64), axis=1)
-        coarse = [fft_friendly(int(np.ceil(factor * g_cut * a / np.pi - 1e-9))) for a in lengths]
+        needed = np.ceil(factor * g_cut * lengths / np.pi - 1e-9)
+        _check_size(needed)
+        coarse = [fft_friendly(int(n)) for n in needed]
         shape = [2 * n if fine else n for n in coarse]
         return cls(cell, (shape[0], shape[1], shape[2]))
 
 
 def _positive(value: object) -> bool:
     return isinstance(value, Real) and bool(np.isfinite(float(value))) and float(value) > 0
+
+
+def _check_size(shape: Iterable[int] | Float[ndarray, "3"]) -> None:
+    """Refuse grids that no computer holds, before anything is counted.
+
+    Raises:
+        InputError: for 10¹⁵ voxels and more.
+    """
+    voxels = math.prod(float(n) for n in shape)
+    if voxels >= _TOO_MANY:
+        raise InputError(f"a grid of {voxels:.2g} voxels does not fit in memory; take a coarser one")
 
 
 def fft_friendly(n: int) -> int:

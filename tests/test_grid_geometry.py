@@ -21,6 +21,17 @@ def test_fft_friendly_numbers_are_even_products_of_small_primes():
     assert [fft_friendly(n) for n in (1, 2, 3, 11, 13, 22, 26, 51, 97)] == [1, 2, 4, 12, 14, 24, 28, 54, 98]
 
 
+def test_grids_that_no_computer_holds_are_refused():
+    for make in (
+        lambda: Grid(np.eye(3), (10**7, 10**7, 10**7)),
+        lambda: Grid.from_spacing(np.eye(3), 1e-12),
+        lambda: Grid.from_encut(np.eye(3), 1e30),
+    ):
+        with pytest.raises(InputError, match="does not fit in memory"):
+            make()
+    assert len(Grid(np.eye(3), (10**4, 10**4, 10**4))) == 10**12
+
+
 def test_geometry_refuses_nonsense():
     with pytest.raises(InputError, match="at least one atom"):
         Geometry(np.zeros(0, int), np.zeros((0, 3)), np.eye(3), np.ones(3, bool))

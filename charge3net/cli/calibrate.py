@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``charge3net calibrate``."""
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="run folders or checkpoints, two or more")
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="run folders, checkpoints or names, two or more")
     parser.add_argument("--data", required=True, metavar="STORE", help="the store that they were trained on")
     parser.add_argument("--split", required=True, metavar="FILE", help="the split that they were trained with")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="new folder; what --model takes later")
@@ -30,10 +31,12 @@ def run(args: argparse.Namespace) -> int:
     from charge3net.data.splits import read_split
     from charge3net.data.store import Store
     from charge3net.evaluation.calibrate import calibrate
+    from charge3net.predict.named import members_of
+    from charge3net.predict.predictor import PredictionWarning
 
     store, split = Store(args.data), read_split(args.split)
     split.check(store.keys())
-    for model in args.models:
+    for model in (path for name in args.models for path in members_of(name).paths):
         known = load_card(model).data.get("split_hash")
         if known != split.hash:
             what = "is not known" if known is None else "is another one"
@@ -42,7 +45,11 @@ def run(args: argparse.Namespace) -> int:
                 "be too small if it was trained on validation structures of this one",
                 file=sys.stderr,
             )
-    found = calibrate(args.models, store, split, Path(args.output), device=args.device, progress=print)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PredictionWarning)
+        found = calibrate(args.models, store, split, Path(args.output), device=args.device, progress=print)
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"charge3net calibrate: warning: {message}", file=sys.stderr)
     line = next(iter(found.calibration.groups.values()))
     print(
         f"calibrated on {line.structures} structures of {line.formulas} formulas, ε_mae {found.validation:.3g} %; "

@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     with clock("imports"), nothing_is_garbage():
         import torch
 
-        from charge3net.cli.predict_model import predictor_of
+        from charge3net.cli.predict_model import predictor_of, without_uncovered
     if args.threads is not None:
         if args.threads < 1:
             raise InputError(f"--threads takes a positive number, found {args.threads}")
@@ -76,6 +76,7 @@ def _run(args: argparse.Namespace, clock: Clock, processes: Processes) -> int:
     with clock("reference"):
         reference = processes.share(lambda: _reference(args, targets))
     with clock("model"), nothing_is_garbage(), processes.together():
+        targets = without_uncovered(args, targets)
         predictor = predictor_of(args, targets, args.device or _own_device(processes))
     several = len(targets) > 1 or len(args.structures) > 1 or args.part is not None
     log = _log(predictor, args, targets, processes) if several or args.skip_existing else None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from charge3net.errors import InputError
 
 if TYPE_CHECKING:
     from charge3net.cli.targets import Target
@@ -25,6 +28,26 @@ def predictor_of(
 
     model = _default(args, targets) if args.model is None else args.model
     return open_predictor(model, device=device, strict_elements=args.strict_elements, kernels=not args.no_kernels)
+
+
+def without_uncovered(args: argparse.Namespace, targets: list[Target]) -> list[Target]:
+    """Without ``--model``, of several structures: those whose elements no shipped model covers as failures.
+
+    If that are all of them, or only one is given, nothing is changed, so that :func:`predictor_of` refuses.
+    """
+    if args.model is not None or len(targets) < 2:
+        return targets
+    from charge3net.pretrained.releases import choose_release
+
+    checked = []
+    for target in targets:
+        try:
+            if target.structure is not None:
+                choose_release(set(target.structure.numbers.tolist()))
+        except InputError as error:
+            target = replace(target, structure=None, failure=str(error))
+        checked.append(target)
+    return checked if any(target.structure is not None for target in checked) else targets
 
 
 def _default(args: argparse.Namespace, targets: Iterable[Target]) -> Release:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,7 @@ def _trust_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--max-error",
-        type=float,
+        type=_positive,
         metavar="PERCENT",
         help="do not write predictions whose expected ε_mae is above this; needs a model with a calibrated ensemble",
     )
@@ -157,6 +158,21 @@ def _electrons(text: str) -> Electrons:
     if text in ("valence", "none"):
         return text  # type: ignore[return-value]
     try:
-        return float(text)
+        return _positive(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"a positive number, valence or none, not {text!r}") from None
+
+
+def _positive(text: str) -> float:
+    """A positive, finite number.
+
+    Raises:
+        ArgumentTypeError: if it is something else.
+    """
+    try:
+        value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"a number, valence or none, not {text!r}") from None
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a positive number, not {text!r}")
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         except (HydraException, OmegaConfBaseException) as error:
             if asked_for:
                 raise
-            raise InputError(sentence(error, _known())) from error
+            raise InputError(_of_source(overrides, error) or sentence(error, _known())) from error
         except RuntimeError as error:
             if asked_for or '"srun"' not in str(error):
                 raise
@@ -73,6 +74,14 @@ def _of_init(overrides: list[str]) -> list[str]:
         return overrides
     defaults = {"experiment": "fine_tuning", "model": "init"}
     return [*(f"{group}={option}" for group, option in defaults.items() if group not in keys), *overrides]
+
+
+def _of_source(overrides: list[str], error: Exception) -> str:
+    """What is wrong with a size of the model that ``init=MODEL`` fixes; empty for other errors."""
+    setting = re.match(r"Could not override '(model\.\w+)'", str(error))
+    if setting is None or "model=init" not in overrides:
+        return ""
+    return f"{setting[1]} is that of the model that init= names; of the model only model.channels can be chosen"
 
 
 def _known() -> list[str]:

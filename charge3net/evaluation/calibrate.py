@@ -27,6 +27,7 @@ from charge3net.atoms.neighbourhood import neighbourhood_features
 from charge3net.atoms.superposition import SuperposedAtoms
 from charge3net.checkpoints import load_model, save_model
 from charge3net.checkpoints.exchange import replace_folder
+from charge3net.checkpoints.fingerprint import weights_hash
 from charge3net.data.splits import Split
 from charge3net.data.store import Store, StoreEntry
 from charge3net.errors import InputError
@@ -36,6 +37,7 @@ from charge3net.models.base import DensityModel
 from charge3net.predict.calibration import ALL, Calibration, Line, Signs, nonmetal_share
 from charge3net.predict.electrons import shift_to
 from charge3net.predict.ensemble import EnsemblePredictor
+from charge3net.predict.named import members_of
 from charge3net.predict.predictor import Predictor
 from charge3net.predict.trust import TrainingSet
 from charge3net.pretrained.releases import RELEASE
@@ -160,7 +162,7 @@ def calibrate(
     """Write the ensemble of these models to a folder, whole or not at all.
 
     Args:
-        models: run folders or checkpoints of two or more seeds.
+        models: run folders, checkpoints or names, of two or more seeds; of an ensemble all its members are taken.
         store, split: what they were trained on; the validation part calibrates, the test part (which may be empty)
             says how well.
         output: new folder.
@@ -178,7 +180,9 @@ def calibrate(
             f"a calibration needs {LEAST} validation structures or more, the split has {len(split.validation)}; "
             "give one with more that were not trained on"
         )
-    members = [Predictor.from_checkpoint(model, device=device) for model in models]
+    paths = [path for model in models for path in members_of(model).paths]
+    members = [Predictor.from_checkpoint(path, device=device) for path in paths]
+    _check_different(paths, members)
     trained = training_set(members[0].model, [store[key].geometry for key in split.train])
     ensemble = EnsemblePredictor(members, None, trained)
     found = {}
@@ -189,8 +193,21 @@ def calibrate(
     shifted = _unharmed(found["validation"])
     calibration = fit(found["validation"], shifted=shifted)
     result, tested = _tested(calibration, found["validation"], found["test"], shifted=shifted)
-    _write(output, models, trained, found["validation"], tested, shifted=shifted)
+    _write(output, paths, trained, found["validation"], tested, shifted=shifted)
     return replace(result, calibration=tested)
+
+
+def _check_different(paths: Sequence[Path], members: Sequence[Predictor]) -> None:
+    """Refuse copies of one model: the spread between them is zero and says nothing.
+
+    Raises:
+        InputError: for two members with the same weights.
+    """
+    known: dict[str, Path] = {}
+    for path, member in zip(paths, members, strict=True):
+        other = known.setdefault(weights_hash(member.model), path)
+        if other is not path:
+            raise InputError(f"{path} has the same weights as {other}; give models trained with different seeds")
 
 
 def _unharmed(judged: Sequence[Judged]) -> bool:

@@ -7,15 +7,15 @@ from pathlib import Path
 from charge3net.errors import InputError
 from charge3net.pretrained.cache import fetch_model
 from charge3net.pretrained.catalogue import PUBLISHED
-from charge3net.pretrained.releases import Release, shipped_releases
+from charge3net.pretrained.releases import Release, release_at, shipped_releases
 
 
 def resolve_model(model: str | Path) -> Path:
     """A path that :func:`charge3net.load_model` takes, or the folder of a shipped release.
 
     Args:
-        model: a path; or the name of a shipped or published model, ``NAME#MEMBER`` for one member of a shipped one.
-            What exists as a path is taken as a path.
+        model: a path; or the name of a shipped or published model, ``NAME#MEMBER`` for one member of an ensemble,
+            shipped or at a path. What exists as a path is taken as a path.
 
     Raises:
         InputError: for a name that is neither, or a published model that cannot be fetched.
@@ -27,9 +27,10 @@ def resolve_model(model: str | Path) -> Path:
     releases = shipped_releases()
     if name in releases:
         return releases[name].folder
-    shipped, _, member = name.partition("#")
-    if member and shipped in releases:
-        return _member(releases[shipped], member)
+    ensemble, _, member = name.partition("#")
+    release = releases.get(ensemble) or release_at(Path(ensemble))
+    if member and release is not None:
+        return _member(release, member)
     if name in PUBLISHED:
         return fetch_model(PUBLISHED[name])
     if path.name != name or path.suffix:
@@ -39,7 +40,7 @@ def resolve_model(model: str | Path) -> Path:
 
 
 def _member(release: Release, name: str) -> Path:
-    """The checkpoint folder of one member of a shipped ensemble."""
+    """The checkpoint folder of one member of an ensemble."""
     for member in release.members:
         if member.name == name:
             return member

@@ -188,6 +188,8 @@ def test_augmentation_charges_of_other_atoms(here, model, capsys):
         (["POSCAR", "-m", "MODEL", "-o", "CHGCAR", "--threads", "0"], "--threads takes a positive number"),
         (["POSCAR", "-m", "MODEL", "-o", "CHGCAR", "--device", "abacus"], "'abacus' cannot be used"),
         (["POSCAR", "-m", "MODEL", "-o", "CHGCAR", "--spacing", "-1"], "a grid spacing is a positive length"),
+        (["POSCAR", "-m", "MODEL", "-o", "CHGCAR", "--spacing", "1e-9"], "does not fit in memory"),
+        (["POSCAR", "-m", "MODEL", "-o", "CHGCAR", "--encut", "1e14"], "does not fit in memory"),
         (["POSCAR", "-m", "MODEL", "-o", "CHGCAR", "--like", "POSCAR"], "POSCAR"),
         (["POSCAR", "-m", "MODEL", "-o", "CHGCAR", "--augmentation-from", "flat.npz"], "holds no augmentation"),
         (["POSCAR", "-m", "MODEL", "-o", "salt.cif/CHGCAR"], "salt.cif"),
@@ -204,6 +206,14 @@ def test_mistakes_are_one_sentence_and_leave_nothing(here, model, arguments, mes
     assert message in error
     assert error.count("\n") == 1
     assert {name: Path(name).read_bytes() for name in listing(here)} == before
+
+
+@pytest.mark.parametrize("option", ["--electrons", "--max-error"])
+@pytest.mark.parametrize("value", ["0", "-3", "nan", "inf", "much"])
+def test_numbers_that_are_not_positive_are_refused_before_anything_is_computed(here, model, option, value, capsys):
+    with pytest.raises(SystemExit):
+        predict("POSCAR", "-m", model, "-o", "CHGCAR", option, value)
+    assert "a positive number" in capsys.readouterr().err
 
 
 def test_released_weights_as_they_are(here, golden_dir):

@@ -132,6 +132,22 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_copies_of_one_model_are_no_ensemble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", *prepared(tmp_path, [plain(0), plain(1), plain(0)])]) == 2
+    assert "has the same weights as" in capsys.readouterr().err
+    assert not (tmp_path / "ensemble").exists()
+
+
+def test_an_ensemble_and_a_member_of_one_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = prepared(tmp_path, [plain(0), plain(1), plain(2)])
+    assert main(["calibrate", *settings[:2], *settings[3:]]) == 0
+    first, new = settings[-1], str(tmp_path / "new")
+    assert main(["calibrate", first, settings[2], *settings[3:-1], new]) == 0
+    assert len(release_at(tmp_path / "new").members) == 3  # type: ignore[union-attr]
+    assert main(["calibrate", f"{first}#member0", f"{new}#member2", *settings[3:-1], str(tmp_path / "third")]) == 0
+    assert len(release_at(tmp_path / "third").members) == 2  # type: ignore[union-attr]
+
+
 def test_a_damaged_ensemble_of_ones_own_says_how_to_make_it_again(tmp_path: Path) -> None:
     (tmp_path / "release.json").write_text("{")
     with pytest.raises(Exception, match="make it again, `charge3net calibrate`"):

@@ -21,6 +21,7 @@ from charge3net.cli.main import main
 from charge3net.models.registry import build_model
 from charge3net.predict.named import training_set_of
 from charge3net.pretrained.releases import choose_release, shipped_releases
+from charge3net.pretrained.resolve import resolve_model
 from tests.helpers import crystals
 
 CALIBRATION = {"intercept": 0.0, "slope": 1.0, "below": -0.5, "above": 0.5, "structures": 40}
@@ -90,6 +91,24 @@ def test_elements_that_no_model_covers_exit_with_one_sentence(shipped, capsys):
     assert main(["predict", "iron.cif", "-o", "x.npz"]) == 2
     assert "no shipped model was trained on Li, Co" in capsys.readouterr().err
     assert not Path("x.npz").exists()
+
+
+def test_elements_that_no_model_covers_stop_no_other_structure(shipped, capsys):
+    write("lco.cif", crystals.lithium_cobalt_oxide(), format="cif")
+    arguments = ["--shape", "4", "4", "4", "--format", "npz"]
+    assert main(["predict", "lco.cif", "POSCAR", "water.xyz", "-o", "all/", *arguments]) == 1
+    printed = capsys.readouterr()
+    assert "model everything (shipped)" in printed.out
+    assert "lco.cif: no shipped model was trained on Li, Co" in printed.err
+    assert len(list(Path("all").glob("*.npz"))) == 2
+    assert main(["predict", "lco.cif", "lco.cif", "-o", "none/", *arguments]) == 2
+
+
+def test_members_of_an_ensemble_at_a_path(shipped):
+    path = f"{shipped / 'organic'}#seed1"
+    assert resolve_model(path) == shipped / "organic" / "seed1"
+    with pytest.raises(InputError, match="has no member seed7; it has seed0, seed1"):
+        resolve_model(path.replace("seed1", "seed7"))
 
 
 @pytest.mark.parametrize("limit", ["1e-6", "1e9"])

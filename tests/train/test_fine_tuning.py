@@ -391,6 +391,8 @@ def test_command(densities: tuple[Path, Path], source: str, tmp_path: Path, caps
     assert json.loads((tmp_path / "other" / "config.json").read_text())["model"]["architecture"] == "schnet"
     assert main(["train", f"init={source}", "model.channels=2", *data, *short, f"output={tmp_path / 'spin'}"]) == 2
     assert "magnetisation" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["train", f"init={source}", "model.width=2", *data, *short, f"output={tmp_path / 'wide'}"]) == 2
+    assert "model.width is that of the model that init= names" in capsys.readouterr().err.splitlines()[-1]
 
 
 def fingerprint_of(path: str) -> str:
