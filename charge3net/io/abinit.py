@@ -60,6 +60,8 @@ def read_abinit(source: Source) -> Density:
     values = np.empty((head.components, *head.grid.shape))
     for channel, record in zip(values, records[head.records :], strict=True):
         channel[...] = np.frombuffer(record, dtype="<f8").reshape(head.grid.shape, order="F") * E_PER_BOHR3
+    if not np.isfinite(values).all():
+        raise source.error("holds numbers that are not finite")
     if head.components == 2:
         values[1] = 2 * values[1] - values[0]
     about = {

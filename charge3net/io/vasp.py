@@ -21,11 +21,15 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
+from charge3net.io.augmentation import blocks_of
 from charge3net.io.files import open_source
 
-_BLOCK = re.compile(r"\s*augmentation occupancies(?: \(imaginary part\))?\s*(?:\d+|\*+)\s+(\d+)\s*")
 #: PREC → (factor of the coarse grid, whether the grid of the density is twice as fine).
 _PREC = {"n": (1.5, True), "a": (2.0, True), "s": (1.5, False)}
+
+
+_GRID = ("NGXF", "NGYF", "NGZF")
+_OF_THE_GRID = (*_GRID, "NGX", "NGY", "NGZ", "ENCUT", "PREC")
 
 
 @dataclass(frozen=True)
@@ -116,20 +120,46 @@ def read_vasp_grid(
         if found is None:
             raise InputError(f"{path}: names no NGXF, NGYF, NGZF; it may be cut short")
         return Grid(cell, (int(found[1]), int(found[2]), int(found[3])))
-    from pymatgen.io.vasp.inputs import Incar
-
-    settings = {key.upper(): value for key, value in Incar.from_str(text).items()}
-    if all(name in settings for name in ("NGXF", "NGYF", "NGZF")):
-        return Grid(cell, (int(settings["NGXF"]), int(settings["NGYF"]), int(settings["NGZF"])))
+    settings = _settings(path, text)
+    given = [name for name in _GRID if name in settings]
+    if len(given) == 3:
+        shape = [_number(path, name, settings[name]) for name in _GRID]
+        if all(value.is_integer() for value in shape):
+            return Grid(cell, (int(shape[0]), int(shape[1]), int(shape[2])))
+    if given or any(name in settings for name in ("NGX", "NGY", "NGZ")):
+        raise InputError(f"{path}: gives a grid, but not NGXF, NGYF and NGZF; give --shape or --like OUTCAR")
     known = [p.cutoff for p in (potentials or {}).values() if p.cutoff is not None]
-    cutoff = settings.get("ENCUT", max(known, default=None))
+    cutoff = _number(path, "ENCUT", settings["ENCUT"]) if "ENCUT" in settings else max(known, default=None)
     if cutoff is None:
         raise InputError(f"{path}: has no ENCUT; add it, or give the POTCAR with --potcar")
-    precision = str(settings.get("PREC", "Normal")).strip().lower()[:1]
+    precision = settings.get("PREC", "Normal").lstrip(".").lower()[:1]
     if precision not in _PREC:
         raise InputError(f"{path}: PREC = {settings['PREC']} has rules of its own; give --shape or --like OUTCAR")
     factor, fine = _PREC[precision]
-    return Grid.from_encut(cell, float(cutoff), factor, fine)
+    return Grid.from_encut(cell, cutoff, factor, fine)
+
+
+def _settings(path: Path, text: str) -> dict[str, str]:
+    """The settings of an INCAR, names in upper case; those without a value are left out.
+
+    Raises:
+        InputError: for a setting that is there twice with two values, of which versions of VASP take different ones.
+    """
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        for part in re.split("[#!]", line)[0].split(";"):
+            name, _, value = (word.strip() for word in part.partition("="))
+            if value and found.setdefault(name.upper(), value) != value and name.upper() in _OF_THE_GRID:
+                raise InputError(f"{path}: gives {name.upper()} twice, {found[name.upper()]} and {value}; remove one")
+    return found
+
+
+def _number(path: Path, name: str, value: str) -> float:
+    """A number as Fortran reads it (``5.2d2``); a unit behind it does not count."""
+    try:
+        return float(re.sub("[dD]", "e", value.split()[0]))
+    except ValueError:
+        raise InputError(f"{path}: {name} = {value} is no number") from None
 
 
 def same_structure(one: Geometry, other: Geometry) -> bool:
@@ -180,12 +210,12 @@ def spherical_augmentation(
         raise InputError("the other calculation holds no augmentation charges for the magnetisation")
     texts = []
     for text in donor.augmentation[:channels]:
-        blocks, lines = _occupancies(text), []
+        blocks, lines = blocks_of(text), []
         averages: dict[int, Float[ndarray, "numbers"]] = {}
         for z in set(geometry.numbers.tolist()):
             symbol = chemical_symbols[z]
             places, size = spherical_places(potentials[symbol].channels if symbol in potentials else ())
-            members = [blocks[i] for i in np.flatnonzero(donor.geometry.numbers == z)]
+            members = [blocks[int(i) + 1].real for i in np.flatnonzero(donor.geometry.numbers == z)]
             if not members or any(len(member) != size for member in members):
                 raise InputError(
                     f"the other calculation has no augmentation of {symbol} that fits the potentials; "
@@ -201,22 +231,6 @@ def spherical_augmentation(
     if channels == 2:  # between the grids stands a moment for every atom
         texts[0] += "".join(f"{0.0:20.12E}\n" for _ in geometry.numbers)
     return tuple(texts)
-
-
-def _occupancies(text: str) -> list[Float[ndarray, "numbers"]]:
-    """The occupancies of every atom."""
-    blocks: list[list[float]] = []
-    missing = 0
-    for line in text.splitlines():
-        header = _BLOCK.fullmatch(line)
-        if header and missing <= 0:
-            missing = int(header[1])
-            blocks.append([])
-        elif missing > 0:
-            values = [float(word) for word in line.split()]
-            blocks[-1] += values
-            missing -= len(values)
-    return [np.array(block) for block in blocks]
 
 
 def _from_potcar(path: Path, text: str) -> list[VaspPotential]:
@@ -241,12 +255,16 @@ def _from_vasprun(path: Path, text: str) -> list[VaspPotential]:
     end = text.find("</array>", start)
     if start < 0 or end < 0:
         raise InputError(f"{path}: has no table of atom types")
-    fields = [field.text.strip().lower() for field in ET.fromstring(text[start : end + 8]).iter("field") if field.text]
-    found = []
-    for row in ET.fromstring(text[start : end + 8]).iter("rc"):
-        values = dict(zip(fields, [(cell.text or "").strip() for cell in row.iter("c")], strict=True))
-        title = " ".join(values["pseudopotential"].split())
-        found.append(VaspPotential(title, values["element"], float(values["valence"])))
+    try:
+        table = ET.fromstring(text[start : end + 8])
+        fields = [field.text.strip().lower() for field in table.iter("field") if field.text]
+        found = []
+        for row in table.iter("rc"):
+            values = dict(zip(fields, [(cell.text or "").strip() for cell in row.iter("c")], strict=True))
+            title = " ".join(values["pseudopotential"].split())
+            found.append(VaspPotential(title, values["element"], float(values["valence"])))
+    except (ET.ParseError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: its table of atom types cannot be read ({error})") from None
     return found
 
 

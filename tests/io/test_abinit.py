@@ -72,13 +72,15 @@ def test_spin_run_with_a_density_alone_starts_unpolarised(tmp_path: Path) -> Non
     assert read_density(tmp_path / "x_DEN").magnetisation() == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("damage", ["cut", "head only", "text", "potential"])
+@pytest.mark.parametrize("damage", ["cut", "head only", "text", "nan", "potential"])
 def test_damage_is_an_error_in_one_sentence(damage: str, tmp_path: Path) -> None:
     content = (GOLDEN / "si_DEN").read_bytes()
     if damage == "cut":
         content = content[:-64]
     elif damage == "head only":
         content = content[: -(8000 + 8)]
+    elif damage == "nan":
+        content = content[:-100] + np.array([np.nan]).tobytes() + content[-92:]
     elif damage == "text":
         content = b"no density\n" * 100
     else:  # fform 102

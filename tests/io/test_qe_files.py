@@ -66,7 +66,9 @@ class TestSaveFolder:
         assert read_save_grid(SAVES["si"]).same_as(density.grid)
         np.testing.assert_array_equal(read_save_geometry(SAVES["si"]).positions, density.geometry.positions)
 
-    @pytest.mark.parametrize("damage", ["no density", "cut density", "no schema", "cut schema", "other cell", "text"])
+    @pytest.mark.parametrize(
+        "damage", ["no density", "cut density", "huge density", "no schema", "cut schema", "other cell", "text"]
+    )
     def test_damage_is_an_error_in_one_sentence(self, damage: str, tmp_path: Path) -> None:
         folder = tmp_path / "x.save"
         shutil.copytree(SAVES["si"], folder)
@@ -75,6 +77,9 @@ class TestSaveFolder:
             density.unlink()
         elif damage == "cut density":
             density.write_bytes(density.read_bytes()[:-100])
+        elif damage == "huge density":
+            content = density.read_bytes()
+            density.write_bytes(content[:-20] + np.array([1.7e308]).tobytes() + content[-12:])
         elif damage == "no schema":
             schema.unlink()
         elif damage == "cut schema":

@@ -10,6 +10,7 @@ import pytest
 from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
+from charge3net.grid import Grid
 from charge3net.io import read_density, read_grid
 from charge3net.io.vasp import (
     VaspPotential,
@@ -70,7 +71,16 @@ def test_valence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["no potential\n", SILICON + SILICON.replace("05Jan", "06Jan"), "  TITEL = PAW Si\n", "\n"]
+    "text",
+    [
+        "no potential\n",
+        SILICON + SILICON.replace("05Jan", "06Jan"),
+        "  TITEL = PAW Si\n",
+        "\n",
+        '<modeling><array name="atomtypes"></array>',
+        '<modeling><array name="atomtypes"><field>a</field><set><rc><c>1</c></rc></set></array>',
+        '<modeling><array name="atomtypes"><set><rc><c>1</c></rc></array>',
+    ],
 )
 def test_other_texts_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "POTCAR").write_text(text)
@@ -111,6 +121,42 @@ def test_grids_of_incar_and_outcar(tmp_path: Path) -> None:
     (tmp_path / "OUTCAR").write_text("vasp\n")
     with pytest.raises(InputError, match="NGXF"):
         read_vasp_grid(tmp_path / "OUTCAR", cell)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("ENCUT = 5.2d2", "ENCUT = 520"),
+        ("encut=520 eV ! of the POTCAR", "ENCUT = 520"),
+        ("ENCUT = 520; PREC = .ACCURATE.", "ENCUT = 520\nPREC = Accurate"),
+        ("#ENCUT = 300\nENCUT = 520\nENCUT = 520", "ENCUT = 520"),
+        ("NGXF = 40 ! a\nNGYF=42.0\nNGZF=48; ENCUT = 520", "NGXF = 40\nNGYF = 42\nNGZF = 48"),
+    ],
+)
+def test_ways_to_write_an_incar(text: str, same: str, tmp_path: Path) -> None:
+    shapes = []
+    for one in (text, same):
+        (tmp_path / "INCAR").write_text(one)
+        shapes.append(read_vasp_grid(tmp_path / "INCAR", np.eye(3) * 5.43).shape)
+    assert shapes[0] == shapes[1]
+    assert min(shapes[0]) >= 40
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ENCUT = high", "ENCUT = high is no number"),
+        ("ENCUT = 300\nENCUT = 400", "ENCUT twice"),
+        ("ENCUT = 300\nNGXF = 40", "not NGXF, NGYF and NGZF"),
+        ("ENCUT = 300\nNGX = 20\nNGY = 20\nNGZ = 20", "not NGXF, NGYF and NGZF"),
+        ("NGXF = 40.5\nNGYF = 40\nNGZF = 40", "not NGXF, NGYF and NGZF"),
+        ("ENCUT =", "has no ENCUT"),
+    ],
+)
+def test_an_incar_that_names_no_grid_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "INCAR").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_vasp_grid(tmp_path / "INCAR", np.eye(3) * 5.43)
 
 
 def test_same_structure() -> None:
@@ -158,6 +204,17 @@ def test_spherical_averages(shared: Path) -> None:
         spherical_augmentation(donor, three, potentials, 2)
     with pytest.raises(InputError, match="augmentation of O"):
         spherical_augmentation(donor, CUBE, potentials, 1)
+
+
+def test_imaginary_parts_belong_to_their_atom() -> None:
+    """Files of spin-orbit runs have a second block for each atom."""
+    potentials = {"Si": VaspPotential("x", "Si", 4.0, 245.0, (0,)), "O": VaspPotential("x", "O", 6.0, 400.0, (0,))}
+    blocks = [("", 1, 3.0), (" (imaginary part)", 1, 7.0), ("", 2, 5.0), (" (imaginary part)", 2, 9.0)]
+    text = "".join(f"augmentation occupancies{part} {atom:3d} {1:3d}\n {value}\n" for part, atom, value in blocks)
+    both = Geometry(np.array([14, 8]), np.array([[0.0] * 3, [2.0] * 3]), np.eye(3) * 5, np.ones(3, bool))
+    donor = Density(both, Grid(both.cell, (2, 2, 2)), np.ones((2, 2, 2)), (text,))
+    (written,) = spherical_augmentation(donor, both, potentials, 1)
+    assert [float(line) for line in written.splitlines()[1::2]] == [3.0, 5.0]
 
 
 def test_written_augmentation_is_read_back(shared: Path, tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def read_save_folder(path: str | Path) -> Density:
     expected = 2 * np.pi * reciprocal_vectors(geometry.cell / BOHR)
     if np.abs(waves.reciprocal - expected).max() > 1e-5:
         raise InputError(f"{file}: belongs to another cell than {SCHEMA} in the same folder")
-    values = grid_values(waves.values, waves.miller, grid.shape) * E_PER_BOHR3
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = grid_values(waves.values, waves.miller, grid.shape) * E_PER_BOHR3
+    if not np.isfinite(values).all():
+        raise InputError(f"{file}: its coefficients are so large that the density is not finite")
     return Density(geometry, grid, values, provenance={"file": str(folder), "format": "qe", **_about(root, folder)})
 
 
