@@ -16,8 +16,10 @@ from charge3net.errors import InputError
 from charge3net.io.potentials import compare_potentials
 
 if TYPE_CHECKING:
+    from charge3net.cli.start import Start
     from charge3net.cli.targets import Target
     from charge3net.density import Density
+    from charge3net.geometry import Geometry
     from charge3net.grid import Grid
     from charge3net.io.vasp import VaspPotential
     from charge3net.predict.distributed import Processes
@@ -66,7 +68,7 @@ def predict_target(
         _ask_about_coincident_atoms(target, processes)
     begun = time.perf_counter()
     start = prepare_start(target, args)
-    doubts = [] if start is None else compare_potentials(_trained_with(predictor), start.potentials)
+    doubts = _doubts(predictor, target.structure, start, reference)
     folder = target.output.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +195,28 @@ def _trained_with(predictor: Predictor | EnsemblePredictor) -> Mapping[str, Any]
     if known or "potentials" not in about:
         return known
     atoms = zip(about["elements"], about["valences"], about["potentials"], strict=True)
-    return {chemical_symbols[z]: [{"title": name, "valence": valence}] for z, valence, name in atoms}
+    return {chemical_symbols[z]: [{"atoms": name, "valence": valence}] for z, valence, name in atoms}
+
+
+def _doubts(
+    predictor: Predictor | EnsemblePredictor, geometry: Geometry, start: Start | None, reference: Reference
+) -> list[str]:
+    """Warnings about the pseudopotentials of a run that starts from the prediction, or of ``--potcar``.
+
+    Raises:
+        InputError: for those of another kind than the model's.
+    """
+    known = _trained_with(predictor)
+    if start is not None:
+        return compare_potentials(known, start.potentials)
+    if not known or reference.potentials is None:
+        return []
+    from ase.data import chemical_symbols
+
+    present = {chemical_symbols[z] for z in geometry.numbers}
+    return compare_potentials(
+        known, {element: one.record() for element, one in reference.potentials.items() if element in present}
+    )
 
 
 def _check_expected_error(density: Density, limit: float | None) -> None:

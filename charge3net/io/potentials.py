@@ -3,7 +3,7 @@
 A valence density is a property of pseudopotentials as much as of the structure: with others it has another shape near
 the atoms, or even another number of electrons. What is known of a pseudopotential is a record with some of ``file``,
 ``title``, ``md5``, ``valence``, ``functional`` and ``kind``, as the readers of densities put it into ``potentials`` of
-the provenance.
+the provenance; of fitted atoms the name of their table is known, ``atoms``, which is no name of a file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from charge3net.errors import InputError
 Record = Mapping[str, Any]
 
 _DECISIVE = {"valence": "valence electrons", "functional": "functional", "kind": "kind"}
-_NAMES = ("file", "title")
+_NAMES = ("file", "title", "atoms")
 
 
 def compare_potentials(trained: Mapping[str, Sequence[Record]] | None, given: Mapping[str, Record]) -> list[str]:

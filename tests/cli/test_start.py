@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
+from ase.io import write
 
 from charge3net import read_density
 from charge3net.checkpoints import ModelCard, save_model
@@ -201,3 +203,29 @@ def test_the_shipped_model_knows_its_potentials(
     Path("pseudo/Si.pbe-q4.gth").write_text(text.replace("   14    4", "   14    3"))
     assert predict("si.in", "--format", "qe", "-o", "out", "--overwrite") == 2
     assert "valence electrons 4.0, those of the run 3.0" in capsys.readouterr().err
+
+
+def test_the_shipped_model_knows_that_it_is_not_of_abinit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ABINIT / "si_DEN", "si_DEN")
+    assert predict("si_DEN", "-o", "start_DEN") == 0
+    assert "Si: the training data had Si.PBE.gz, the run has" in capsys.readouterr().err
+
+
+def test_valences_of_a_potcar_are_those_of_the_fitted_atoms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lithium among so many silicon atoms that the sum of the electrons would not show it."""
+    monkeypatch.chdir(tmp_path)
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True)
+    atoms.symbols[0] = "Li"
+    write("POSCAR", atoms, format="vasp")
+    text = "  TITEL  = PAW_PBE {0} 01Jan2000\n   POMASS = 1.0; ZVAL = {1:.3f}\n   ENMAX = 300.0\nEnd of Dataset\n"
+    options = ("POSCAR", "--shape", 20, 20, 20, "--potcar", "POTCAR", "--overwrite", "-o")
+    for lithium, code in ((1.0, 0), (3.0, 2)):
+        Path("POTCAR").write_text(text.format("Li", lithium) + text.format("Si", 4.0))
+        assert predict(*options, "CHGCAR") == code
+        assert "Li: the training data" in capsys.readouterr().err
+    assert read_density("CHGCAR").electrons() == pytest.approx(29.0, rel=1e-5)
