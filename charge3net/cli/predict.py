@@ -186,8 +186,14 @@ def _reference(args: argparse.Namespace, targets: list[Target]) -> Reference:
     from charge3net.io import read_density, read_grid
     from charge3net.io.plausible import what_looks_wrong
 
-    if targets and density_format(targets[0].output, args.format) == "qe":
+    kind = density_format(targets[0].output, args.format) if targets else "chgcar"
+    if kind == "qe":
         return Reference(None, None)
+    holds = kind in ("chgcar", "npz")
+    if args.augmentation_from is not None and not holds:
+        raise InputError(
+            f"--augmentation-from: a file of the format {kind} holds no augmentation charges; write a CHGCAR"
+        )
     potentials, settings = potentials_of(args), is_vasp_settings(args)
     source = args.augmentation_from or (None if settings else args.like)
     if source is None:
@@ -205,7 +211,7 @@ def _reference(args: argparse.Namespace, targets: list[Target]) -> Reference:
     if wrong := what_looks_wrong(density):
         print(f"charge3net predict: warning: {source}: {wrong}", file=sys.stderr)
     like = None if args.like is None or settings else density.grid if args.like == source else read_grid(args.like)
-    return Reference(like, density if density.augmentation else None, potentials)
+    return Reference(like, density if density.augmentation and holds else None, potentials)
 
 
 def _is_chgcar(targets: list[Target]) -> bool:

@@ -50,7 +50,8 @@ def prepare_start(target: Target, args: argparse.Namespace) -> Start | None:
     kind = density_format(target.output, args.format)
     if kind not in STARTS:
         return None
-    wrong = [f"--{name.replace('_', '-')}" for name in _GRIDS if getattr(args, name) is not None]
+    options = _GRIDS if kind == "qe" else (*_GRIDS, "like")
+    wrong = [f"--{name.replace('_', '-')}" for name in options if getattr(args, name) is not None]
     if wrong:
         raise InputError(f"{', '.join(wrong)} cannot be given here: grid and number of electrons are those of the run")
     return _espresso(target, args.like) if kind == "qe" else _abinit(target)

@@ -14,7 +14,7 @@ from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.io import read_structures
 from charge3net.io.files import split_compression
-from charge3net.io.formats import density_format, format_of_code
+from charge3net.io.formats import CHARGE_DENSITIES, density_format, format_of_code
 
 #: What a pattern for output files may hold.
 FIELDS = ("{stem}", "{formula}", "{index}")
@@ -221,8 +221,13 @@ def _stems(paths: list[Path]) -> list[str]:
 
 
 def _stem(path: Path) -> str:
-    """``Si.cif.gz`` and ``POSCAR.Si`` are Si; a plain POSCAR has the name of its folder."""
-    name = Path(split_compression(path.name)[0])
+    """``Si.cif.gz``, ``POSCAR.Si``, ``Si.save`` and ``Si_DEN`` are Si; a plain POSCAR has the name of its folder.
+
+    So the name of an output cannot end like a file of another code than the one that is asked for.
+    """
+    if path.name in CHARGE_DENSITIES:
+        path = path.resolve().parent
+    name = Path(split_compression(path.name)[0].removesuffix("_DEN").removesuffix(".save") or path.name)
     stem = name.stem if name.suffix.lower() in _STRUCTURE_SUFFIXES else name.name
     kept = _VASP_NAME.sub("", stem)
     return kept or path.resolve().parent.name or stem

@@ -71,6 +71,17 @@ def test_potcar_sets_the_electrons_and_incar_the_grid(model: Path, shared: Path,
     assert "trained with pseudopotentials of another kind" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["x.cube", "x.npz"])
+def test_augmentation_for_a_file_that_cannot_hold_it(model: Path, shared: Path, name: str, capsys: Any) -> None:
+    donor = shared / "real" / "CHGCAR.Si2"
+    silicon(Path("POSCAR"), shared)
+    options = ("-m", model, "--overwrite", "-o", name)
+    assert predict("POSCAR", *options, "--shape", 8, 8, 8, "--augmentation-from", donor) == 2 * (name == "x.cube")
+    assert ("holds no augmentation charges" in capsys.readouterr().err) == (name == "x.cube")
+    assert predict("POSCAR", *options, "--like", donor) == 0  # its grid
+    assert ("augmentation charges copied" in capsys.readouterr().out) == (name == "x.npz")
+
+
 def test_augmentation_of_the_same_and_of_another_structure(model: Path, shared: Path, capsys: Any) -> None:
     donor = shared / "real" / "CHGCAR.Si2"
     silicon(Path("POSCAR"), shared)

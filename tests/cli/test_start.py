@@ -15,6 +15,7 @@ from ase.io import write
 from charge3net import read_density
 from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
+from charge3net.cli.targets import collect, with_outputs
 from charge3net.data.splits import Split
 from charge3net.data.store import Store
 from charge3net.density import Density
@@ -115,6 +116,8 @@ def test_start_of_abinit(here: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert predict("si_DEN", "-m", save(here / "model", {}), "-o", "start_DEN") == 0
     np.testing.assert_allclose(read_density("start_DEN").total, read_density("si_DEN").total, rtol=1e-12)
     assert 'getden_filepath "start_DEN"' in capsys.readouterr().out
+    assert predict("si_DEN", "-m", save(here / "model", {}), "-o", "other_DEN", "--like", "si_DEN") == 2
+    assert "--like cannot be given here" in capsys.readouterr().err
     assert predict("si.in", "-m", save(here / "model", {}), "-o", "other_DEN") == 2
     assert "*_DEN file of the same input" in capsys.readouterr().err
 
@@ -203,6 +206,18 @@ def test_the_shipped_model_knows_its_potentials(
     Path("pseudo/Si.pbe-q4.gth").write_text(text.replace("   14    4", "   14    3"))
     assert predict("si.in", "--format", "qe", "-o", "out", "--overwrite") == 2
     assert "valence electrons 4.0, those of the run 3.0" in capsys.readouterr().err
+
+
+def test_outputs_are_of_the_format_asked_for_whatever_the_inputs_are_called(here: Path) -> None:
+    """``CHGCAR.si_DEN`` would be a file of ABINIT by its name, ``CHGCAR.x.save`` a folder of pw.x."""
+    shutil.copytree(ESPRESSO / "si" / "x.save", "x.save")
+    shutil.copytree(ESPRESSO / "si" / "x.save", "y.save")
+    (here / "out").mkdir()
+    inputs = ("si_DEN", "x.save", "y.save/charge-density.dat")
+    assert predict("si_DEN", "-m", save(here / "model", {}), "--shape", 10, 10, 10, "-o", "out/") == 0
+    assert read_density("out/CHGCAR.si").electrons() == pytest.approx(7.76, rel=1e-3)
+    targets = with_outputs(collect([Path(name) for name in inputs]), "out/", None)
+    assert [target.output.name for target in targets] == ["CHGCAR.si", "CHGCAR.x", "CHGCAR.y"]
 
 
 def test_the_shipped_model_knows_that_it_is_not_of_abinit(
