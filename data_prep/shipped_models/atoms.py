@@ -8,7 +8,6 @@ model=fitted_atoms`` with its store and split. The test entries are evaluated on
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,15 +23,18 @@ from charge3net.evaluation.materials import evaluate
 from charge3net.io.files import write_whole
 from charge3net.models.fitted_atoms import FittedAtoms
 from charge3net.pretrained.releases import FOLDER, RELEASE
-from data_prep.shipped_models.release import DENSITY, kinds
+from data_prep.shipped_models.release import DENSITY, kinds, make_release
 
 
-def make(name: str, run: Path, data: Path) -> dict[str, float]:
+def make(name: str, runs: Sequence[Path], data: Path) -> dict[str, float]:
     """Write the release; returns kind → mean ε_mae in % of the test entries.
 
     Raises:
-        InputError: for a missing run, store or split, or another model.
+        InputError: for a missing run, store or split, another model, or several runs.
     """
+    if len(runs) != 1:
+        raise InputError(f"the atoms are those of one run, found {len(runs)}; fitted atoms do not depend on a seed")
+    run = runs[0]
     model, card = load_model(run)
     if not isinstance(model, FittedAtoms):
         raise InputError(f"{run} holds a model {model.architecture}; give a run of model=fitted_atoms")
@@ -65,16 +67,7 @@ def errors_by_kind(predictor: Predictor, store: Store, split: Split, kind_of: Ma
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name")
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    options = parser.parse_args(arguments)
-    try:
-        print(json.dumps(make(options.name, options.run, options.data), indent=1))
-    except InputError as error:
-        parser.error(str(error))
-    return 0
+    return make_release(__doc__, make, arguments)
 
 
 if __name__ == "__main__":

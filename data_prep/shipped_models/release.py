@@ -14,7 +14,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +163,13 @@ def record_text(record: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_release(
+    description: str | None,
+    make: Callable[[str, Sequence[Path], Path], Mapping[str, Any]],
+    arguments: Sequence[str] | None,
+) -> int:
+    """Command line ``NAME RUN... --data DIR``: what ``make`` returns is printed as JSON. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
@@ -175,6 +179,11 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         parser.error(str(error))
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    return make_release(__doc__, make, arguments)
 
 
 if __name__ == "__main__":

@@ -127,3 +127,6 @@ def test_a_network_is_no_baseline(tmp_path, capsys):
     with pytest.raises(SystemExit):
         atoms.main(["base", str(tmp_path / "run"), "--data", str(tmp_path)])
     assert "holds a model delta_local; give a run of model=fitted_atoms" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        atoms.main(["base", "one", "two", "--data", str(tmp_path)])
+    assert "those of one run, found 2" in capsys.readouterr().err
