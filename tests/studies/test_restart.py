@@ -109,6 +109,8 @@ def test_means_of_a_set_and_the_law():
     assert model["energy_without_scf"]["median"] == pytest.approx(0.2)
     assert model["energy_without_scf"]["largest"] == pytest.approx(2.0)
     assert found["sets"]["known"]["starts"][OWN]["slowed"] == [1.0, 1.0, None]
+    (size,) = found["sizes"]
+    assert size["starts"]["Δ"]["saved_seconds"]["value"] == pytest.approx(100 * (1 - (18 / 4 + 1.0) / 8), rel=1e-4)
     law = found["law"]  # the four points lie on 5 + 2·log₁₀ ε
     assert (law["constant"], law["slope"], law["correlation"]) == pytest.approx((5.0, 2.0, 1.0))
     assert law["published_nmae"] == pytest.approx(10 ** ((0.733 * 8 - 5) / 2), rel=1e-4)

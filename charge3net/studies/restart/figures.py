@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, styled
+from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, plain_log_ticks, styled
 from charge3net.studies.restart.measure import SAD, WITHOUT_MODEL
 
 if TYPE_CHECKING:
@@ -18,50 +18,70 @@ if TYPE_CHECKING:
 def law(result: Mapping[str, Any]) -> Figure:
     """Steps against ε_mae of the start: every structure, the fit, and the published saving on it."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(PAGE_WIDTH, 4.0), layout="constrained")
     ax = figure.add_subplot()
     fit, place = result["summary"]["law"], result["summary"]["middle"]
     rng = np.random.default_rng(0)
-    names = _starts(result)
-    for i, name in enumerate(names):
+    shades = _shades(result)
+    for name, shade in shades.items():
         for j, structures in enumerate(result["sets"].values()):
             rows = [one["starts"][name] for one in structures]
-            steps = np.array([row["steps"][place] for row in rows]) + rng.uniform(-0.15, 0.15, len(rows))
-            shade = GREY if name == SAD else colour(i)
-            ax.plot([row["nmae"] for row in rows], steps, marker(j), color=shade, markersize=4, alpha=0.7, linestyle="",
-                    label=name if j == 0 else None)  # fmt: skip
-    errors = [row["starts"][name]["nmae"] for some in result["sets"].values() for row in some for name in names]
-    x = np.geomspace(min(errors), max(errors), 50)
-    ax.plot(x, fit["constant"] + fit["slope"] * np.log10(x), color="black", linewidth=1)
+            steps = np.array([row["steps"][place] for row in rows]) + rng.uniform(-0.2, 0.2, len(rows))
+            ax.plot([row["nmae"] for row in rows], steps, marker(j), color=shade, markersize=4, alpha=0.6,
+                    markeredgewidth=0, linestyle="")  # fmt: skip
+    predicted = [
+        one["starts"][name]["nmae"]
+        for some in result["sets"].values()
+        for one in some
+        for name in shades
+        if name != SAD
+    ]
+    x = np.array([min(predicted), max(predicted)])
+    ax.plot(x, fit["constant"] + fit["slope"] * np.log10(x), color="black", linewidth=1.2)
     ax.axhline(fit["published_steps"], color="black", linestyle=(0, (4, 3)), linewidth=0.9)
-    ax.annotate(f"published: {result['published']:g} % fewer", (max(errors), fit["published_steps"]), fontsize=7,
-                ha="right", va="bottom")  # fmt: skip
-    ax.set(xscale="log", xlabel="ε$_{mae}$ of the start (%)",
-           ylabel=f"SCF steps to {result['thresholds'][place]:.0e} Ry")  # fmt: skip
-    ax.legend(fontsize=7)
+    ax.annotate(f"published: {result['published']:g} % fewer", (1.0, fit["published_steps"]), fontsize=8,
+                xycoords=("axes fraction", "data"), ha="right", va="bottom")  # fmt: skip
+    power = round(np.log10(result["thresholds"][place]))
+    ax.set(xscale="log", xlabel="ε$_{mae}$ of the start (%)", ylabel=f"SCF steps to 10$^{{{power}}}$ Ry")
+    plain_log_ticks(ax, "x")
+    for place_of_legend, keys in (
+        ("outside upper left", [(name, "o", shade) for name, shade in shades.items()]),
+        ("outside upper right", [(name, marker(j), "black") for j, name in enumerate(result["sets"])]),
+    ):
+        drawn = [Line2D([], [], marker=shape, color=shade, linestyle="", markersize=5) for _, shape, shade in keys]
+        figure.legend(drawn, [name for name, _, _ in keys], fontsize=8, ncol=len(keys), handletextpad=0.1,
+                      columnspacing=1.0, loc=place_of_legend)  # fmt: skip
     return figure
 
 
 @styled
 def energies(result: Mapping[str, Any]) -> Figure:
-    """Histogram of |E − E_SCF| of densities without self-consistency, one panel per set."""
+    """Histograms of |E − E_SCF| of densities without self-consistency: a row for each start, a column for each set."""
     from matplotlib.figure import Figure
 
-    sets = result["sets"]
-    figure = Figure(figsize=(PAGE_WIDTH, 2.9), layout="constrained")
-    axes = figure.subplots(1, len(sets), squeeze=False, sharex=True, sharey=True)[0]
+    sets, shades = result["sets"], _shades(result)
+    figure = Figure(figsize=(PAGE_WIDTH, 0.8 + 0.85 * len(shades)), layout="constrained")
+    axes = figure.subplots(len(shades), len(sets), squeeze=False, sharex=True, sharey="col")
     bins = np.geomspace(1e-3, 1e3, 19)
-    for ax, (title, structures) in zip(axes, sets.items(), strict=True):
-        for i, name in enumerate(_starts(result)):
+    for column, (title, structures) in zip(axes.T, sets.items(), strict=True):
+        column[0].set_title(title)
+        for ax, (name, shade) in zip(column, shades.items(), strict=True):
             values = np.abs([one["starts"][name]["energy_without_scf"] for one in structures])
-            shade = GREY if name == SAD else colour(i)
-            ax.hist(np.clip(values, bins[0], bins[-1]), bins, histtype="step", color=shade, label=name, linewidth=1.3)
-        ax.axvline(1.0, color="black", linestyle=(0, (4, 3)), linewidth=0.9)
-        ax.set(xscale="log", title=title, xlabel="|ΔE| (meV per atom)")
-    axes[0].set_ylabel("structures")
-    axes[0].legend(fontsize=7)
+            ax.hist(np.clip(values, bins[0], bins[-1]), bins, color=shade, alpha=0.8)
+            ax.axvline(1.0, color="black", linestyle=(0, (4, 3)), linewidth=0.9)
+            ax.set_xscale("log")
+            ax.yaxis.get_major_locator().set_params(integer=True)
+    for ax, name in zip(axes[:, 0], shades, strict=True):
+        ax.set_ylabel(name)
+    figure.supxlabel("|ΔE| (meV per atom)", fontsize=10)
     return figure
+
+
+def _shades(result: Mapping[str, Any]) -> dict[str, str]:
+    """SAD and the predictions → colour."""
+    return {name: GREY if name == SAD else colour(i) for i, name in enumerate(_starts(result))}
 
 
 def _starts(result: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,8 @@ def section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         "(Harris–Foulkes functional); bands: mean |Δε| of the occupied ones; gap: mean |Δ| of the smallest difference "
         "over the mesh." + _few(summary["sets"]),
         "",
+        *_sizes(summary["sizes"]),
+        "",
         f"![SCF steps against the error of the start]({pictures['law']})",
         "",
         _law(result),
@@ -116,6 +118,20 @@ def _steps(start: str, values: Mapping[str, Any], shown: Sequence[int]) -> list[
     fewer = [_saved(values["saved_steps"][i]) for i in shown]
     work = [_saved(values[f"saved_{key}"]) for key in ("transforms", "seconds")]
     return [start, error, *steps, *fewer, percent(values["slowed"][shown[-1]]), *work]
+
+
+def _sizes(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Does work fall further in larger cells?"""
+    names = list(found[0]["starts"])
+    head = ["atoms", "structures", *(f"{name}: {what} saved (%)" for name in names for what in ("FFTs", "time"))]
+    rows = [
+        [
+            " to ".join(map(str, sorted(set(one["atoms"])))), str(one["structures"]),
+            *(_saved(one["starts"][name][f"saved_{key}"]) for name in names for key in ("transforms", "seconds")),
+        ]
+        for one in found
+    ]  # fmt: skip
+    return table(head, rows)
 
 
 def _saved(found: Mapping[str, Any] | None) -> str:

@@ -10,15 +10,17 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.report.formatting import averaged, significant
-from charge3net.studies.restart.measure import SAD, TUNED, WITHOUT_MODEL
+from charge3net.studies.restart.measure import EXACT, SAD, TUNED, WITHOUT_MODEL
 
 #: Draws of the bootstrap.
 _DRAWS = 10_000
 _WORK = ("seconds", "transforms", "operations")
+#: Structures by size: at most so many atoms, and more than the one before.
+_SIZES = (2, 4, 1000)
 
 
 def sum_up(sets: Mapping[str, Sequence[Mapping[str, Any]]], middle: int, published: float) -> dict[str, Any]:
-    """For each set and start the means, for all together the law.
+    """For each set and start the means, for all together the work by size and the law.
 
     Args:
         sets: name → structures of :func:`charge3net.studies.restart.measure.measure`.
@@ -28,6 +30,7 @@ def sum_up(sets: Mapping[str, Sequence[Mapping[str, Any]]], middle: int, publish
     return {
         "middle": middle,
         "sets": {name: _set(structures) for name, structures in sets.items()},
+        "sizes": _sizes([one for structures in sets.values() for one in structures]),
         "law": _law([one for structures in sets.values() for one in structures], middle, published),
     }
 
@@ -40,6 +43,24 @@ def _set(structures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "compositions": len(set(formulas)),
         "starts": {name: _start(structures, name, formulas) for name in names},
     }
+
+
+def _sizes(structures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Work saved by the last model and by the exact density, for structures of few and of more atoms."""
+    found, smaller = [], 0
+    for most in _SIZES:
+        some = [one for one in structures if smaller < one["atoms"] <= most]
+        smaller = most
+        if some:
+            starts = _set(some)["starts"]
+            last = [name for name in starts if name not in WITHOUT_MODEL][-1]
+            kept = {name: starts[name] for name in (last, EXACT)}
+            atoms = [one["atoms"] for one in some]
+            work = {
+                name: {key: row[key] for key in ("saved_transforms", "saved_seconds")} for name, row in kept.items()
+            }
+            found.append({"atoms": [min(atoms), max(atoms)], "structures": len(some), "starts": work})
+    return found
 
 
 def _start(structures: Sequence[Mapping[str, Any]], name: str, formulas: Sequence[str]) -> dict[str, Any]:
