@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 def law(result: Mapping[str, Any]) -> Figure:
     """Steps against ε_mae of the start: every structure, the fit, and the published saving on it."""
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     figure = Figure(figsize=(PAGE_WIDTH, 4.0), layout="constrained")
     ax = figure.add_subplot()
@@ -46,14 +45,20 @@ def law(result: Mapping[str, Any]) -> Figure:
     power = round(np.log10(result["thresholds"][place]))
     ax.set(xscale="log", xlabel="ε$_{mae}$ of the start (%)", ylabel=f"SCF steps to 10$^{{{power}}}$ Ry")
     plain_log_ticks(ax, "x")
-    for place_of_legend, keys in (
-        ("outside upper left", [(name, "o", shade) for name, shade in shades.items()]),
-        ("outside upper right", [(name, marker(j), "black") for j, name in enumerate(result["sets"])]),
-    ):
-        drawn = [Line2D([], [], marker=shape, color=shade, linestyle="", markersize=5) for _, shape, shade in keys]
-        figure.legend(drawn, [name for name, _, _ in keys], fontsize=8, ncol=len(keys), handletextpad=0.1,
-                      columnspacing=1.0, loc=place_of_legend)  # fmt: skip
+    _legend(figure, "outside upper left", [(name, "o", shade) for name, shade in shades.items()])
+    _legend(figure, "outside upper right", [(name, marker(j), "black") for j, name in enumerate(result["sets"])])
     return figure
+
+
+def _legend(
+    figure: Figure, place: Literal["outside upper left", "outside upper right"], keys: Sequence[tuple[str, str, str]]
+) -> None:
+    """One row above the axes: names, shapes and colours."""
+    from matplotlib.lines import Line2D
+
+    drawn = [Line2D([], [], marker=shape, color=shade, linestyle="", markersize=5) for _, shape, shade in keys]
+    names = [name for name, _, _ in keys]
+    figure.legend(drawn, names, fontsize=7.5, ncol=len(keys), handletextpad=0.1, columnspacing=0.8, loc=place)
 
 
 @styled
