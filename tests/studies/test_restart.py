@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,18 @@ from charge3net.io.qe.atoms import superposed_table
 from charge3net.io.qe.gvectors import plane_waves
 from charge3net.studies import restart
 from charge3net.studies.restart.bench import Bench, Model
-from charge3net.studies.restart.measure import EXACT, OWN, SAD, TUNED, Settings, with_model, without_model, work
+from charge3net.studies.restart.measure import (
+    ATOMIC,
+    EXACT,
+    OWN,
+    SAD,
+    TUNED,
+    Diagonalisation,
+    Settings,
+    with_model,
+    without_model,
+    work,
+)
 from charge3net.studies.restart.summary import saved, sum_up
 from charge3net.studies.restart.tuning import tune
 from charge3net.units import BOHR, E_PER_BOHR3
@@ -56,20 +69,27 @@ SETS = {
 
 
 TUNING = {
-    "structures": 2, "compositions": 2, "name": "Δ", "SAD": 1e-2, "model": 1e-4,
+    "structures": 2, "compositions": 2, "name": "Δ", "SAD": {"threshold": 1e-2, "ndim": 2},
+    "model": {"threshold": 1e-4, "ndim": 4},
     "rows": [
-        {"diago_thr_init": value, "SAD": {"steps": 8.5, "transforms": 1000}, "model": {"steps": 4.5, "transforms": n}}
+        {"threshold": value, "ndim": 4, "SAD": {"steps": 8.5, "transforms": 1000},
+         "model": {"steps": 4.5, "transforms": n}}
         for value, n in ((1e-2, 900), (1e-4, 800))
     ],
 }  # fmt: skip
 
 
-class Counted(Bench):
-    """A bench whose runs cost 100 FFTs and 50 for each decade between the threshold and the best one."""
+WAYS = [Diagonalisation(*pair) for pair in product((1e-2, 1e-4, 1e-5, 1e-6), (2, 4))]
 
-    def work(self, key: str, model: Model | None, diago_thr_init: float) -> dict[str, Any]:
-        decades = abs(np.log10(diago_thr_init / (1e-2 if model is None else 1e-5)))
-        return {"steps": [1, 4 + len(key), 9], "transforms": round(100 + 50 * decades)}
+
+class Counted(Bench):
+    """A bench whose runs cost 100 FFTs, 50 for each decade between the threshold and the best one, and 10 for a small
+    basis."""
+
+    def work(self, key: str, model: Model | None, first: Diagonalisation) -> dict[str, Any]:
+        decades = abs(np.log10(first.threshold / (1e-2 if model is None else 1e-5)))
+        small = 10 * (first.ndim < 3 and model is not None)
+        return {"steps": [1, 4 + len(key), 9], "transforms": round(100 + 50 * decades) + small}
 
 
 def test_the_threshold_with_the_least_work_is_chosen(tmp_path: Path):
@@ -79,14 +99,14 @@ def test_the_threshold_with_the_least_work_is_chosen(tmp_path: Path):
     with StoreWriter(tmp_path / "store") as writer:
         for key in ("a", "bcd"):
             writer.add(key, density, electrons=2.0)
-    settings = Settings(tmp_path, ".upf", 1e-8, (1e-6, 1e-8, 1e-10), 1e-2, 1e-2, 60.0)
+    settings = Settings(tmp_path, ".upf", 1e-8, (1e-6, 1e-8, 1e-10), ATOMIC, ATOMIC, 60.0)
     bench = Counted(Store(tmp_path / "store"), IsolatedAtoms(np.arange(2.0), {}, {}, {}), settings, tmp_path)
-    found = tune(bench, "last", Model("1", lambda geometry, grid: density), ("a", "bcd"), [1e-2, 1e-4, 1e-5, 1e-6])
-    assert (found["SAD"], found["model"], found["name"]) == (1e-2, 1e-5, "last")
+    found = tune(bench, "last", Model("1", lambda geometry, grid: density), ("a", "bcd"), WAYS)
+    assert (found["SAD"], found["model"], found["name"]) == (asdict(ATOMIC), {"threshold": 1e-5, "ndim": 4}, "last")
     assert (found["structures"], found["compositions"]) == (2, 1)
-    assert found["rows"][0]["model"] == {"steps": 6.0, "transforms": 500}
+    assert found["rows"][0]["model"] == {"steps": 6.0, "transforms": 520}
     changed = bench.tuned(found).settings
-    assert (changed.diago_thr_init, changed.tuned) == (1e-5, 1e-2)
+    assert (changed.first, changed.tuned) == (Diagonalisation(1e-5, 4), ATOMIC)
 
 
 def test_savings_and_their_interval():
@@ -126,7 +146,7 @@ def test_page_and_figures():
     drawn = restart.figures(result)
     assert set(drawn) == {"law", "energies"}
     text = restart.section(result, dict.fromkeys(drawn, "figure.png"))
-    assert "| 0.0001 | 8.50 | 1,000 | 4.50 | 800 |" in text
+    assert "| 0.0001 | 4 | 8.50 | 1,000 | 4.50 | 800 |" in text
     assert "54.2 (37.5 … 62.5)" in text  # steps saved on the known set
     assert "| Δ | 10 |" in text
     assert "5.00 + 2.00·log₁₀" in text
@@ -148,13 +168,15 @@ def test_one_structure_by_pw(tmp_path: Path):
         writer.add("H2", Density(geometry, Grid(cell, waves.shape), values), electrons=2.0, meta=meta)
         writer.add("no meta", Density(geometry, Grid(cell, waves.shape), values), electrons=2.0)
     store = Store(tmp_path / "store")
-    settings = Settings(tmp_path, ".gth", 1e-8, (1e-6, 1e-8, 1e-9), 1e-3, 1e-4, 60.0)
+    settings = Settings(
+        tmp_path, ".gth", 1e-8, (1e-6, 1e-8, 1e-9), Diagonalisation(1e-3, 4), Diagonalisation(1e-4, 2), 60.0
+    )
     exact = tmp_path / "exact.npz"
     found = without_model(store["H2"], atoms, settings, exact)
     same = with_model(store["H2"], lambda g, grid: Density(g, grid, values), settings, exact, found["energy"], False)
     starts = found["starts"] | {"same": same}
     assert set(starts) == {SAD, TUNED, OWN, "same", EXACT}
-    loose = work(store["H2"], None, atoms, settings, 1e-2)
+    loose = work(store["H2"], None, atoms, settings, ATOMIC)
     assert loose["steps"][:2] == starts[SAD]["steps"][:2]
     assert (loose["transforms"], loose["energy"]) == (starts[SAD]["transforms"], starts[SAD]["energy"])
     assert starts[EXACT]["steps"][1] < starts[SAD]["steps"][1]

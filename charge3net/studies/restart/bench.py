@@ -15,7 +15,7 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.studies.cache import cached
 from charge3net.studies.restart.config import Config
-from charge3net.studies.restart.measure import ATOMIC, Settings, with_model, without_model, work
+from charge3net.studies.restart.measure import ATOMIC, Diagonalisation, Settings, with_model, without_model, work
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Bench:
 
     @classmethod
     def of(cls, config: Config, store: Store, folder: Path) -> Bench:
-        """Of a study; its thresholds of the first diagonalisation are pw.x's own until :meth:`tuned`."""
+        """Of a study; its diagonalisations are pw.x's own until :meth:`tuned`."""
         settings = Settings(
             Path(config.pseudo_dir), config.extension, config.threshold, tuple(config.thresholds), ATOMIC, ATOMIC,
             config.limit,
@@ -51,21 +51,21 @@ class Bench:
         return cls(store, read_isolated_atoms(config.isolated_atoms), settings, place)
 
     def tuned(self, tuning: Mapping[str, Any]) -> Bench:
-        """The same with the thresholds that :func:`charge3net.studies.restart.tuning.tune` found."""
-        settings = replace(self.settings, diago_thr_init=tuning["model"], tuned=tuning["SAD"])
-        return replace(self, settings=settings)
+        """The same with what :func:`charge3net.studies.restart.tuning.tune` found."""
+        first, best = (Diagonalisation(**tuning[start]) for start in ("model", "SAD"))
+        return replace(self, settings=replace(self.settings, first=first, tuned=best))
 
-    def work(self, key: str, model: Model | None, diago_thr_init: float) -> dict[str, Any]:
-        """Steps and work from a prediction, or from superposed atoms, with this threshold."""
+    def work(self, key: str, model: Model | None, first: Diagonalisation) -> dict[str, Any]:
+        """Steps and work from a prediction, or from superposed atoms, with this diagonalisation."""
         folder = self.folder / ("SAD" if model is None else model.weights)
         predict = None if model is None else model.predict
-        run = partial(work, self.store[key], predict, self.atoms, self.settings, diago_thr_init)
-        return cached(folder / f"{key}-{diago_thr_init:g}.json", run)
+        run = partial(work, self.store[key], predict, self.atoms, self.settings, first)
+        return cached(folder / f"{key}-{first}.json", run)
 
     def measured(self, key: str, models: Mapping[str, Model]) -> dict[str, Any]:
         """All starts of a structure; steps to the smallest threshold from the last model."""
         entry, settings = self.store[key], self.settings
-        about = f"{key}-{settings.diago_thr_init:g}-{settings.tuned:g}"
+        about = f"{key}-{settings.first}-{settings.tuned}"
         exact = self.folder / f"{about}.npz"
         structure = cached(self.folder / f"{about}.json", partial(without_model, entry, self.atoms, settings, exact))
         for name, model in models.items():

@@ -46,8 +46,9 @@ class Config:
         networks: name → model.
         threshold: conv_thr of the runs, Ry.
         thresholds: conv_thr at which steps are counted; below ``threshold`` from SAD and from the last model only.
-        diago_thr_inits: thresholds of the first diagonalisation. The one with the least work on validation structures
-            is taken, for the first seed of the last network (all predictions take it over), and for SAD.
+        diago_thr_inits, diago_david_ndims: thresholds of the first diagonalisation, and sizes of Davidson's basis. The
+            pair with the least work on validation structures is taken, for the first seed of the last network (all
+            predictions take it over), and for SAD.
         tuning, tuned_on: the split of these structures, and how many of them.
         limit: s of processor time of one run.
         published: share of the steps that the published work saved, %.
@@ -65,6 +66,7 @@ class Config:
     threshold: float
     thresholds: list[float]
     diago_thr_inits: list[float]
+    diago_david_ndims: list[int]
     tuning: str
     tuned_on: int
     limit: float

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from charge3net.geometry import Geometry
     from charge3net.grid import Grid
 
-#: Names of the starts that need no model: superposed atoms with pw.x's threshold for an atomic start and with the
+#: Names of the starts that need no model: superposed atoms with pw.x's own diagonalisation and with the
 #: best one, pw.x's own atoms, the converged density.
 SAD, TUNED, OWN, EXACT = "SAD", "SAD, tuned", "pw.x", "exact"
 WITHOUT_MODEL = (SAD, TUNED, OWN, EXACT)
@@ -37,8 +37,29 @@ WITHOUT_MODEL = (SAD, TUNED, OWN, EXACT)
 #: Ry → meV.
 _MEV = 13605.693122994
 
-#: pw.x's own diago_thr_init for a start from atoms, which it does not take for a file.
-ATOMIC = 1e-2
+
+@dataclass(frozen=True)
+class Diagonalisation:
+    """How pw.x finds the wavefunctions of a density.
+
+    Attributes:
+        threshold: diago_thr_init, Ry, of the first step.
+        ndim: diago_david_ndim, Davidson's basis in units of the number of bands; pw.x's own is 2.
+    """
+
+    threshold: float
+    ndim: int
+
+    def text(self) -> str:
+        """For &ELECTRONS."""
+        return f"diago_thr_init = {self.threshold:g}, diago_david_ndim = {self.ndim}"
+
+    def __str__(self) -> str:
+        return f"{self.threshold:g}-{self.ndim}"
+
+
+#: pw.x's own for a start from atoms; it does not take this threshold for a file.
+ATOMIC = Diagonalisation(1e-2, 2)
 
 #: Ry, conv_thr of the run that ends with the exact density.
 _REFERENCE = 1e-13
@@ -58,8 +79,8 @@ class Settings:
         pseudo_dir, extension: folder and ending of the pseudopotentials' files.
         threshold: conv_thr of the runs whose work is counted, Ry.
         thresholds: conv_thr at which steps are counted; below ``threshold`` from SAD and from the last model only.
-        diago_thr_init: of runs from a prediction and from the exact density.
-        tuned: diago_thr_init of SAD, tuned.
+        first: of runs from a prediction and from the exact density.
+        tuned: of SAD, tuned.
         limit: s of processor time of a run.
     """
 
@@ -67,8 +88,8 @@ class Settings:
     extension: str
     threshold: float
     thresholds: tuple[float, ...]
-    diago_thr_init: float
-    tuned: float
+    first: Diagonalisation
+    tuned: Diagonalisation
     limit: float
 
 
@@ -96,7 +117,7 @@ def without_model(entry: StoreEntry, atoms: IsolatedAtoms, settings: Settings, f
     }
     if settings.extension == ".gth":  # without atoms in the file; UPF files hold those of SAD
         starts[OWN] = case.row(case.converge("", None)[0])
-    starts[EXACT] = case.row(case.converge(_start(settings.diago_thr_init), exact)[0])
+    starts[EXACT] = case.row(case.converge(_start(settings.first), exact)[0])
     with atomic_output(file) as stream:
         np.savez(stream, density=exact, bands=bands)
     return {
@@ -135,7 +156,7 @@ def with_model(
     began = time.process_time()
     density = case.predicted(predict)
     seconds = time.process_time() - began
-    start = _start(settings.diago_thr_init)
+    start = _start(settings.first)
     more = case.converge(start, density, threshold=min(settings.thresholds))[0] if tight else None
     return {
         "prediction_seconds": round(seconds, 3),
@@ -150,21 +171,21 @@ def work(
     predict: Callable[[Geometry, Grid], Density] | None,
     atoms: IsolatedAtoms,
     settings: Settings,
-    diago_thr_init: float,
+    first: Diagonalisation,
 ) -> dict[str, Any]:
-    """Steps and work of one structure from a prediction (None: from superposed atoms) with this threshold.
+    """Steps and work of one structure from a prediction (None: from superposed atoms) and this diagonalisation.
 
     Raises:
         InputError: if the run does not converge.
     """
     case = _Case(entry, settings)
     density = superposed_table(case.waves, atoms, entry.geometry) if predict is None else case.predicted(predict)
-    return case.row(case.converge(_start(diago_thr_init), density)[0])
+    return case.row(case.converge(_start(first), density)[0])
 
 
-def _start(diago_thr_init: float) -> str:
+def _start(first: Diagonalisation) -> str:
     """Of a run from a density in a file."""
-    return f"startingpot = 'file', diago_thr_init = {diago_thr_init:g}"
+    return f"startingpot = 'file', {first.text()}"
 
 
 class _Case:

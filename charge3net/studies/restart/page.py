@@ -58,24 +58,37 @@ def _setting(result: Mapping[str, Any]) -> str:
         f"{data['trained_on']} densities of {data['formulas']} compositions. "
         f"Test structures with an element that no training structure has are left out ({left_out}). SAD: "
         f"superposed atoms of the same pseudopotentials with diago_thr_init = 1d-2, pw.x's threshold for an atomic "
-        f"start; {_OWN.get(result['extension'], '')}{EXACT}: the converged density."
+        f"start, and diago_david_ndim = 2, pw.x's own; {_OWN.get(result['extension'], '')}{EXACT}: the converged "
+        f"density."
     )
 
 
 def _tuning(tuning: Mapping[str, Any]) -> list[str]:
-    """The choice of diago_thr_init."""
-    head = ["diago_thr_init", *(f"{start}: {what}" for start in ("SAD", tuning["name"]) for what in ("steps", "FFTs"))]
+    """The choice of the diagonalisation."""
+    head = [
+        "diago_thr_init",
+        "diago_david_ndim",
+        *(f"{start}: {what}" for start in ("SAD", tuning["name"]) for what in ("steps", "FFTs")),
+    ]
     rows = [
-        [f"{row['diago_thr_init']:g}", *(cell for start in ("SAD", "model") for cell in _cells(row[start]))]
+        [
+            f"{row['threshold']:g}",
+            str(row["ndim"]),
+            *(cell for start in ("SAD", "model") for cell in _cells(row[start])),
+        ]
         for row in tuning["rows"]
     ]
     chosen = (
-        f"The threshold of the first diagonalisation was chosen on {tuning['structures']} validation structures of "
-        f"{tuning['compositions']} compositions, by the FFTs of wavefunctions of all runs: "
-        f"{tuning['model']:g} for predictions and for the exact density, {tuning['SAD']:g} for superposed atoms "
-        f"(“{TUNED}”)."
+        f"The threshold of the first diagonalisation and the size of Davidson's basis were chosen on "
+        f"{tuning['structures']} validation structures of {tuning['compositions']} compositions, by the FFTs of "
+        f"wavefunctions of all runs: {_way(tuning['model'])} for predictions and for the exact density, "
+        f"{_way(tuning['SAD'])} for superposed atoms (“{TUNED}”)."
     )
     return [chosen, "", *table(head, rows)]
+
+
+def _way(chosen: Mapping[str, Any]) -> str:
+    return f"{chosen['threshold']:g} and {chosen['ndim']}"
 
 
 def _cells(found: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     from charge3net.data.store import Store
     from charge3net.studies.checkpoint import Checkpoint
     from charge3net.studies.restart.bench import Bench
+    from charge3net.studies.restart.measure import Diagonalisation
     from charge3net.studies.restart.summary import sum_up
     from charge3net.studies.restart.tuning import tune
 
@@ -60,7 +62,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
     models = _models({name: [Checkpoint(one.path, work) for one in members] for name, members in runs.items()})
     bench = Bench.of(config, store, work)
     last = list(config.networks)[-1]
-    tuning = tune(bench, last, models[last], _chosen(validation, store, config.tuned_on), config.diago_thr_inits)
+    ways = [Diagonalisation(*pair) for pair in product(config.diago_thr_inits, config.diago_david_ndims)]
+    tuning = tune(bench, last, models[last], _chosen(validation, store, config.tuned_on), ways)
     bench = bench.tuned(tuning)
     sets = {name: [bench.measured(key, models) for key in keys] for name, keys in tests.items()}
     formulas = {store[key].formula for key in split.train}
