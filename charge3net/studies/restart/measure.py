@@ -268,16 +268,19 @@ class _Case:
     def row(self, output: PwOutput, tight: PwOutput | None = None) -> dict[str, Any]:
         """Steps and work of a run; steps below its threshold are those of a tighter one, or unknown."""
         return {
-            "steps": self.steps(tight or output),
+            "steps": self.steps(output, tight or output),
             "seconds": output.total_seconds,
             "transforms": output.transforms,
             "operations": output.operations,
             "energy": float(output.energies[-1]),
         }
 
-    def steps(self, output: PwOutput) -> list[int | None]:
-        """To each threshold."""
-        return [output.steps(threshold) for threshold in self.settings.thresholds]
+    def steps(self, output: PwOutput, tight: PwOutput) -> list[int | None]:
+        """To each threshold; to those below that of the settings, of the tighter run."""
+        return [
+            (output if threshold >= self.settings.threshold else tight).steps(threshold)
+            for threshold in self.settings.thresholds
+        ]
 
     def compared(self, fixed: PwOutput, bands: ndarray, energy: float) -> dict[str, Any]:
         """Errors of a density without self-consistency: energy and bands (occupied ones) in meV, and gap."""
