@@ -98,3 +98,61 @@ def test_the_aims_of_the_models_page_are_those_of_the_study():
     ):
         counts = [[int(number) for number in re.findall(r"\d+", cell)[:2]] for cell in cells[aim][:2]]
         assert counts == [[one[kind]["below_sad"], one[kind]["with_sad"]] for one in (short, long)]
+
+
+#: Row of the table of docs/restart.md → its numbers, from the starts of one set: the prediction and superposed atoms.
+QUOTED = {
+    "ε_mae of the start (superposed atoms)": lambda s: [mean_of(s[QUOTED_MODEL], "nmae"), mean_of(s["SAD"], "nmae")],
+    "steps to 1e-6 Ry (pw.x's default), from superposed atoms": lambda s: [s["SAD"]["steps"][0]["mean"]],
+    "from the prediction; fewer at 1e-6 Ry": lambda s: [steps_of(s, 0), *interval(s, "saved_steps", 0)],
+    "steps to 1e-8 Ry, from superposed atoms": lambda s: [s["SAD"]["steps"][1]["mean"]],
+    "from the prediction; fewer at 1e-8 Ry": lambda s: [steps_of(s, 1), *interval(s, "saved_steps", 1)],
+    "FFTs of wavefunctions saved; with the exact density": lambda s: [
+        *interval(s, "saved_transforms"), s["exact"]["saved_transforms"]["value"],
+    ],
+    "processor time saved; with the exact density": lambda s: [
+        *interval(s, "saved_seconds"), s["exact"]["saved_seconds"]["value"],
+    ],
+    "the same, against superposed atoms with the best diagonalisation": lambda s: interval(s, "saved_seconds_tuned"),
+    "structures slowed": lambda s: [100 * s[QUOTED_MODEL]["slowed"][1]],
+    "energy without self-consistency, median and largest error (meV per atom)": lambda s: [
+        s[QUOTED_MODEL]["energy_without_scf"][what] for what in ("median", "largest")
+    ],
+    "the same from superposed atoms, median": lambda s: [s["SAD"]["energy_without_scf"]["median"]],
+    "mean error of the occupied bands (meV)": lambda s: [mean_of(s[QUOTED_MODEL], "bands")],
+}  # fmt: skip
+
+QUOTED_MODEL = "Δ × 3"
+
+
+def mean_of(start: dict[str, Any], what: str) -> float:
+    return start[what]["mean"]
+
+
+def steps_of(starts: dict[str, Any], place: int) -> float:
+    return starts[QUOTED_MODEL]["steps"][place]["mean"]
+
+
+def interval(starts: dict[str, Any], what: str, place: int | None = None) -> list[float]:
+    found = starts[QUOTED_MODEL][what] if place is None else starts[QUOTED_MODEL][what][place]
+    return [found[one] for one in ("value", "low", "high")]
+
+
+def test_the_page_on_restarts_quotes_the_study():
+    """docs/restart.md, "What is saved?": every number is that of result.json, rounded to the digits shown."""
+    result = json.loads((DOCS / "results" / "restart" / "result.json").read_text())
+    sets = result.get("result", result)["summary"]["sets"]
+    text = (DOCS / "restart.md").read_text()
+    table = text[text.index("| | new distortions (") :].split("\n\n")[0].splitlines()
+    heads = [cell.strip() for cell in table[0].split("|")[2:-1]]
+    assert heads == [f"{name} ({one['structures']})" for name, one in sets.items()]
+    rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in table[2:]}
+    assert set(rows) == set(QUOTED)
+    for label, cells in rows.items():
+        for cell, found in zip(cells, sets.values(), strict=True):
+            shown = re.findall(r"−?\d+(?:\.\d+)?(?!e)", cell)
+            expected = QUOTED[label](found["starts"])
+            assert len(shown) == len(expected), (label, cell)
+            for number, value in zip(shown, expected, strict=True):
+                digits = len(number.partition(".")[2])
+                assert abs(float(number.replace("−", "-")) - value) <= 0.501 * 10.0**-digits, (label, cell, value)
