@@ -107,7 +107,8 @@ def _espresso(target: Target, like: Path | None) -> Start:
             f"{len(waves.miller)} plane waves, scaled by {written.scaled_by:.6f}; {', '.join(written.files)}",
             "in the input of pw.x:",
             f"  &CONTROL    prefix = '{folder.name.removesuffix('.save')}', outdir = '{folder.parent}'",
-            f"  &ELECTRONS  startingpot = 'file', diago_thr_init = 1d-5{', mixing_ndim = 2' if paw else ''}",
+            "  &ELECTRONS  startingpot = 'file', diago_thr_init = 1d-5, diago_david_ndim = 4"
+            + (", mixing_ndim = 2" if paw else ""),
             'its output must say "The initial density is read from file"; without that line it started from atoms',
         ]
         if paw:

@@ -122,6 +122,7 @@ def test_means_of_a_set_and_the_law():
     assert model["steps"][1]["mean"] == pytest.approx(11 / 3, rel=1e-4)
     assert model["saved_steps"][1]["value"] == pytest.approx(100 * (1 - 11 / 24), rel=1e-4)
     assert model["saved_steps"][2] is None
+    assert model["saved_steps_tuned"][1]["value"] == pytest.approx(100 * (1 - 11 / 18), rel=1e-4)
     assert model["saved_transforms"]["value"] == pytest.approx(100 * (1 - 11 / 24), rel=1e-4)
     assert model["saved_seconds"]["value"] == pytest.approx(100 * (1 - (11 / 4 + 0.75) / 6), rel=1e-4)
     assert model["saved_transforms_tuned"]["value"] == pytest.approx(100 * (1 - 11 / 18), rel=1e-4)

@@ -65,19 +65,19 @@ def _sizes(structures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _start(structures: Sequence[Mapping[str, Any]], name: str, formulas: Sequence[str]) -> dict[str, Any]:
     rows = [one["starts"][name] for one in structures]
-    base = [one["starts"][SAD] for one in structures]
-    found: dict[str, Any] = {"steps": [], "saved_steps": [], "slowed": []}
+    base, best = ([one["starts"][usual] for one in structures] for usual in (SAD, TUNED))
+    found: dict[str, Any] = {"steps": [], "saved_steps": [], "saved_steps_tuned": [], "slowed": []}
     for i in range(len(rows[0]["steps"])):
-        steps, usual = (np.array([row["steps"][i] for row in some], dtype=float) for some in (rows, base))
+        steps, usual, other = (np.array([row["steps"][i] for row in some], dtype=float) for some in (rows, base, best))
         known = bool(np.isfinite(steps).all() and np.isfinite(usual).all())
         found["steps"].append(averaged(steps) if known else None)
         found["saved_steps"].append(saved(steps, usual, formulas) if known else None)
+        comparable = known and bool(np.isfinite(other).all())
+        found["saved_steps_tuned"].append(saved(steps, other, formulas) if comparable else None)
         found["slowed"].append(float(np.mean(steps > usual)) if known else None)
     for key in _WORK:
         found[f"saved_{key}"] = saved(_work(rows, key), _work(base, key), formulas)
-        found[f"saved_{key}_tuned"] = saved(
-            _work(rows, key), _work([one["starts"][TUNED] for one in structures], key), formulas
-        )
+        found[f"saved_{key}_tuned"] = saved(_work(rows, key), _work(best, key), formulas)
     found["seconds"] = averaged(_work(rows, "seconds"))
     found["prediction_seconds"] = averaged(row.get("prediction_seconds", 0.0) for row in rows)
     exact = [one["energy"] for one in structures]
