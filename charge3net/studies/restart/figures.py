@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from charge3net.plot.style import GREY, PAGE_WIDTH, colour, marker, plain_log_ticks, styled
-from charge3net.studies.restart.measure import SAD, WITHOUT_MODEL
+from charge3net.studies.restart.measure import SAD, TUNED, WITHOUT_MODEL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def law(result: Mapping[str, Any]) -> Figure:
     x = np.array([min(predicted), max(predicted)])
     ax.plot(x, fit["constant"] + fit["slope"] * np.log10(x), color="black", linewidth=1.2)
     ax.axhline(fit["published_steps"], color="black", linestyle=(0, (4, 3)), linewidth=0.9)
-    ax.annotate(f"published: {result['published']:g} % fewer", (1.0, fit["published_steps"]), fontsize=8,
+    ax.annotate(f"published: {result['published']:g} % fewer than {TUNED}", (1.0, fit["published_steps"]), fontsize=8,
                 xycoords=("axes fraction", "data"), ha="right", va="bottom")  # fmt: skip
     power = round(np.log10(result["thresholds"][place]))
     ax.set(xscale="log", xlabel="ε$_{mae}$ of the start (%)", ylabel=f"SCF steps to 10$^{{{power}}}$ Ry")
