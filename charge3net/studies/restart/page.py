@@ -158,8 +158,8 @@ def _law(result: Mapping[str, Any]) -> str:
     return (
         f"Steps to {threshold:.0e} Ry ≈ {fixed(fit['constant'])} + {fixed(fit['slope'])}·log₁₀(ε_mae/%) over "
         f"{fit['count']} predictions (r = {fixed(fit['correlation'])}). The published {result['published']:g} % are "
-        f"{fixed(fit['published_steps'])} steps here ({TUNED}: {fixed(fit['sad_steps'])}); for that this law asks an ε_mae "
-        f"of {rounded(fit['published_nmae'], 2)} %. That work used VASP, another set of materials and the true "
+        f"{fixed(fit['published_steps'])} steps here ({TUNED}: {fixed(fit['sad_steps'])}); for that this law asks an "
+        f"ε_mae of {rounded(fit['published_nmae'], 2)} %. That work used VASP, another set of materials and the true "
         "augmentation charges."
     )
 
