@@ -41,7 +41,8 @@ def law(result: Mapping[str, Any]) -> Figure:
     ax.plot(x, fit["constant"] + fit["slope"] * np.log10(x), color="black", linewidth=1.2)
     ax.axhline(fit["published_steps"], color="black", linestyle=(0, (4, 3)), linewidth=0.9)
     ax.annotate(f"published: {result['published']:g} % fewer than {TUNED}", (1.0, fit["published_steps"]), fontsize=8,
-                xycoords=("axes fraction", "data"), ha="right", va="top")  # fmt: skip
+                xytext=(0, -3), textcoords="offset points", xycoords=("axes fraction", "data"),
+                ha="right", va="top")  # fmt: skip
     power = round(np.log10(result["thresholds"][place]))
     ax.set(xscale="log", xlabel="ε$_{mae}$ of the start (%)", ylabel=f"SCF steps to 10$^{{{power}}}$ Ry")
     plain_log_ticks(ax, "x")
