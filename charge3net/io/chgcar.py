@@ -75,9 +75,9 @@ def _read_grids(
     """Title, structure, grid, the one, two or four sets of values in e/Å³, and the text after each."""
     title, geometry = read_poscar(source)
     shape = _read_shape(source)
-    grid = Grid(geometry.cell, shape)
     voxels = math.prod(shape)
     source.check_room(2 * voxels, f"the grid {_times(shape)} needs {voxels} numbers")
+    grid = Grid(geometry.cell, shape)
     values = [_allocate(source, 1, grid)]
     texts: list[str] = []
     vectors = False
