@@ -81,6 +81,7 @@ def test_every_result_is_on_the_page() -> None:
     text = page()
     for path in results.glob("*.json"):
         assert f"{path.name}: commit" in text
+    assert (results / "README.md").read_text() == text, "python -m benchmarks.table"
 
 
 def test_reading_a_grid_beside_the_published_networks() -> None:
