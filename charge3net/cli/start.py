@@ -92,12 +92,14 @@ def espresso_folder(target: Target, output: str) -> Path:
 
 
 def _espresso(target: Target, like: Path | None) -> Start:
+    from charge3net.io.qe.pseudopotential import one_per_element
     from charge3net.io.qe.pw_input import read_pw_input
     from charge3net.io.qe.start import check_supported, read_potentials, valence_electrons, waves_of, write_start
 
     pw_input = read_pw_input(target.source)
     potentials = read_potentials(pw_input)
     check_supported(pw_input, potentials)
+    records = one_per_element((potential.element, potential.record()) for potential in potentials)
     waves, folder = waves_of(pw_input, like), target.output.parent
 
     def write(density: Density) -> tuple[list[str], list[str]]:
@@ -115,7 +117,6 @@ def _espresso(target: Target, like: Path | None) -> Start:
             lines.append("PAW: the occupations in paw.txt are those of neutral atoms; docs/restart.md has better ones")
         return lines, list(written.warnings)
 
-    records = {potential.element: potential.record() for potential in potentials}
     return Start(waves.shape, valence_electrons(pw_input, potentials), records, write)
 
 

@@ -19,6 +19,7 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io.files import Source, atomic_output, open_source
 from charge3net.io.qe.charge_density import read_records
+from charge3net.io.qe.pseudopotential import one_per_element
 from charge3net.units import BOHR, E_PER_BOHR3, HARTREE
 
 _DENSITY_FORMS = (51, 52)  # fform of densities
@@ -165,15 +166,16 @@ def _potentials(records: list[bytes]) -> dict[str, dict[str, Any]]:
     """Element → title, valence, md5 of its pseudopotential file."""
     from ase.data import chemical_symbols
 
-    found = {}
+    found = []
     for record in records:
         charge, valence = np.frombuffer(record[132:148], dtype="<f8")
-        found[chemical_symbols[round(float(charge))]] = {
+        about = {
             "title": record[:132].decode("ascii", "replace").strip(),
             "valence": float(valence),
             "md5": record[-32:].decode("ascii", "replace").strip(),
         }
-    return found
+        found.append((chemical_symbols[round(float(charge))], about))
+    return one_per_element(found)
 
 
 class _Fields:

@@ -6,6 +6,7 @@ import pytest
 
 from charge3net.errors import InputError
 from charge3net.io.potentials import compare_potentials
+from charge3net.io.qe.pseudopotential import one_per_element
 
 SI = {"file": "Si.pbe-q4.gth", "kind": "NC", "valence": 4.0, "functional": "PBE", "md5": "a"}
 
@@ -38,3 +39,10 @@ def test_what_cannot_be_compared_is_a_warning() -> None:
 
 def test_unseen_elements_are_left_to_the_predictor() -> None:
     assert compare_potentials({"Si": [SI]}, {"C": SI}) == []
+
+
+def test_an_element_has_one_pseudopotential_in_a_run() -> None:
+    soft, hard = {"file": "Fe.soft.UPF", "md5": "1"}, {"file": "Fe.hard.UPF", "md5": "2"}
+    assert one_per_element([("Fe", soft), ("O", hard), ("Fe", dict(soft))]) == {"Fe": soft, "O": hard}
+    with pytest.raises(InputError, match=r"Fe has two pseudopotentials in one run, Fe\.soft\.UPF and Fe\.hard\.UPF"):
+        one_per_element([("Fe", soft), ("O", hard), ("Fe", hard)])

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -75,6 +77,24 @@ class Pseudopotential:
             "functional": self.functional,
             "md5": self.md5,
         }
+
+
+def one_per_element(found: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Element → record. Models know one pseudopotential of an element, so a run must not have two.
+
+    Raises:
+        InputError: for an element with two different ones.
+    """
+    records: dict[str, dict[str, Any]] = {}
+    for element, record in found:
+        before = records.setdefault(element, dict(record))
+        if before != record:
+            both = " and ".join(str(one.get("file") or one.get("title") or one.get("md5")) for one in (before, record))
+            raise InputError(
+                f"{element} has two pseudopotentials in one run, {both}; models know an element, not its label, so "
+                "take one for all its atoms"
+            )
+    return records
 
 
 def read_pseudopotential(path: str | Path) -> Pseudopotential:

@@ -14,7 +14,7 @@ from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 from charge3net.io.qe.charge_density import read_charge_density
 from charge3net.io.qe.gvectors import grid_values, reciprocal_vectors
-from charge3net.io.qe.pseudopotential import read_pseudopotential
+from charge3net.io.qe.pseudopotential import one_per_element, read_pseudopotential
 from charge3net.units import BOHR, E_PER_BOHR3, HARTREE
 
 SCHEMA = "data-file-schema.xml"
@@ -107,19 +107,21 @@ def _structure(root: ET.Element, folder: Path) -> tuple[Geometry, Grid]:
 
 def _about(root: ET.Element, folder: Path) -> dict[str, Any]:
     """What is worth keeping of the run."""
+    from ase.io.espresso import label_to_symbol
+
     energy = root.findtext("total_energy/etot")
     converged = root.findtext("convergence_info/scf_conv/convergence_achieved")
     electrons = root.findtext("band_structure/nelec")
-    potentials: dict[str, dict[str, str | float]] = {}
+    potentials: list[tuple[str, dict[str, Any]]] = []
     for species in root.findall("atomic_species/species"):
         file = (species.findtext("pseudo_file") or "").strip()
         name = species.attrib.get("name", "").strip()
         try:
             found = read_pseudopotential(folder / file)
         except InputError:
-            potentials[name] = {"file": file}
+            potentials.append((label_to_symbol(name), {"file": file}))
         else:
-            potentials[found.element] = found.record()
+            potentials.append((found.element, found.record()))
     return {
         "code": "Quantum ESPRESSO",
         "electrons_expected": None if electrons is None else float(electrons),
@@ -128,7 +130,7 @@ def _about(root: ET.Element, folder: Path) -> dict[str, Any]:
         "ecutwfc": _floats(root, "basis_set/ecutwfc")[0] * HARTREE,
         "ecutrho": _floats(root, "basis_set/ecutrho")[0] * HARTREE,
         "functional": (root.findtext("dft/functional") or "").strip(),
-        "potentials": potentials,
+        "potentials": one_per_element(potentials),
     }
 
 
