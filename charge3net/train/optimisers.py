@@ -19,16 +19,18 @@ OPTIMISERS: Mapping[str, type[torch.optim.Adam]] = MappingProxyType(
 
 
 def check_optimiser(config: OptimConfig) -> None:
-    """Raise InputError for an unknown name."""
+    """Raise InputError for an unknown name, or betas that are no two decays."""
     if config.name not in OPTIMISERS:
         raise InputError(f"optim.name is {config.name!r}; choose one of {', '.join(OPTIMISERS)}")
+    if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
+        raise InputError(f"optim.betas must be two numbers from 0 to below 1, found {list(config.betas)}")
 
 
 def build_optimiser(config: OptimConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser of these settings.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: as :func:`check_optimiser`.
     """
     check_optimiser(config)
     return OPTIMISERS[config.name](

@@ -33,3 +33,11 @@ def test_an_unknown_name_is_refused_before_anything_is_written(config: TrainConf
     with pytest.raises(InputError, match=r"optim\.name is 'lion'; choose one of adam, adamw"):
         train(config)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("betas", [[0.9], [0.9, 1.0], [-0.1, 0.99], [0.9, 0.99, 0.999], [0.9, float("nan")]])
+def test_betas_that_are_no_two_decays_are_refused(config: TrainConfig, betas: list[float], tmp_path) -> None:
+    config.optim.betas = betas
+    with pytest.raises(InputError, match=r"optim\.betas must be two numbers from 0 to below 1"):
+        train(config)
+    assert not (tmp_path / "run").exists()
