@@ -21,6 +21,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.analysis.bonding import bonding
+from charge3net.analysis.metrics import ErrorSums
 from charge3net.analysis.statistics import spearman
 from charge3net.atoms.known import KnownSurroundings
 from charge3net.atoms.neighbourhood import neighbourhood_features
@@ -111,10 +112,9 @@ def training_set(model: DensityModel, geometries: Sequence[Geometry]) -> Trainin
 def judge(ensemble: EnsemblePredictor, entry: StoreEntry) -> Judged:
     """Predict an entry of a store and compare."""
     truth = entry.density()
-    total = float(np.abs(truth.total).sum(dtype=np.float64))
 
     def error(values: Float[ndarray, "nx ny nz"]) -> float:
-        return float(np.abs(values - truth.total).sum(dtype=np.float64)) / total
+        return ErrorSums.of(values, truth.total).nmae / 100.0
 
     predictions = [member.predict(entry.geometry, grid=truth.grid) for member in ensemble]
     each = tuple(error(one.total) for one in predictions)  # combine() takes the memory of the first for the mean
