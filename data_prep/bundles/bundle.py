@@ -4,7 +4,9 @@ A bundle is a folder of two files. ``densities.bin`` holds packed densities (cha
 other. ``index.jsonl`` is a header line with the SHA-256 of that file and the settings that all entries share,
 then one JSON line per entry: ``key``, ``part``, ``formula``, ``numbers``, ``positions`` and ``cell`` in Å, ``pbc``,
 the grid's ``shape``, valence ``electrons``, and where ``density``, ``baseline`` (superposition of atoms, or null) and
-``magnetisation`` (only with spin) lie: ``offset``, ``bytes``, ``step``, ``error``.
+``magnetisation`` (only with spin) lie: ``offset``, ``bytes``, ``step``, and ``error``, Σ|error| / Σ|ρ| over all voxels.
+Where ``orbits`` is true, one value is stored for each orbit (data_prep/bundles/orbits.py); the record's ``symmetry``
+holds the operations that generate the orbits.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import math
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -28,12 +30,15 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
-from charge3net.io.packed import decode, encode
+from charge3net.io.packed import decode, decode_orbits, encode, encode_orbits
+from data_prep.bundles.orbits import Operation, generating_operations, orbits
 
 INDEX = "index.jsonl"
 BINARY = "densities.bin"
 VALUES = ("density", "baseline", "magnetisation")
 """Fields of a record that say where values lie."""
+CHANNELS = ("density", "magnetisation")
+"""Those of the density's channels, in their order."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,14 @@ class Source:
         fields: what its record begins with (``key``, ``part``, ``formula``, …).
         baseline: whether the superposition of atoms is packed too.
         meta: the keys of the file's ``meta`` that are kept, where the file has them.
+        symmetric: whether a value is stored once for each orbit of the crystal's symmetry where that takes fewer bytes.
     """
 
     file: Path
     fields: Mapping[str, Any]
     baseline: bool
     meta: Sequence[str]
+    symmetric: bool = False
 
 
 def write_bundle(
@@ -177,23 +184,19 @@ def add_to_store(
         InputError: for an entry that the store refuses.
     """
     binary = np.memmap(bundle / BINARY, dtype=np.uint8, mode="r")
-
-    def values(where: Mapping[str, Any], shape: tuple[int, int, int]) -> ndarray:
-        blob = binary[where["offset"] : where["offset"] + where["bytes"]].tobytes()
-        return decode(blob, shape, where["step"])
-
     for record in records:
         if writer.done(record["key"]):
             continue
         geometry = Geometry(*(np.array(record[name]) for name in ("numbers", "positions", "cell", "pbc")))
         (nx, ny, nz), baseline = record["shape"], record["baseline"]
         shape = (nx, ny, nz)
-        channels = [values(record[name], shape) for name in ("density", "magnetisation") if name in record]
+        orbit = orbits(record["symmetry"], shape) if "symmetry" in record else None
+        channels = [_unpacked(binary, record[name], shape, orbit) for name in CHANNELS if name in record]
         writer.add(
             record["key"],
             Density(geometry, Grid(geometry.cell, shape), np.stack(channels)),
             electrons=record["electrons"],
-            baseline=None if baseline is None else values(baseline, shape),
+            baseline=None if baseline is None else _unpacked(binary, baseline, shape, orbit),
             meta={**settings, **record["meta"]},
         )
     if writer.rejected:
@@ -236,10 +239,14 @@ def _packed(binary: IO[bytes], source: Source) -> dict[str, Any]:
         record |= {key: file[key].tolist() for key in ("numbers", "positions", "cell", "pbc")}
         total, *magnetisation = file["density"] if file["density"].ndim == 4 else file["density"][None]
         record |= {"shape": list(total.shape), "electrons": float(file["n_electrons"])}
-        record["density"] = _append(binary, total)
-        record["baseline"] = _append(binary, file["density_sad"]) if source.baseline else None
+        symmetry = _symmetry(record) if source.symmetric else []
+        orbit = orbits(symmetry, total.shape) if symmetry else None
+        record["density"] = _append(binary, total, orbit)
+        record["baseline"] = _append(binary, file["density_sad"], orbit) if source.baseline else None
         for values in magnetisation:
-            record["magnetisation"] = _append(binary, values, norm=float(np.abs(total).sum(dtype=np.float64)))
+            record["magnetisation"] = _append(binary, values, orbit, float(np.abs(total).sum(dtype=np.float64)))
+        if any("orbits" in record[name] for name in VALUES if record.get(name)):
+            record["symmetry"] = symmetry
         meta = json.loads(str(file["meta"]))
     record["meta"] = {key: meta[key] for key in source.meta if key in meta}
     return record
@@ -257,8 +264,29 @@ def _moved(binary: IO[bytes], record: Mapping[str, Any], blobs: bytes) -> dict[s
     return record
 
 
-def _append(binary: IO[bytes], values: ndarray, norm: float | None = None) -> dict[str, Any]:
+def _symmetry(record: Mapping[str, Any]) -> list[Operation]:
+    """The operations that the structure of a record, as unpacking will read it, has on its grid."""
+    geometry = Geometry(*(np.array(record[name]) for name in ("numbers", "positions", "cell", "pbc")))
+    nx, ny, nz = record["shape"]
+    return generating_operations(geometry, (nx, ny, nz))
+
+
+def _append(binary: IO[bytes], values: ndarray, orbit: ndarray | None, norm: float | None = None) -> dict[str, Any]:
+    """Write values in the way that takes fewer bytes; returns where they lie."""
     blob, step, error = encode(values, norm)
+    by_orbits = {}
+    if orbit is not None:
+        with suppress(ValueError):  # the density has lower symmetry than the structure
+            found = encode_orbits(values, orbit, norm)
+            if len(found[0]) < len(blob):
+                (blob, step, error), by_orbits = found, {"orbits": True}
     offset = binary.tell()
     binary.write(blob)
-    return {"offset": offset, "bytes": len(blob), "step": step, "error": error}
+    return {"offset": offset, "bytes": len(blob), "step": step, "error": error, **by_orbits}
+
+
+def _unpacked(binary: ndarray, where: Mapping[str, Any], shape: tuple[int, int, int], orbit: ndarray | None) -> ndarray:
+    blob = binary[where["offset"] : where["offset"] + where["bytes"]].tobytes()
+    if orbit is not None and where.get("orbits"):
+        return decode_orbits(blob, orbit, shape, where["step"])
+    return decode(blob, shape, where["step"])
