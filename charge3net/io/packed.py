@@ -83,7 +83,7 @@ def encode_orbits(
     mean = np.bincount(orbit, exact.ravel()) / np.bincount(orbit)
     if np.abs(mean[orbit] - exact.ravel()).sum() > TOLERANCE / 2 * norm:
         raise ValueError("the values are not equal on the voxels of an orbit")
-    steps, step, error = _rounded(mean, exact, norm, lambda rounded: rounded[orbit].reshape(exact.shape))
+    steps, step, error = _rounded(mean, exact, norm, lambda rounded: rounded[orbit].reshape(exact.shape), digits=4)
     differences = _differences(steps[orbit].reshape(exact.shape)).ravel()
     zigzag = _zigzag(differences[np.unique(orbit, return_index=True)[1]])
     width = max((int(zigzag.max()).bit_length() + 7) // 8, 1)  # bytes that are not zero throughout
@@ -175,11 +175,13 @@ def _rounded(
     exact: Float[ndarray, "nx ny nz"],
     norm: float,
     spread: Callable[[ndarray], ndarray],
+    digits: int | None = None,
 ) -> tuple[Int[ndarray, "..."], float, float]:
-    """Values as multiples of a step, the step, and the error with which they give, spread over the grid, the exact
-    ones."""
+    """Values as multiples of a step, the step (of so many ``digits``), and the error of the values that ``spread`` puts
+    on the grid."""
     step = 4.0 * TOLERANCE * norm / exact.size
     while True:
+        step = step if digits is None else float(f"{step:.{digits}g}")
         steps = np.rint(values / step).astype(np.int32)
         error = float(np.abs(spread(_scaled(steps, step)) - exact).sum() / norm)
         if error <= TOLERANCE:

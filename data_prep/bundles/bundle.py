@@ -50,14 +50,15 @@ class Source:
         fields: what its record begins with (``key``, ``part``, ``formula``, …).
         baseline: whether the superposition of atoms is packed too.
         meta: the keys of the file's ``meta`` that are kept, where the file has them.
-        symmetric: whether a value is stored once for each orbit of the crystal's symmetry where that takes fewer bytes.
+        compact: whether a value is stored once for each orbit of the crystal's symmetry where that takes fewer bytes;
+            the index then keeps lengths to 1e-8 Å and eight digits of the numbers in ``meta``.
     """
 
     file: Path
     fields: Mapping[str, Any]
     baseline: bool
     meta: Sequence[str]
-    symmetric: bool = False
+    compact: bool = False
 
 
 def write_bundle(
@@ -237,9 +238,11 @@ def _packed(binary: IO[bytes], source: Source) -> dict[str, Any]:
     record = dict(source.fields)
     with np.load(source.file) as file:
         record |= {key: file[key].tolist() for key in ("numbers", "positions", "cell", "pbc")}
+        if source.compact:
+            record |= {key: (np.round(file[key], 8) + 0.0).tolist() for key in ("positions", "cell")}
         total, *magnetisation = file["density"] if file["density"].ndim == 4 else file["density"][None]
         record |= {"shape": list(total.shape), "electrons": float(file["n_electrons"])}
-        symmetry = _symmetry(record) if source.symmetric else []
+        symmetry = _symmetry(record) if source.compact else []
         orbit = orbits(symmetry, total.shape) if symmetry else None
         record["density"] = _append(binary, total, orbit)
         record["baseline"] = _append(binary, file["density_sad"], orbit) if source.baseline else None
@@ -249,6 +252,12 @@ def _packed(binary: IO[bytes], source: Source) -> dict[str, Any]:
             record["symmetry"] = symmetry
         meta = json.loads(str(file["meta"]))
     record["meta"] = {key: meta[key] for key in source.meta if key in meta}
+    if source.compact:
+        for name in VALUES:
+            if record.get(name):
+                record[name]["error"] = float(f"{record[name]['error']:.4g}")
+        short = {key: float(f"{value:.8g}") for key, value in record["meta"].items() if isinstance(value, float)}
+        record["meta"] |= short
     return record
 
 

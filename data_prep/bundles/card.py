@@ -2,7 +2,7 @@
 
     python -m data_prep.bundles.card SET
 
-SET is ``benchmark_set_v2`` or ``benchmark_set_v3``.
+SET is ``benchmark_set_v2`` or ``benchmark_set_v4``.
 """
 
 from __future__ import annotations

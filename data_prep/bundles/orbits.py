@@ -7,7 +7,6 @@ a few operations that generate the orbits, so unpacking needs no search for symm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -16,8 +15,8 @@ from numpy import ndarray
 from charge3net.geometry import Geometry
 from charge3net.grid import Grid
 
-#: Rotation [3][3] and shift [3] in voxels, as JSON has them.
-Operation = Sequence[Any]
+#: Twelve integers, as JSON has them: the rotation's rows one after the other, and the shift in voxels.
+Operation = Sequence[int]
 
 
 def generating_operations(geometry: Geometry, shape: tuple[int, int, int]) -> list[Operation]:
@@ -36,10 +35,11 @@ def generating_operations(geometry: Geometry, shape: tuple[int, int, int]) -> li
     kept: list[Operation] = []
     orbit = orbits(kept, shape)
     for matrix, shift in zip(found.matrices.tolist(), found.shifts.tolist(), strict=True):
-        merged = _merged(orbit, matrix, shift, shape)
+        operation = [*matrix[0], *matrix[1], *matrix[2], *shift]
+        merged = _merged(orbit, operation, shape)
         if merged.max() < orbit.max():
             orbit = merged
-            kept.append([matrix, shift])
+            kept.append(operation)
         if orbit.max() + 1 == fewest:
             break
     return kept
@@ -52,20 +52,18 @@ def orbits(operations: Sequence[Operation], shape: tuple[int, int, int]) -> Int[
         ValueError: for an operation that does not map the grid onto itself.
     """
     orbit = np.arange(np.prod(shape))
-    for rotation, shift in operations:
-        orbit = _merged(orbit, rotation, shift, shape)
+    for operation in operations:
+        orbit = _merged(orbit, operation, shape)
     return orbit
 
 
-def _merged(
-    orbit: Int[ndarray, "voxels"], rotation: Any, shift: Any, shape: tuple[int, int, int]
-) -> Int[ndarray, "voxels"]:
+def _merged(orbit: Int[ndarray, "voxels"], operation: Operation, shape: tuple[int, int, int]) -> Int[ndarray, "voxels"]:
     """Orbits with those joined that the operation maps onto each other."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     ijk = np.indices(shape).reshape(3, -1)
-    image = np.array(rotation) @ ijk + np.array(shift)[:, None]
+    image = np.array(operation[:9]).reshape(3, 3) @ ijk + np.array(operation[9:])[:, None]
     flat = np.ravel_multi_index(tuple(image), shape, mode="wrap")
     if len(np.unique(flat)) != len(flat):
         raise ValueError(f"an operation does not map the grid of {shape} onto itself; check the bundle out again")

@@ -3,7 +3,7 @@
     python -m data_prep.bundles.unpack SET -o DIR
 
 SET is ``demo_set``, ``benchmark_set`` (v1), ``benchmark_set_v2`` (v1 and ``new_compositions_set`` together),
-``benchmark_set_v3`` (v2 and ``new_formulas_set`` together), ``new_compositions_set``, ``new_formulas_set``,
+``benchmark_set_v4`` (v2 and ``new_formulas_set`` together), ``new_compositions_set``, ``new_formulas_set``,
 ``distorted_set``, ``nmc_set`` or ``magnetic_set``. The command makes ``DIR/store`` and
 ``DIR/split.json``. Sets of several kinds of materials also get ``DIR/KIND/split.json`` for each kind; the magnetic set
 gets ``DIR/alike/split.json``. Entries that the store has already are not written again, so the command can be repeated.
@@ -28,7 +28,7 @@ BUNDLES = {path.parents[1].name: path.parent for path in sorted(ROOT.glob(f"*/bu
 #: Name of a set → the sets that it consists of; no formula stands in two of them.
 JOINED = {
     "benchmark_set_v2": ("benchmark_set", "new_compositions_set"),
-    "benchmark_set_v3": ("benchmark_set", "new_compositions_set", "new_formulas_set"),
+    "benchmark_set_v4": ("benchmark_set", "new_compositions_set", "new_formulas_set"),
 }
 
 

@@ -52,22 +52,36 @@ def build(
         ValueError: when a part is empty, a name stands twice, or files differ in their settings.
     """
     sources, every, parts = [], [], set()
-    paths = sorted(folder.rglob("*.npz"), key=lambda path: path.stem)
-    if len({path.stem for path in paths}) != len(paths):
-        raise ValueError(f"{folder} holds two files of one name")
-    for path in paths:
+    for path in npz_files(folder):
         geometry, facts = read_facts(path)
         every.append(facts)
         formula = geometry.formula
         part = part_of(formula)
         parts.add(part)
-        kind = "magnetic" if facts["spin"] == "collinear" else "crystals"
+        kind = kind_of(facts)
         sources.append(
             Source(path, {"key": path.stem, "part": part, "kind": kind, "formula": formula}, part != "train", META)
         )
     if parts != {"train", "validation", "test"}:
         raise ValueError(f"{folder} holds too few formulas for three parts; run generate.py with a larger --count")
     return write_bundle(bundle, {**header, "settings": shared_settings(folder, every, SETTINGS)}, sources)
+
+
+def npz_files(folder: Path) -> list[Path]:
+    """The npz files at any depth of a folder, by name.
+
+    Raises:
+        ValueError: when a name stands twice.
+    """
+    paths = sorted(folder.rglob("*.npz"), key=lambda path: path.stem)
+    if len({path.stem for path in paths}) != len(paths):
+        raise ValueError(f"{folder} holds two files of one name")
+    return paths
+
+
+def kind_of(facts: Mapping[str, Any]) -> str:
+    """The kind of a crystal, from the ``meta`` of its file."""
+    return "magnetic" if facts["spin"] == "collinear" else "crystals"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,8 +1,8 @@
-"""The store and the split that the shipped models are trained on: benchmark set v3.
+"""The store and the split that the shipped models are trained on: benchmark set v4.
 
     python -m data_prep.shipped_models.store -o DIR
 
-The same as ``python -m data_prep.bundles.unpack benchmark_set_v3 -o DIR``, but that 20 of the 100 training
+The same as ``python -m data_prep.bundles.unpack benchmark_set_v4 -o DIR``, but that 20 of the 100 training
 configurations of the liquid are validation entries, since ten are too few to calibrate an expected error; and below
 ``DIR/others`` the distorted, magnetic and cathode sets: nothing is trained on them; their entries calibrate the
 expected error, and test it (:mod:`data_prep.shipped_models.release`).
@@ -18,7 +18,7 @@ from charge3net.data.splits import PARTS, Split, hash_order
 from charge3net.errors import InputError
 from data_prep.bundles.unpack import JOINED, unpack_set
 
-SET = "benchmark_set_v3"
+SET = "benchmark_set_v4"
 SETS = JOINED[SET]
 
 #: Sets that nothing is trained on, and how errors on them are named.

@@ -50,20 +50,20 @@ def test_v2_joins_stores_and_parts(small: dict[str, list[dict]], tmp_path: Path)
     }
 
 
-def test_the_shipped_models_are_trained_on_v3(
+def test_the_shipped_models_are_trained_on_v4(
     small: dict[str, list[dict]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for configurations of the liquid that calibrate the expected error instead."""
     monkeypatch.setitem(shipped.MORE_VALIDATION, "liquids", 1)
-    assert unpack.main(["benchmark_set_v3", "-o", str(tmp_path / "v3")]) == 0
+    assert unpack.main(["benchmark_set_v4", "-o", str(tmp_path / "v4")]) == 0
     assert shipped.main(["-o", str(tmp_path / "shipped")]) == 0
     for kind in ("", "crystals", "liquids"):
-        before, after = (read_split(tmp_path / name / kind / "split.json") for name in ("v3", "shipped"))
+        before, after = (read_split(tmp_path / name / kind / "split.json") for name in ("v4", "shipped"))
         moved = set(before.train) - set(after.train)
         assert after.test == before.test
         assert set(after.validation) == set(before.validation) | moved
         assert len(moved) == (0 if kind == "crystals" else 1)
-        assert moved <= set(read_split(tmp_path / "v3" / "liquids" / "split.json").train)
+        assert moved <= set(read_split(tmp_path / "v4" / "liquids" / "split.json").train)
 
 
 def test_parts_of_v1_stay() -> None:
