@@ -99,6 +99,13 @@ def density_derivatives(
     return Derivatives(values, gradient, hessian)
 
 
+def arranged(gradient: Float[ndarray, "points channels 3"], where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
+    """As it is at points, [points, channels, 3]; on a grid [channels, 3, nx, ny, nz]."""
+    if not isinstance(where, Grid):
+        return gradient
+    return np.ascontiguousarray(np.moveaxis(gradient, 0, -1)).reshape(gradient.shape[1], 3, *where.shape)
+
+
 def _compiled(
     backend: CpuBackend, channels: int, geometry: Geometry, places: Float[ndarray, "points 3"], grid: Grid | None
 ) -> Derivatives:

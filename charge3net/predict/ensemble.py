@@ -1,4 +1,8 @@
-"""Prediction with an ensemble: the mean of its members, and an error estimate from their spread."""
+"""Prediction with an ensemble: the mean of its members, and an error estimate from their spread.
+
+Of three members or more, one that is far from the median of all at a point counts as at a limit there
+(:func:`charge3net.predict.uncertainty.within_limits`): "the mean" is this mean throughout.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,19 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.grid import Grid
 from charge3net.predict.calibration import Calibration, Signs, nonmetal_share
+from charge3net.predict.derivatives import arranged
 from charge3net.predict.distributed import ALONE, Processes
 from charge3net.predict.electrons import Electrons, settle_electrons, valence_electrons
 from charge3net.predict.output import Allocate
 from charge3net.predict.predictor import Predictor
 from charge3net.predict.trust import TrainingSet
-from charge3net.predict.uncertainty import mean_and_spread, relative_spread, typical_density
+from charge3net.predict.uncertainty import (
+    mean_and_spread,
+    mean_gradient,
+    relative_spread,
+    typical_density,
+    within_limits,
+)
 from charge3net.progress import Progress
 
 
@@ -154,11 +165,17 @@ class EnsemblePredictor:
 
     def at(self, structure: Any, points: ArrayLike) -> Float[ndarray, "points *channels"]:
         """The mean density at points; as :meth:`Predictor.at`."""
-        return np.mean([member.at(structure, points) for member in self.members], axis=0)
+        found = np.stack([member.at(structure, points) for member in self.members])
+        if found.ndim == 2:
+            return within_limits(found[:, None]).mean(axis=0)[0]
+        return within_limits(found.transpose(0, 2, 1)).mean(axis=0).T
 
     def gradient(self, structure: Any, where: ArrayLike | Grid) -> Float[ndarray, "*shape"]:
         """The gradient of the mean density; as :meth:`Predictor.gradient`."""
-        return np.mean([member.gradient(structure, where) for member in self.members], axis=0)
+        found = [member.derivatives(structure, where) for member in self.members]
+        values = np.stack([one.values.T for one in found])
+        gradients = np.stack([one.gradient.transpose(1, 0, 2) for one in found])
+        return arranged(mean_gradient(values, gradients).transpose(1, 0, 2), where)
 
     def _uncertainty(
         self, density: Density, spread: Float[ndarray, "nx ny nz"], valence: float | None

@@ -26,7 +26,7 @@ from charge3net.grid import Grid
 from charge3net.kernels import torch_only
 from charge3net.models.base import DensityModel
 from charge3net.predict.box import close_atoms, prepare_grid
-from charge3net.predict.derivatives import density_derivatives
+from charge3net.predict.derivatives import Derivatives, arranged, density_derivatives
 from charge3net.predict.distributed import ALONE, Processes
 from charge3net.predict.electrons import Electrons, settle_electrons, valence_electrons
 from charge3net.predict.encoded import EncodedStructure, as_points, encode_sorted
@@ -316,14 +316,22 @@ class Predictor:
         """
         if self._ensemble is not None:
             return self._ensemble.gradient(structure, where)
+        return arranged(self.derivatives(structure, where).gradient, where)
+
+    def derivatives(self, structure: Any, where: ArrayLike | Grid) -> Derivatives:
+        """Density and gradient of this model alone, not of the ensemble that its name may stand for.
+
+        Args:
+            structure, where: as for :meth:`gradient`, which has the same errors.
+
+        Returns:
+            Values [points, channels] in e/Å³ and gradient [points, channels, 3] in e/Å⁴; voxels of a grid in C order.
+        """
         geometry, _ = self._check(Geometry.of(one_structure(structure)))
         atoms = build_atom_graph(geometry, self.model.cutoff)
         with self._switch():
             geometry, state = encode_sorted(self.model, geometry, atoms)
-            found = density_derivatives(self.model, state, geometry, where).gradient
-        if isinstance(where, Grid):
-            return np.ascontiguousarray(np.moveaxis(found, 0, -1)).reshape(self.model.channels, 3, *where.shape)
-        return found
+            return density_derivatives(self.model, state, geometry, where)
 
     def _check(self, geometry: Geometry, warned: Sequence[str] = ()) -> tuple[Geometry, list[str]]:
         """The structure with the periodicity of the training, and all warnings; they are issued here."""

@@ -6,7 +6,7 @@ SET is ``molecules`` (H, C, N, O, F), ``molecules_chno``, ``ec_liquid``, ``cryst
 strained and rattled in many ways), ``nmc``, ``nmc_unpolarised`` (without spin), ``charge_transfer`` (cells like those
 before and after one lithium atom is taken out), ``magnetic`` (metals, alloys and oxides with moments),
 ``new_compositions`` and ``magnetic_new`` (formulas that no bundled set holds, each ideal and in two distorted copies),
-``new_formulas`` and ``magnetic_formulas`` (still other formulas, each ideal),
+``new_formulas`` and ``magnetic_formulas`` (still other formulas, each ideal), ``new_molecules`` (of five heavy atoms),
 ``benchmark_set`` (the structures of data_prep/benchmark_set once more), or ``functionals`` (test structures of it, each
 with four functionals).
 
@@ -46,7 +46,7 @@ CRYSTAL = {"encut": 500.0, "smearing": 0.1, "kpts_density": 2.0}
 SETS = {"molecules": MOLECULE, "molecules_chno": MOLECULE, "ec_liquid": LIQUID, "crystals": CRYSTAL, "nmc": CRYSTAL}
 SETS |= {"nmc_unpolarised": CRYSTAL, "charge_transfer": CRYSTAL, "magnetic": CRYSTAL, "distorted": CRYSTAL}
 SETS |= {"benchmark_set": CRYSTAL, "functionals": CRYSTAL, "new_compositions": CRYSTAL, "magnetic_new": CRYSTAL}
-SETS |= {"new_formulas": CRYSTAL, "magnetic_formulas": CRYSTAL}
+SETS |= {"new_formulas": CRYSTAL, "magnetic_formulas": CRYSTAL, "new_molecules": MOLECULE}
 ELSEWHERE = "another run has it"
 LIMIT = 480  # s of CPU time for one structure
 
@@ -78,8 +78,10 @@ def structures(name: str, count: int, seed: int) -> list[Atoms]:
 
         return (bundled if name == "benchmark_set" else held_out)(HERE.parent, count)
     from liquids import ethylene_carbonate
-    from molecules import molecules
+    from molecules import molecules, new_molecules
 
+    if name == "new_molecules":
+        return list(new_molecules(count, seed))
     if name == "ec_liquid":
         return list(ethylene_carbonate(count, seed))
     elements = ("C", "N", "O", "F") if name == "molecules" else ("C", "N", "O")

@@ -1,5 +1,7 @@
 """Small molecules of H, C, N, O and F: every graph of a few heavy atoms, each in a box of its own.
 
+:func:`new_molecules` goes on with molecules of one heavy atom more, one for each formula.
+
 Graphs are grown atom by atom with RDKit, so the list is complete and the same every time. Left out are bonds between
 two of N, O, F (short-lived species), multiple bonds inside rings (rings are small here), and atoms with two double
 bonds.
@@ -62,18 +64,44 @@ def molecules(count: int, seed: int, elements: Sequence[str] = ("C", "N", "O", "
         relaxed = relaxed_molecule(smiles)
         if relaxed is None:
             continue
-        formula = rdMolDescriptors.CalcMolFormula(Chem.MolFromSmiles(smiles))
+        formula = _formula(smiles)
         isomer = names[formula]
         names[formula] += 1
         for copy in range(min(COPIES, count - made)):
-            tag = f"mol-{formula}-{isomer:02d}-{copy}"
-            rng = np.random.default_rng([seed, *tag.encode()])
-            positions = relaxed.positions + rng.normal(0.0, RATTLE, relaxed.positions.shape)
-            positions -= positions.min(axis=0) - VACUUM
-            box = positions.max(axis=0) + VACUUM
-            source = f"SMILES {smiles}, ETKDG + MMFF94, rattled {RATTLE} Å"
-            yield Atoms(relaxed.numbers, positions=positions, cell=box, pbc=True, info={"tag": tag, "source": source})
+            yield _boxed(relaxed, smiles, f"mol-{formula}-{isomer:02d}-{copy}", seed)
             made += 1
+
+
+def new_molecules(count: int, seed: int) -> Iterator[Atoms]:
+    """``count`` boxes as those of :func:`molecules`, of H, C, N and O with one heavy atom more, one for each formula.
+
+    Formulas come in a random order, and of each the first isomer of a random order that gets a geometry.
+    """
+    made: set[str] = set()
+    for smiles in select(molecule_graphs(HEAVY_ATOMS + 1, ("C", "N", "O")), seed):
+        if len(made) == count:
+            return
+        formula = _formula(smiles)
+        if formula in made or Chem.MolFromSmiles(smiles).GetNumAtoms() <= HEAVY_ATOMS:
+            continue
+        relaxed = relaxed_molecule(smiles)
+        if relaxed is not None:
+            made.add(formula)
+            yield _boxed(relaxed, smiles, f"mol-{formula}-00-0", seed)
+
+
+def _formula(smiles: str) -> str:
+    return str(rdMolDescriptors.CalcMolFormula(Chem.MolFromSmiles(smiles)))
+
+
+def _boxed(relaxed: Atoms, smiles: str, tag: str, seed: int) -> Atoms:
+    """The molecule, its atoms displaced at random, in a box."""
+    rng = np.random.default_rng([seed, *tag.encode()])
+    positions = relaxed.positions + rng.normal(0.0, RATTLE, relaxed.positions.shape)
+    positions -= positions.min(axis=0) - VACUUM
+    box = positions.max(axis=0) + VACUUM
+    source = f"SMILES {smiles}, ETKDG + MMFF94, rattled {RATTLE} Å"
+    return Atoms(relaxed.numbers, positions=positions, cell=box, pbc=True, info={"tag": tag, "source": source})
 
 
 def _grown(smiles: str, elements: Sequence[str]) -> Iterator[str]:

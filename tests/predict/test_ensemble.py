@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from charge3net import InputError, Predictor
 from charge3net.models.registry import build_model
 from charge3net.predict.ensemble import EnsemblePredictor
-from charge3net.predict.uncertainty import relative_spread, typical_density
+from charge3net.predict.uncertainty import mean_gradient, relative_spread, typical_density, within_limits
 from tests.helpers import crystals
 
 SMALL = {"features": 8, "num_interactions": 2}
@@ -29,20 +31,84 @@ def test_mean_and_spread_are_those_of_the_members(members):
     density = EnsemblePredictor(members).predict(atoms, shape=(5, 6, 7), spread=spreads.append)
     each = np.array([member.predict(atoms, shape=(5, 6, 7)).values for member in members], dtype=np.float64)
     scale = np.abs(each).max()
-    np.testing.assert_allclose(density.values, each.mean(axis=0), rtol=0, atol=1e-6 * scale)
-    np.testing.assert_allclose(spreads[0].values, each.std(axis=0, ddof=1), rtol=0, atol=1e-6 * scale)
-    expected = each.std(axis=0, ddof=1).sum() / np.abs(each.mean(axis=0)).sum()
+    mean, deviation = _winsorised(each)
+    assert np.abs(mean - each.mean(axis=0)).max() > 1e-3 * scale  # networks without training are far apart somewhere
+    np.testing.assert_allclose(density.values, mean, rtol=0, atol=1e-6 * scale)
+    np.testing.assert_allclose(spreads[0].values, deviation, rtol=0, atol=1e-6 * scale)
+    expected = deviation.sum() / np.abs(mean).sum()
     assert density.provenance["uncertainty"]["relative_spread"] == pytest.approx(expected, rel=1e-4)
     assert len({one["weights_sha256"] for one in density.provenance["members"]}) == 3
 
 
-def test_points_and_gradients_are_means_too(members):
+def _winsorised(each):
+    """docs/predict.md, value by value: of three numbers, none counts as farther than the limit from the middle one."""
+    mean, spread = np.empty((2, *each.shape[1:]))
+    for place in np.ndindex(mean.shape):
+        low, middle, high = sorted(each[(slice(None), *place)])
+        limit = 0.05 * (max(sorted(each[(slice(None), 0, *place[1:])])[1], 0.0) + 0.02) ** 0.5
+        three = max(low, middle - limit), middle, min(high, middle + limit)
+        mean[place], spread[place] = statistics.mean(three), statistics.stdev(three)
+    return mean, spread
+
+
+def test_one_member_that_is_far_off_does_not_count_and_close_ones_do():
+    members = np.array([[[0.23, 0.20]], [[0.24, 0.21]], [[1.20, 0.22]]])
+    kept = within_limits(members)
+    assert kept[2, 0, 0] == pytest.approx(0.24 + 0.05 * np.sqrt(0.26))
+    np.testing.assert_array_equal(kept[:2], members[:2])
+    np.testing.assert_array_equal(kept[2, 0, 1], 0.22)
+    np.testing.assert_array_equal(within_limits(members[1:]), members[1:])  # of two, either may be wrong
+
+
+def test_points_are_winsorised_means_too(members):
+    atoms, points = crystals.silicon(), np.array([[0.3, 0.2, 0.1], [1.0, 2.0, 0.5]])
+    each = np.array([member.at(atoms, points) for member in members], dtype=np.float64)
+    found = EnsemblePredictor(members).at(atoms, points)
+    np.testing.assert_allclose(found, _winsorised(each[:, None])[0][0], rtol=0, atol=1e-6 * np.abs(each).max())
+    two = EnsemblePredictor(members[:2])
+    np.testing.assert_array_equal(two.at(atoms, points), np.mean([m.at(atoms, points) for m in members[:2]], axis=0))
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_gradient_is_that_of_the_mean(count, channels):
+    """Sums of waves against central differences, at 400 points, where members are near, far, above and below."""
+    rng = np.random.default_rng([count, channels])
+    vectors, height = rng.normal(size=(count, channels, 6, 3)), 0.1 * rng.normal(size=(count, channels, 6))
+    points = rng.uniform(0.0, 3.0, (400, 3))
+
+    def values(at):
+        return np.einsum("mck,mckn->mcn", height, np.sin(np.einsum("mckx,nx->mckn", vectors, at))) + 0.1
+
+    cosines = np.cos(np.einsum("mckx,nx->mckn", vectors, points))
+    gradients = np.einsum("mck,mckn,mckx->mcnx", height, cosines, vectors)
+    found = mean_gradient(values(points), gradients)
+    step, expected = 1e-6, np.empty_like(found)
+    for axis in range(3):
+        moved = step * np.eye(3)[axis]
+        above, below = (within_limits(values(points + sign * moved)).mean(axis=0) for sign in (1.0, -1.0))
+        expected[..., axis] = (above - below) / (2.0 * step)
+    wrong = np.abs(found - expected).max(axis=-1) > 1e-6
+    assert wrong.mean() < 0.005  # where the middle member changes within the step, there is no derivative
+    if count > 2:
+        assert (within_limits(values(points)) != values(points)).mean() > 0.1
+
+
+def test_gradients_at_points_and_on_a_grid_are_those_of_the_mean(members):
     atoms, points = crystals.silicon(), np.array([[0.3, 0.2, 0.1], [1.0, 2.0, 0.5]])
     ensemble = EnsemblePredictor(members)
-    mean = np.mean([member.at(atoms, points) for member in members], axis=0)
-    np.testing.assert_array_equal(ensemble.at(atoms, points), mean)
-    slope = np.mean([member.gradient(atoms, points) for member in members], axis=0)
-    np.testing.assert_array_equal(ensemble.gradient(atoms, points), slope)
+    found = [member.derivatives(atoms, points) for member in members]
+    expected = mean_gradient(
+        np.stack([one.values.T for one in found]), np.stack([one.gradient.transpose(1, 0, 2) for one in found])
+    )
+    np.testing.assert_allclose(ensemble.gradient(atoms, points), expected.transpose(1, 0, 2))
+    grid = ensemble.predict(atoms, shape=(3, 3, 4)).grid
+    np.testing.assert_allclose(
+        ensemble.gradient(atoms, grid).reshape(3, -1).T,
+        ensemble.gradient(atoms, grid.points())[:, 0],
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 def test_scaling_to_electrons_comes_after_the_mean(members):
