@@ -228,11 +228,26 @@ def delta_ablation(result: dict[str, Any]) -> list[str]:
     return [*table(("variant", *kinds), rows), "", note]
 
 
+def ensemble_mean(result: dict[str, Any]) -> list[str]:
+    """Rules for the mean of an ensemble, by the number of members: mean over the choices of so many."""
+    choices, rows = result["choices"], []
+    for count in sorted({len(name.split()) for name in choices}):
+        own = [kinds for name, kinds in choices.items() if len(name.split()) == count]
+        for rule in own[0]["crystals"]:
+            errors = [f"{sum(kinds[kind][rule]['error'] for kinds in own) / len(own):.2f}" for kind in own[0]]
+            largest = max(kinds["crystals"][rule]["largest"] for kinds in own)
+            worst = max(kinds["crystals"][rule]["error"] for kinds in own)
+            rows.append((str(count), rule, *errors, f"{worst:.2f}", f"{largest:.1f}"))
+    note = "%, means over all choices of so many members; last two: the worst choice, and the worst crystal of any."
+    return [*table(("members", "rule", *own[0], "crystals, worst choice", "worst crystal"), rows), "", note]
+
+
 #: Result file → what is shown of it.
 SHOWN: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "read_grid": ("Reading a grid of 60³ points, one thread, beside the published implementation", read_grid),
     "read_delta": ("A network on fitted atoms beside the plain network, L = 4, one thread", read_delta),
     "delta_ablation": ("Parts of the models on fitted atoms, validation ε_mae", delta_ablation),
+    "ensemble_mean": ("How the members of an ensemble are put together, validation ε_mae", ensemble_mean),
     "segment_sum": ("Sums of edges at their receivers, one thread", segment_sum),
     "zeta_ties": ("ζ as recorded in the studies, and with the mean over equally near atoms", zeta_ties),
     "cold_start": ("``charge3net predict POSCAR --shape 60 60 60 -o CHGCAR``, L = 4, mul = 500", cold_start),

@@ -10,8 +10,9 @@ from numpy import ndarray
 
 from charge3net.density import Density
 
-#: √(e/Å³): a member counts as at most so many √(ρ + _THIN) away from the median. Chosen on validation structures.
-_FARTHEST = 0.05
+#: √(e/Å³): a member counts as at most so many √(ρ + _THIN) away from the median. Chosen on validation structures:
+#: benchmarks/ensemble_mean.py.
+FARTHEST = 0.05
 
 #: e/Å³: below this density, errors are no longer in proportion to its square root.
 _THIN = 0.02
@@ -47,7 +48,9 @@ def mean_and_spread(densities: Sequence[Density]) -> tuple[ndarray, ndarray]:
     return mean, spread
 
 
-def within_limits(members: Float[ndarray, "members channels *points"]) -> Float[ndarray, "members channels *points"]:
+def within_limits(
+    members: Float[ndarray, "members channels *points"], farthest: float = FARTHEST
+) -> Float[ndarray, "members channels *points"]:
     """The predictions, those far from their median replaced by the limit: median ± 0.05 √(ρ⁺ + 0.02), e/Å³.
 
     A single training can be far off at a few points, most of all between the atoms of open structures, where the others
@@ -58,7 +61,7 @@ def within_limits(members: Float[ndarray, "members channels *points"]) -> Float[
     if len(members) < 3:
         return members
     median = np.median(members, axis=0)
-    limit = _limit(median)
+    limit = _limit(median, farthest)
     return np.clip(members, median - limit, median + limit)
 
 
@@ -77,11 +80,11 @@ def mean_gradient(
     middle = order[(len(members) - 1) // 2 : len(members) // 2 + 1]  # one member, or two of an even number
     median = np.take_along_axis(members, middle, axis=0).mean(axis=0)
     slope = np.take_along_axis(gradients, middle[..., None], axis=0).mean(axis=0)
-    limit = _limit(median)
-    rising = np.where(median[:1, :, None] > 0.0, slope[:1], 0.0) * _FARTHEST**2 / (2.0 * limit[..., None])
+    limit = _limit(median, FARTHEST)
+    rising = np.where(median[:1, :, None] > 0.0, slope[:1], 0.0) * FARTHEST**2 / (2.0 * limit[..., None])
     side = np.sign(members - median) * (np.abs(members - median) > limit)
     return np.where(side[..., None] == 0.0, gradients, slope + side[..., None] * rising).mean(axis=0)
 
 
-def _limit(median: Float[ndarray, "channels *points"]) -> Float[ndarray, "one *points"]:
-    return _FARTHEST * np.sqrt(np.maximum(median[:1], 0.0) + _THIN)
+def _limit(median: Float[ndarray, "channels *points"], farthest: float) -> Float[ndarray, "one *points"]:
+    return farthest * np.sqrt(np.maximum(median[:1], 0.0) + _THIN)

@@ -90,6 +90,25 @@ def test_molecules_are_complete_distinct_and_repeatable() -> None:
 
 
 @needs_gpaw
+def test_new_molecules_have_five_heavy_atoms_and_one_formula_each() -> None:
+    script = (
+        "import json\nfrom molecules import new_molecules\n"
+        "few, many = ([(a.info['tag'], a.numbers.tolist(), a.positions.min(axis=0).tolist(),\n"
+        "    (a.cell.lengths() - a.positions.max(axis=0)).tolist()) for a in new_molecules(n, 0)] for n in (4, 24))\n"
+        "print(json.dumps([few, many]))\n"
+    )
+    few, many = printed(script)
+    assert many[:4] == few
+    assert all(sum(z > 1 for z in numbers) == 5 and {*numbers} <= {1, 6, 7, 8} for _, numbers, *_ in many)
+    formulas = [tuple(sorted(numbers)) for _, numbers, *_ in many]
+    assert len({*formulas}) == len(formulas) == 24
+    index = ROOT / "data_prep" / "benchmark_set" / "bundle" / "index.jsonl"
+    known = [json.loads(line).get("numbers") for line in index.read_text(encoding="utf-8").splitlines()[1:]]
+    assert not {*formulas} & {tuple(sorted(numbers)) for numbers in known if numbers}
+    assert np.array([[low, high] for _, _, low, high in many]) == pytest.approx(3.0)  # Å of vacuum at every face
+
+
+@needs_gpaw
 def test_liquid_has_the_density_of_the_melt_and_no_contacts() -> None:
     script = (
         "import numpy as np\nfrom liquids import ethylene_carbonate\n"
