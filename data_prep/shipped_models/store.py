@@ -1,11 +1,13 @@
 """The store and the split that the shipped models are trained on: benchmark set v4.
 
-    python -m data_prep.shipped_models.store -o DIR
+    python data_prep/open_dft/generate.py new_molecules -o MOLECULES --count 24
+    python -m data_prep.shipped_models.store -o DIR --molecules MOLECULES
 
 The same as ``python -m data_prep.bundles.unpack benchmark_set_v4 -o DIR``, but that 20 of the 100 training
 configurations of the liquid are validation entries, since ten are too few to calibrate an expected error; and below
-``DIR/others`` the distorted, magnetic and cathode sets: nothing is trained on them; their entries calibrate the
-expected error, and test it (:mod:`data_prep.shipped_models.release`).
+``DIR/others`` the distorted, magnetic and cathode sets and the boxes of ``new_molecules``, of which git has room for
+two: nothing is trained on them; their entries calibrate the expected error, and test it
+(:mod:`data_prep.shipped_models.release`).
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ from pathlib import Path
 
 from charge3net.data.splits import PARTS, Split, hash_order
 from charge3net.errors import InputError
-from data_prep.bundles.unpack import JOINED, unpack_set
+from data_prep.bundles.bundle import Source, read_facts, shared_settings, write_bundle
+from data_prep.bundles.unpack import JOINED, unpack, unpack_set
+from data_prep.new_compositions_set.build import SETTINGS
+from data_prep.new_formulas_set.build import META, MOLECULES, formula_of
 
 SET = "benchmark_set_v4"
 SETS = JOINED[SET]
 
 #: Sets that nothing is trained on, and how errors on them are named.
-OTHERS = {"distorted_set": "distorted", "magnetic_set": "magnetic elements", "nmc_set": "cathodes"}
-
+BUNDLED = {"distorted_set": "distorted", "magnetic_set": "magnetic elements", "nmc_set": "cathodes"}
+OTHERS = {**BUNDLED, MOLECULES: "molecules"}
 
 #: Of the training part, moved to the validation part: so many entries of the kind, first in the order by hash.
 MORE_VALIDATION = {"liquids": 20}
@@ -40,19 +45,39 @@ def with_more_validation(parts: dict[str, Split]) -> dict[str, Split]:
     return {kind: change(split) for kind, split in parts.items()}
 
 
+def unpack_molecules(boxes: Path, folder: Path) -> None:
+    """The store and the split of these npz files, all of them validation entries, rounded as bundles are.
+
+    Raises:
+        ValueError: for files of different settings, or none.
+    """
+    sources, every = [], []
+    for path in sorted(boxes.glob("*.npz")):
+        geometry, facts = read_facts(path)
+        every.append(facts)
+        fields = {"key": path.stem, "part": "validation", "formula": formula_of(geometry, "molecules")}
+        sources.append(Source(path, fields, True, META))
+    header = {"format": "charge3net-new-molecules", "version": 1, "settings": shared_settings(boxes, every, SETTINGS)}
+    write_bundle(folder / "bundle", header, sources)
+    unpack(folder / "bundle", folder)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
-    folder = parser.parse_args(arguments).out
+    parser.add_argument("--molecules", type=Path, required=True, metavar="DIR", help="npz files of new_molecules")
+    options = parser.parse_args(arguments)
+    folder = options.out
     try:
         parts = with_more_validation(unpack_set(SET, folder))
         for kind, split in parts.items():
             split.save(folder / ("" if kind == "all" else kind) / "split.json")
         joined = parts["all"]
-        for name in OTHERS:
+        for name in BUNDLED:
             unpack_set(name, folder / "others" / name)
-    except InputError as error:
+        unpack_molecules(options.molecules, folder / "others" / MOLECULES)
+    except (InputError, ValueError) as error:
         parser.error(str(error))
     print(", ".join(f"{part} {len(getattr(joined, part))}" for part in PARTS), "entries in", folder / "store")
     return 0

@@ -13,6 +13,7 @@ from charge3net.data.store import Store
 from data_prep.bundles import card, unpack
 from data_prep.bundles.bundle import INDEX, read_index
 from data_prep.shipped_models import store as shipped
+from tests.helpers.generated_files import write_generated
 from tests.test_documentation import small_bundle
 
 V2 = "benchmark_set_v2"
@@ -26,7 +27,7 @@ TESTED = "268b3dc18cc1819c90940a17f1975de693d9444a0a18bf14421764913684eeb6"
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict]]:
     """A few entries of each set, and of the demo set those that v1 refers to; returns the records of v2's."""
     (tmp_path / "bundles").mkdir()
-    bundles = {name: small_bundle(tmp_path / "bundles", name) for name in (*shipped.SETS, *shipped.OTHERS)}
+    bundles = {name: small_bundle(tmp_path / "bundles", name) for name in (*shipped.SETS, *shipped.BUNDLED)}
     elsewhere = {r["key"] for r in read_index(bundles["benchmark_set"])[1] if "from" in r}
     bundles["demo_set"] = small_bundle(tmp_path / "bundles", "demo_set", elsewhere)
     monkeypatch.setattr(unpack, "BUNDLES", bundles)
@@ -56,7 +57,14 @@ def test_the_shipped_models_are_trained_on_v4(
     """But for configurations of the liquid that calibrate the expected error instead."""
     monkeypatch.setitem(shipped.MORE_VALIDATION, "liquids", 1)
     assert unpack.main(["benchmark_set_v4", "-o", str(tmp_path / "v4")]) == 0
-    assert shipped.main(["-o", str(tmp_path / "shipped")]) == 0
+    boxes = tmp_path / "boxes"
+    for name, numbers in {"C5H2": [6] * 5 + [1] * 2, "CH4O4": [6, 1, 1, 1, 1, 8, 8, 8, 8]}.items():
+        write_generated(boxes, f"mol-{name}-00-0", numbers, smearing="FD 0.01 eV")
+    assert shipped.main(["-o", str(tmp_path / "shipped"), "--molecules", str(boxes)]) == 0
+    calibrating = tmp_path / "shipped" / "others" / "new_molecules"
+    assert set(read_split(calibrating / "split.json").validation) == {"mol-C5H2-00-0", "mol-CH4O4-00-0"}
+    entry = Store(calibrating / "store")["mol-CH4O4-00-0"]
+    assert entry.baseline is not None and entry.meta["smearing"] == "FD 0.01 eV"
     for kind in ("", "crystals", "liquids"):
         before, after = (read_split(tmp_path / name / kind / "split.json") for name in ("v4", "shipped"))
         moved = set(before.train) - set(after.train)
@@ -64,6 +72,9 @@ def test_the_shipped_models_are_trained_on_v4(
         assert set(after.validation) == set(before.validation) | moved
         assert len(moved) == (0 if kind == "crystals" else 1)
         assert moved <= set(read_split(tmp_path / "v4" / "liquids" / "split.json").train)
+    with pytest.raises(SystemExit) as refused:
+        shipped.main(["-o", str(tmp_path / "shipped"), "--molecules", str(tmp_path / "empty")])
+    assert refused.value.code == 2
 
 
 def test_parts_of_v1_stay() -> None:
