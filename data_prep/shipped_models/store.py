@@ -46,7 +46,7 @@ def with_more_validation(parts: dict[str, Split]) -> dict[str, Split]:
 
 
 def unpack_molecules(boxes: Path, folder: Path) -> None:
-    """The store and the split of these npz files, all of them validation entries, rounded as bundles are.
+    """The store of these npz files, rounded as bundles are, and a split, in whose training part all are.
 
     Raises:
         ValueError: for files of different settings, or none.
@@ -55,7 +55,7 @@ def unpack_molecules(boxes: Path, folder: Path) -> None:
     for path in sorted(boxes.glob("*.npz")):
         geometry, facts = read_facts(path)
         every.append(facts)
-        fields = {"key": path.stem, "part": "validation", "formula": formula_of(geometry, "molecules")}
+        fields = {"key": path.stem, "part": "train", "formula": formula_of(geometry, "molecules")}
         sources.append(Source(path, fields, True, META))
     header = {"format": "charge3net-new-molecules", "version": 1, "settings": shared_settings(boxes, every, SETTINGS)}
     write_bundle(folder / "bundle", header, sources)
