@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import ensemble_mean
+from benchmarks.record import ROOT
+from benchmarks.table import RESULTS
 from benchmarks.table import ensemble_mean as shown
 from charge3net import Predictor
 from charge3net.data.splits import Split
@@ -43,3 +46,12 @@ def test_every_choice_has_its_errors(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found["3"]["crystals"]["alone"]["largest"] == pytest.approx(max(alone), abs=1e-2)
     lines = shown({"choices": found})
     assert [line.split("|")[1].strip() for line in lines[2:-2]] == ["1"] + ["3"] * 6 + ["4"] * 6
+
+
+def test_the_page_has_rows_of_the_committed_result() -> None:
+    lines = shown(json.loads((RESULTS / "ensemble_mean.json").read_text(encoding="utf-8")))
+    page = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")
+    start = page.index(lines[0])
+    table = page[start : page.index("\n\n", start)].splitlines()
+    assert len(table) == 7
+    assert set(table) <= set(lines)
