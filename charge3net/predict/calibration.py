@@ -11,7 +11,7 @@ Workshop Conf. Proc. 25, 475 (2012)).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -190,20 +190,28 @@ class Calibration:
     Attributes:
         groups: the line of each group; :data:`ALL` alone, or :data:`NEW` and some of :data:`FAMILIAR`.
         boundary: distances from the training set below this are familiar.
+        own_boundary: the same for what bonds form, where that has a boundary of its own.
     """
 
     groups: Mapping[str, Line]
     boundary: float = 0.0
+    own_boundary: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def fit(
-        cls, signs: Sequence[Signs], errors: Sequence[float], formulas: Sequence[str], boundary: float
+        cls,
+        signs: Sequence[Signs],
+        errors: Sequence[float],
+        formulas: Sequence[str],
+        boundary: float,
+        own_boundary: Mapping[str, float] | None = None,
     ) -> Calibration:
         """A line for every group with ten structures or more.
 
         Args:
             signs, errors, formulas: of each structure, :meth:`Line.fit`.
             boundary: distance below which surroundings are familiar.
+            own_boundary: what bonds form → distance, where that has its own.
 
         Raises:
             InputError: for lengths that differ, or fewer than ten structures with new surroundings.
@@ -212,7 +220,8 @@ class Calibration:
             raise InputError(
                 f"{len(signs)} predictions, {len(errors)} errors and {len(formulas)} formulas; give one each"
             )
-        group = np.array([_group(sign, boundary) for sign in signs])
+        empty = cls({}, float(boundary), {name: float(own) for name, own in (own_boundary or {}).items()})
+        group = np.array([empty._kind(sign) for sign in signs])
         groups = {}
         for name in (NEW, *FAMILIAR.values()):
             own = [int(i) for i in np.flatnonzero(group == name)]
@@ -222,7 +231,7 @@ class Calibration:
                 )
         if NEW not in groups:
             raise InputError("a calibration needs ten structures or more whose surroundings are new to the model")
-        return cls(groups, float(boundary))
+        return replace(empty, groups=groups)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
@@ -237,13 +246,19 @@ class Calibration:
             groups = {str(name): _line(line) for name, line in values["groups"].items()}
             if ALL not in groups and NEW not in groups:
                 raise ValueError(f"no group {NEW!r}")
-            return cls(groups, float(values["boundary"]))
+            own = {str(name): float(value) for name, value in values.get("own_boundary", {}).items()}
+            return cls(groups, float(values["boundary"]), own)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"the calibration of an ensemble is damaged ({error}); get the model again") from error
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"boundary": self.boundary, "groups": {name: asdict(line) for name, line in self.groups.items()}}
+        groups = {name: asdict(line) for name, line in self.groups.items()}
+        return {"boundary": self.boundary, "own_boundary": dict(self.own_boundary), "groups": groups}
+
+    def familiar_below(self, bonding: Bonding) -> float:
+        """Distances from the training set below this are familiar for what the bonds form."""
+        return self.own_boundary.get(bonding, self.boundary)
 
     def group(self, signs: Signs) -> str:
         """The group of structures that a prediction with these signs belongs to.
@@ -252,18 +267,18 @@ class Calibration:
         """
         if ALL in self.groups:
             return ALL
-        name = _group(signs, self.boundary)
+        name = self._kind(signs)
         return name if name in self.groups else NEW
+
+    def _kind(self, signs: Signs) -> str:
+        """Its group if every group had a line."""
+        familiar = signs.distance is not None and signs.distance < self.familiar_below(signs.bonding)
+        return FAMILIAR[signs.bonding] if familiar else NEW
 
     def expected(self, signs: Signs) -> ExpectedError:
         """The error to expect of a prediction with these signs."""
         name = self.group(signs)
         return self.groups[name].expected(signs, name)
-
-
-def _group(signs: Signs, boundary: float) -> str:
-    familiar = signs.distance is not None and signs.distance < boundary
-    return FAMILIAR[signs.bonding] if familiar else NEW
 
 
 def _line(values: Mapping[str, Any]) -> Line:

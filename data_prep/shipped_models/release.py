@@ -31,7 +31,7 @@ from charge3net.pretrained.releases import FOLDER, RELEASE
 from data_prep.bundles.bundle import read_index
 from data_prep.bundles.unpack import BUNDLES
 from data_prep.shipped_models.store import OTHERS, SET, SETS
-from data_prep.shipped_models.tables import boundary_of, signs, signs_of, summary, trust, unharmed, with_tests
+from data_prep.shipped_models.tables import boundaries_of, signs, signs_of, summary, trust, unharmed, with_tests
 
 HERE = Path(__file__).resolve().parent
 
@@ -105,12 +105,16 @@ def make(name: str, runs: Sequence[Path], data: Path) -> dict[str, Any]:
         ]
         print(part, json.dumps(summary(parts[part])), flush=True)
     rows = parts["validation"] + parts["more_validation"]
-    boundary, far = boundary_of(rows)
+    boundary, own_boundary, far = boundaries_of(rows)
     shifted = unharmed(rows)
     for row in (row for part in parts.values() for row in part):
         row["error"] = row["error"] if shifted else row["unshifted"]
     calibration = Calibration.fit(
-        [signs(row) for row in rows], [row["error"] for row in rows], [row["formula"] for row in rows], boundary
+        [signs(row) for row in rows],
+        [row["error"] for row in rows],
+        [row["formula"] for row in rows],
+        boundary,
+        own_boundary,
     )
     calibration = with_tests(parts["test"] + parts["others"], calibration)
     record = {

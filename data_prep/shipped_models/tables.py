@@ -41,18 +41,25 @@ def signs(row: Row) -> Signs:
     return Signs(*(row[name] for name in names))
 
 
-def boundary_of(rows: Sequence[Row]) -> tuple[float, float]:
-    """Distances: below the first, surroundings are familiar; above the second, those of an atom are far.
+def boundaries_of(rows: Sequence[Row]) -> tuple[float, dict[str, float], float]:
+    """Distances: below the first, surroundings are familiar; above the last, those of an atom are far.
 
     The first is the geometric mean of what 95 % of the structures of trained compositions stay below, and 95 % of those
-    of new ones above. The second is what the farthest atom of 95 % of the latter stays below.
+    of new ones above, of crystals; the second is the same of molecules side by side, if there are both: a molecular
+    crystal of a new compound is nearer to the molecules of the training set than a new crystal is to its crystals, and
+    farther than a liquid that was trained on. The third is what the farthest atom of 95 % of the new crystals stays
+    below.
     """
-    crystals = [row for row in rows if row["bonding"] == "network"]
-    known = [row["distance"] for row in crystals if row["composition_known"]]
-    new = [row for row in crystals if not row["composition_known"]]
-    ends = np.quantile(known, _MOST), np.quantile([row["distance"] for row in new], 1.0 - _MOST)
-    far = float(np.quantile([row["farthest"] for row in new], _MOST))
-    return round(float(np.sqrt(ends[0] * ends[1])), 3), round(far, 2)
+    crystals, beside = ([row for row in rows if row["bonding"] == bonding] for bonding in ("network", "molecules"))
+    own = {} if len({row["composition_known"] for row in beside}) < 2 else {"molecules": _between(beside)}
+    far = float(np.quantile([row["farthest"] for row in crystals if not row["composition_known"]], _MOST))
+    return _between(crystals), own, round(far, 2)
+
+
+def _between(rows: Sequence[Row]) -> float:
+    known = [row["distance"] for row in rows if row["composition_known"]]
+    new = [row["distance"] for row in rows if not row["composition_known"]]
+    return round(float(np.sqrt(np.quantile(known, _MOST) * np.quantile(new, 1.0 - _MOST))), 3)
 
 
 #: Changes of a mean error (a fraction) below this are none: the last digit of what is reported.

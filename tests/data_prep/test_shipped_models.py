@@ -18,7 +18,7 @@ from charge3net.studies.new_compositions.study import read_release
 from data_prep.shipped_models import atoms
 from data_prep.shipped_models.card import card, groups_of
 from data_prep.shipped_models.figure import HERE, draw
-from data_prep.shipped_models.tables import boundary_of, signs, summary, trust, unharmed, with_tests
+from data_prep.shipped_models.tables import boundaries_of, signs, summary, trust, unharmed, with_tests
 from tests.helpers.networks import with_atoms
 from tests.helpers.studies import GRID, rattled_density, write_set
 
@@ -47,10 +47,11 @@ def test_nothing_of_the_test_part_calibrates(record):
 
 def test_the_calibration_follows_from_the_validation_rows_alone(record):
     rows = record["validation"] + record["more_validation"]
-    boundary, _ = boundary_of(rows)
+    boundary, own, _ = boundaries_of(rows)
     calibration = Calibration.fit(
-        [signs(row) for row in rows], [row["error"] for row in rows], [row["formula"] for row in rows], boundary
+        [signs(row) for row in rows], [row["error"] for row in rows], [row["formula"] for row in rows], boundary, own
     )
+    assert calibration.own_boundary == record["calibration"]["own_boundary"]
     held = with_tests(record["test"] + record["others"], calibration).to_json()
     for name, line in record["calibration"]["groups"].items():
         for key in ("intercept", "slope", "above", "structures", "formulas"):
