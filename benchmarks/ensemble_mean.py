@@ -1,6 +1,6 @@
-"""How the predictions of an ensemble are best put together: validation errors of several rules, of five and of three.
+"""How the predictions of an ensemble are best put together: validation errors of several rules, of all and of three.
 
-    python -m data_prep.shipped_models.store -o DIR
+    python -m data_prep.shipped_models.store -o DIR --molecules MOLECULES
     python -m benchmarks.ensemble_mean DIR [RUN...] [--out FILE]
 
 For the members of the shipped model, unless RUN says others, and for every choice of three of them: ε_mae of the mean,
@@ -26,6 +26,7 @@ from benchmarks.record import ROOT, circumstances, write_result
 from charge3net import Predictor, Store
 from charge3net.analysis.statistics import spearman
 from charge3net.data.splits import read_split
+from charge3net.errors import InputError
 from charge3net.predict.named import members_of
 from charge3net.predict.uncertainty import within_limits
 
@@ -54,7 +55,13 @@ def _name(limit: float) -> str:
 
 
 def measure(members: Sequence[Predictor], data: Path) -> dict[str, Any]:
-    """Choice of members → kind → rule → mean and largest ε_mae in %, and the rank correlation."""
+    """Choice of members → kind → rule → mean and largest ε_mae in %, and the rank correlation.
+
+    Raises:
+        InputError: for fewer than three members, or a folder without the store or the split of a kind.
+    """
+    if len(members) < 3:
+        raise InputError(f"rules for the mean need three members or more, found {len(members)}")
     store = Store(data / "store")
     single: list[tuple[int, ...]] = [(number,) for number in range(len(members))]
     chosen: set[tuple[int, ...]] = {*combinations(range(len(members)), 3), tuple(range(len(members)))}
@@ -91,17 +98,19 @@ def _summary(rows: Sequence[Sequence[float]]) -> dict[str, float | int | None]:
     }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DIR")
     parser.add_argument("runs", nargs="*", metavar="RUN", help="members (default: those of the shipped model)")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "ensemble_mean.json")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     paths = options.runs or members_of(SHIPPED).paths
-    members = [Predictor.from_checkpoint(path) for path in paths]
     names = [Path(path).name for path in paths]
-    found = measure(members, options.data)
+    try:
+        found = measure([Predictor.from_checkpoint(path) for path in paths], options.data)
+    except InputError as error:
+        parser.error(str(error))
     write_result(options.out, {"machine": circumstances(("torch", "numpy")), "members": names, "choices": found})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import ase.build
 import ase.io
@@ -21,7 +23,7 @@ from charge3net.data.store import Store
 from charge3net.data.writer import StoreWriter
 from charge3net.pretrained.catalogue import PUBLISHED
 from data_prep.bundles import unpack
-from data_prep.bundles.bundle import BINARY, INDEX
+from data_prep.bundles.bundle import BINARY, INDEX, VALUES, read_index
 from tests.helpers.documentation import (
     COMMAND,
     ROOT,
@@ -58,28 +60,46 @@ GOLDEN = ROOT / "tests" / "io"
 CONTENTS = ([3, 3, 1, 1], [8, 1], [3, 8], [3, 8, 8], [25, 8], [25, 8, 8], [25, 3], [25, 8, 3], [3, 1, 8], [25, 1])
 
 
-def small_bundle(folder: Path, name: str, others: Collection[str] = ()) -> Path:
-    """A bundled set with the one or two smallest entries of each kind and part, and with those that others refer to."""
-    bundle = unpack.BUNDLES[name]
-    header, *records = [json.loads(line) for line in (bundle / INDEX).read_text().splitlines()]
+def small_bundles(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """The two smallest entries of each kind and part of each set, and of the demo set those that they refer to."""
+    few = {name: _few_entries(name) for name in names if name != "demo_set"}
+    elsewhere = {record["key"] for records in few.values() for record in records if "from" in record}
+    demo = _write_small(folder, "demo_set", _few_entries("demo_set", elsewhere))
+    refers = {"demo_set_sha256": read_index(demo)[0]["sha256"]}
+    return {name: _write_small(folder, name, records, refers) for name, records in few.items()} | {"demo_set": demo}
+
+
+def _few_entries(name: str, others: Collection[str] = ()) -> list[dict[str, Any]]:
+    records = read_index(unpack.BUNDLES[name])[1]
     groups: dict[tuple, list[dict]] = {}
     for record in sorted(records, key=lambda one: np.prod(one.get("shape", 1))):
         groups.setdefault((record.get("kind"), record["part"], "from" in record), []).append(record)
     chosen = [record for group in groups.values() for record in group[:2]]
-    chosen += [record for record in records if record["key"] in others and record not in chosen]
+    return chosen + [record for record in records if record["key"] in others and record not in chosen]
+
+
+def _write_small(
+    folder: Path, name: str, records: list[dict[str, Any]], refers: Mapping[str, str] | None = None
+) -> Path:
+    """The bundle of these records alone; what it refers to is replaced where it refers to it."""
+    whole, binary = (unpack.BUNDLES[name] / BINARY).read_bytes(), b""
+    for record in records:
+        for where in filter(None, map(record.get, VALUES)):
+            blob = whole[where["offset"] : where["offset"] + where["bytes"]]
+            where["offset"] = len(binary)
+            binary += blob
+    header = read_index(unpack.BUNDLES[name])[0]
+    header |= {"sha256": hashlib.sha256(binary).hexdigest()}
+    header |= {key: value for key, value in (refers or {}).items() if key in header}
     (folder / name).mkdir()
-    (folder / name / BINARY).symlink_to(bundle / BINARY)
-    (folder / name / INDEX).write_text("".join(json.dumps(line) + "\n" for line in [header, *chosen]))
+    (folder / name / BINARY).write_bytes(binary)
+    (folder / name / INDEX).write_text("".join(json.dumps(line) + "\n" for line in [header, *records]))
     return folder / name
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("bundles")
-    found = {name: small_bundle(folder, name) for name in SETS if name in unpack.BUNDLES and name != "demo_set"}
-    lines = [line for bundle in found.values() for line in (bundle / INDEX).read_text().splitlines()[1:]]
-    elsewhere = {record["key"] for record in map(json.loads, lines) if "from" in record}
-    return found | {"demo_set": small_bundle(folder, "demo_set", elsewhere)}
+    return small_bundles(tmp_path_factory.mktemp("bundles"), [name for name in SETS if name in unpack.BUNDLES])
 
 
 @pytest.fixture(scope="module")

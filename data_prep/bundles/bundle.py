@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 import os
+import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ INDEX = "index.jsonl"
 BINARY = "densities.bin"
 VALUES = ("density", "baseline", "magnetisation")
 """Fields of a record that say where values lie."""
+STRUCTURE = ("numbers", "positions", "cell", "pbc")
+"""Fields of a record that a structure is made of."""
 CHANNELS = ("density", "magnetisation")
 """Those of the density's channels, in their order."""
 
@@ -102,21 +105,38 @@ def write_alike(
 
 
 def read_facts(path: Path) -> tuple[Geometry, dict[str, Any]]:
-    """Structure and ``meta`` of an npz file of a generator."""
-    with np.load(path) as file:
-        geometry = Geometry(*(file[key] for key in ("numbers", "positions", "cell", "pbc")))
-        return geometry, json.loads(str(file["meta"]))
+    """Structure and ``meta`` of an npz file of a generator.
+
+    Raises:
+        InputError: for a file that is none.
+    """
+    found = _read(path, (*STRUCTURE, "meta"))
+    return Geometry(*(found[name] for name in STRUCTURE)), found["meta"]
+
+
+def _read(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Arrays of an npz file of a generator, and its ``meta`` as a dictionary."""
+    try:
+        with np.load(path) as file:
+            found = {name: file[name] for name in names}
+        return found | {"meta": json.loads(str(found["meta"]))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged, or no npz file of a generator ({error})") from None
 
 
 def shared_settings(folder: Path, every: Iterable[Mapping[str, Any]], settings: Sequence[str]) -> dict[str, Any]:
     """The ``settings`` that all files of a folder have.
 
     Raises:
-        ValueError: for files of different settings.
+        InputError: for no files, files of different settings, or one that does not state them.
     """
-    found = {tuple(facts[key] for key in settings) for facts in every}
+    try:
+        found = {tuple(facts[key] for key in settings) for facts in every}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"a file in {folder} does not state its settings ({error!r})") from None
     if len(found) != 1:
-        raise ValueError(f"the files in {folder} were made with {len(found)} different settings")
+        kinds = f"files of {len(found)} different settings" if found else "no npz file of a generator"
+        raise InputError(f"{folder} holds {kinds}; give a folder that the generator filled")
     return dict(zip(settings, found.pop(), strict=True))
 
 
@@ -164,16 +184,27 @@ def read_index(bundle: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Header and records of a bundle, after its bytes were compared with the header's SHA-256.
 
     Raises:
-        InputError: when a file is missing or not what was committed.
+        InputError: when a file is missing or not what was committed, or a line of the index is lost.
     """
     try:
         header, *records = map(json.loads, (bundle / INDEX).read_text(encoding="utf-8").splitlines())
-        found = file_hash(bundle / BINARY)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the bundle {bundle} cannot be read ({error}); check it out again") from None
-    if found != header["sha256"]:
+        same = file_hash(bundle / BINARY) == header["sha256"]
+        named = all(record["key"] and record["part"] for record in records)
+        places = sorted(
+            (where["offset"], where["offset"] + where["bytes"]) for record in records for where in _places(record)
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the bundle {bundle} cannot be read ({error!r}); check it out again") from None
+    if not same:
         raise InputError(f"{bundle / BINARY} is not the file that was committed; check it out again")
+    starts, ends = [start for start, _ in places], [end for _, end in places]
+    if not named or [*starts, (bundle / BINARY).stat().st_size] != [0, *ends]:
+        raise InputError(f"{bundle / INDEX} does not list every density of {BINARY} once; check it out again")
     return header, records
+
+
+def _places(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [record[name] for name in VALUES if record.get(name)]
 
 
 def add_to_store(
@@ -182,27 +213,34 @@ def add_to_store(
     """Unpack these records of a bundle into a store; those that it has already are left alone.
 
     Raises:
-        InputError: for an entry that the store refuses.
+        InputError: for a damaged record, or an entry that the store refuses.
     """
     binary = np.memmap(bundle / BINARY, dtype=np.uint8, mode="r")
     for record in records:
         if writer.done(record["key"]):
             continue
-        geometry = Geometry(*(np.array(record[name]) for name in ("numbers", "positions", "cell", "pbc")))
-        (nx, ny, nz), baseline = record["shape"], record["baseline"]
-        shape = (nx, ny, nz)
-        orbit = orbits(record["symmetry"], shape) if "symmetry" in record else None
-        channels = [_unpacked(binary, record[name], shape, orbit) for name in CHANNELS if name in record]
-        writer.add(
-            record["key"],
-            Density(geometry, Grid(geometry.cell, shape), np.stack(channels)),
-            electrons=record["electrons"],
-            baseline=None if baseline is None else _unpacked(binary, baseline, shape, orbit),
-            meta={**settings, **record["meta"]},
-        )
+        try:
+            density, baseline = _density(binary, record)
+            electrons, meta = float(record["electrons"]), {**settings, **record["meta"]}
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise InputError(
+                f"{bundle / INDEX}: the record of {record['key']} is damaged ({error!r}); check it out again"
+            ) from None
+        writer.add(record["key"], density, electrons=electrons, baseline=baseline, meta=meta)
     if writer.rejected:
         key, reason = next(iter(writer.rejected.items()))
         raise InputError(f"the store {writer.path} refused {key}: {reason}; remove it and unpack again")
+
+
+def _density(binary: ndarray, record: Mapping[str, Any]) -> tuple[Density, ndarray | None]:
+    """The density of a record, and its superposition of atoms where it has one."""
+    geometry = Geometry(*(np.array(record[name]) for name in STRUCTURE))
+    (nx, ny, nz), baseline = record["shape"], record["baseline"]
+    shape = (nx, ny, nz)
+    orbit = orbits(record["symmetry"], shape) if "symmetry" in record else None
+    channels = [_unpacked(binary, record[name], shape, orbit) for name in CHANNELS if name in record]
+    density = Density(geometry, Grid(geometry.cell, shape), np.stack(channels))
+    return density, None if baseline is None else _unpacked(binary, baseline, shape, orbit)
 
 
 def split_of(records: Iterable[Mapping[str, Any]]) -> Split:
@@ -224,7 +262,7 @@ def bundle_report(records: Sequence[Mapping[str, Any]], bundle: Path) -> str:
             "| " + " | ".join(map(str, (part, len(chosen), len(formulas), atoms, voxels, superposition))) + " |"
         )
     size = sum(path.stat().st_size for path in bundle.iterdir())
-    worst = max(record[name]["error"] for record in records for name in VALUES if record.get(name))
+    worst = max(where["error"] for record in records for where in _places(record))
     return "\n".join([*lines, f"{size / 1e6:.2f} MB; rounding changes a density by at most {100 * worst:.4f} % ε_mae"])
 
 
@@ -236,26 +274,24 @@ def file_hash(path: Path) -> str:
 
 def _packed(binary: IO[bytes], source: Source) -> dict[str, Any]:
     record = dict(source.fields)
-    with np.load(source.file) as file:
-        record |= {key: file[key].tolist() for key in ("numbers", "positions", "cell", "pbc")}
-        if source.compact:
-            record |= {key: (np.round(file[key], 8) + 0.0).tolist() for key in ("positions", "cell")}
-        total, *magnetisation = file["density"] if file["density"].ndim == 4 else file["density"][None]
-        record |= {"shape": list(total.shape), "electrons": float(file["n_electrons"])}
-        symmetry = _symmetry(record) if source.compact else []
-        orbit = orbits(symmetry, total.shape) if symmetry else None
-        record["density"] = _append(binary, total, orbit)
-        record["baseline"] = _append(binary, file["density_sad"], orbit) if source.baseline else None
-        for values in magnetisation:
-            record["magnetisation"] = _append(binary, values, orbit, float(np.abs(total).sum(dtype=np.float64)))
-        if any("orbits" in record[name] for name in VALUES if record.get(name)):
-            record["symmetry"] = symmetry
-        meta = json.loads(str(file["meta"]))
-    record["meta"] = {key: meta[key] for key in source.meta if key in meta}
+    found = _read(source.file, (*STRUCTURE, "density", "n_electrons", "meta", *["density_sad"] * source.baseline))
+    record |= {key: found[key].tolist() for key in STRUCTURE}
     if source.compact:
-        for name in VALUES:
-            if record.get(name):
-                record[name]["error"] = float(f"{record[name]['error']:.4g}")
+        record |= {key: (np.round(found[key], 8) + 0.0).tolist() for key in ("positions", "cell")}
+    total, *magnetisation = found["density"] if found["density"].ndim == 4 else found["density"][None]
+    record |= {"shape": list(total.shape), "electrons": float(found["n_electrons"])}
+    symmetry = _symmetry(record) if source.compact else []
+    orbit = orbits(symmetry, total.shape) if symmetry else None
+    record["density"] = _append(binary, total, orbit)
+    record["baseline"] = _append(binary, found["density_sad"], orbit) if source.baseline else None
+    for values in magnetisation:
+        record["magnetisation"] = _append(binary, values, orbit, float(np.abs(total).sum(dtype=np.float64)))
+    if any("orbits" in where for where in _places(record)):
+        record["symmetry"] = symmetry
+    record["meta"] = {key: found["meta"][key] for key in source.meta if key in found["meta"]}
+    if source.compact:
+        for where in _places(record):
+            where["error"] = float(f"{where['error']:.4g}")
         short = {key: float(f"{value:.8g}") for key, value in record["meta"].items() if isinstance(value, float)}
         record["meta"] |= short
     return record

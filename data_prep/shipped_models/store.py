@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from charge3net.data.splits import PARTS, Split, hash_order
 from charge3net.errors import InputError
@@ -29,6 +31,9 @@ SETS = JOINED[SET]
 #: Sets that nothing is trained on, and how errors on them are named.
 BUNDLED = {"distorted_set": "distorted", "magnetic_set": "magnetic elements", "nmc_set": "cathodes"}
 OTHERS = {**BUNDLED, MOLECULES: "molecules"}
+
+#: Atoms of a molecule of ``new_molecules`` that are not hydrogen.
+HEAVY_ATOMS = 5
 
 #: Of the training part, moved to the validation part: so many entries of the kind, first in the order by hash.
 MORE_VALIDATION = {"liquids": 20}
@@ -45,19 +50,27 @@ def with_more_validation(parts: dict[str, Split]) -> dict[str, Split]:
     return {kind: change(split) for kind, split in parts.items()}
 
 
-def unpack_molecules(boxes: Path, folder: Path) -> None:
-    """The store of these npz files, rounded as bundles are, and a split, in whose training part all are.
+def molecule_boxes(folder: Path) -> tuple[list[Source], dict[str, Any]]:
+    """The npz files of ``new_molecules`` as sources of a bundle, and the settings that they share.
 
     Raises:
-        ValueError: for files of different settings, or none.
+        InputError: for no files, files of different settings, or one that holds another structure.
     """
     sources, every = [], []
-    for path in sorted(boxes.glob("*.npz")):
+    for path in sorted(folder.glob("*.npz")):
         geometry, facts = read_facts(path)
+        heavy = geometry.numbers[geometry.numbers != 1].tolist()
+        if len(heavy) != HEAVY_ATOMS or not {6, 7, 8}.issuperset(heavy):
+            raise InputError(f"{path} is not of {MOLECULES}: {HEAVY_ATOMS} atoms of C, N and O, and H")
         every.append(facts)
         fields = {"key": path.stem, "part": "train", "formula": formula_of(geometry, "molecules")}
         sources.append(Source(path, fields, True, META))
-    header = {"format": "charge3net-new-molecules", "version": 1, "settings": shared_settings(boxes, every, SETTINGS)}
+    return sources, shared_settings(folder, every, SETTINGS)
+
+
+def unpack_molecules(sources: Sequence[Source], settings: Mapping[str, Any], folder: Path) -> None:
+    """The store of these boxes, rounded as bundles are, and a split, in whose training part all are."""
+    header = {"format": "charge3net-new-molecules", "version": 1, "settings": settings}
     write_bundle(folder / "bundle", header, sources)
     unpack(folder / "bundle", folder)
 
@@ -70,14 +83,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder = options.out
     try:
+        boxes, settings = molecule_boxes(options.molecules)
         parts = with_more_validation(unpack_set(SET, folder))
         for kind, split in parts.items():
             split.save(folder / ("" if kind == "all" else kind) / "split.json")
         joined = parts["all"]
         for name in BUNDLED:
             unpack_set(name, folder / "others" / name)
-        unpack_molecules(options.molecules, folder / "others" / MOLECULES)
-    except (InputError, ValueError) as error:
+        unpack_molecules(boxes, settings, folder / "others" / MOLECULES)
+    except InputError as error:
         parser.error(str(error))
     print(", ".join(f"{part} {len(getattr(joined, part))}" for part in PARTS), "entries in", folder / "store")
     return 0

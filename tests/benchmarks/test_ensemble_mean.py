@@ -48,6 +48,22 @@ def test_every_choice_has_its_errors(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [line.split("|")[1].strip() for line in lines[2:-2]] == ["1"] + ["3"] * 6 + ["4"] * 6
 
 
+def test_what_cannot_be_measured_is_refused_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_set(tmp_path, {"a": rattled_density([1, 3], 0)}, Split((), ("a",), ()))
+    runs = [str(untrained_run(tmp_path / str(seed), tmp_path / "split.json", seed)) for seed in range(3)]
+    for folder, members, reason in [
+        (tmp_path, runs[:2], "three members or more, found 2"),
+        (tmp_path / "empty", runs, "is not a store"),
+        (tmp_path, runs, "crystals"),  # no split of a kind
+        (tmp_path, [*runs, str(tmp_path / "empty")], "no such file or folder"),
+    ]:
+        with pytest.raises(SystemExit) as refused:
+            ensemble_mean.main([str(folder), *members, "--out", str(tmp_path / "out.json")])
+        assert refused.value.code == 2
+        assert reason in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_the_page_has_rows_of_the_committed_result() -> None:
     lines = shown(json.loads((RESULTS / "ensemble_mean.json").read_text(encoding="utf-8")))
     page = (ROOT / "docs" / "predict.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from data_prep.bundles import card, unpack
 from data_prep.bundles.bundle import INDEX, read_index
 from data_prep.shipped_models import store as shipped
 from tests.helpers.generated_files import write_generated
-from tests.test_documentation import small_bundle
+from tests.test_documentation import small_bundles
 
 V2 = "benchmark_set_v2"
 SETS = unpack.JOINED[V2]
@@ -27,9 +27,7 @@ TESTED = "268b3dc18cc1819c90940a17f1975de693d9444a0a18bf14421764913684eeb6"
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict]]:
     """A few entries of each set, and of the demo set those that v1 refers to; returns the records of v2's."""
     (tmp_path / "bundles").mkdir()
-    bundles = {name: small_bundle(tmp_path / "bundles", name) for name in (*shipped.SETS, *shipped.BUNDLED)}
-    elsewhere = {r["key"] for r in read_index(bundles["benchmark_set"])[1] if "from" in r}
-    bundles["demo_set"] = small_bundle(tmp_path / "bundles", "demo_set", elsewhere)
+    bundles = small_bundles(tmp_path / "bundles", (*shipped.SETS, *shipped.BUNDLED))
     monkeypatch.setattr(unpack, "BUNDLES", bundles)
     return {name: read_index(bundles[name])[1] for name in SETS}
 
@@ -73,9 +71,28 @@ def test_the_shipped_models_are_trained_on_v4(
         assert set(after.validation) == set(before.validation) | moved
         assert len(moved) == (0 if kind == "crystals" else 1)
         assert moved <= set(read_split(tmp_path / "v4" / "liquids" / "split.json").train)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kept", "reason"),
+    [
+        (None, None, "no npz file"),
+        ([11, 17], None, "C, N and O"),
+        ([6] * 4 + [1] * 2, None, "C, N and O"),
+        ([6] * 5, 100, "damaged"),
+    ],
+)
+def test_what_are_no_boxes_of_new_molecules_is_refused_before_anything_is_written(
+    numbers: list[int] | None, kept: int | None, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if numbers is not None:
+        write_generated(tmp_path / "boxes", "one-0", numbers)
+        (tmp_path / "boxes" / "one-0.npz").write_bytes((tmp_path / "boxes" / "one-0.npz").read_bytes()[:kept])
     with pytest.raises(SystemExit) as refused:
-        shipped.main(["-o", str(tmp_path / "shipped"), "--molecules", str(tmp_path / "empty")])
+        shipped.main(["-o", str(tmp_path / "shipped"), "--molecules", str(tmp_path / "boxes")])
     assert refused.value.code == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "shipped").exists()
 
 
 def test_parts_of_v1_stay() -> None:

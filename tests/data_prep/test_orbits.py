@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from charge3net.data.store import Store
 from charge3net.data.writer import StoreWriter
+from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.io.packed import TOLERANCE, decode, decode_orbits, encode, encode_orbits
 from data_prep.bundles import bundle as bundles
-from data_prep.bundles.bundle import Source, add_to_store, read_index, write_bundle
+from data_prep.bundles.bundle import INDEX, Source, add_to_store, read_index, write_bundle
 from data_prep.bundles.orbits import generating_operations, orbits
 
 HEXAGONAL = np.array([[3.0, 0.0, 0.0], [-1.5, 1.5 * 3**0.5, 0.0], [0.0, 0.0, 5.0]])
@@ -177,3 +180,30 @@ def test_a_density_of_lower_symmetry_is_packed_plainly(tmp_path: Path) -> None:
     assert np.abs(entry.values[0] - values["density"]).sum() <= TOLERANCE * values["density"].sum()
     values["density_sad"] = values["density"]
     assert "symmetry" not in _made(tmp_path / "none", True, **values)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda lines: lines[:-1], "does not list every density"),
+        (lambda lines: [*lines, lines[1]], "does not list every density"),
+        (lambda lines: lines[1:], "cannot be read"),
+        (lambda lines: ["[]", *lines[1:]], "cannot be read"),
+        (lambda lines: [*lines, "7"], "cannot be read"),
+        (lambda lines: [lines[0], *(_changed(one, part=None) for one in lines[1:])], "does not list every density"),
+        (lambda lines: [lines[0], *(_changed(one, symmetry=[]) for one in lines[1:])], "record of one-0 is damaged"),
+        (lambda lines: [lines[0], *(_changed(one, symmetry=[[1, 0]]) for one in lines[1:])], "record of one-0"),
+        (lambda lines: [lines[0], *(_changed(one, shape=[4, 4]) for one in lines[1:])], "record of one-0 is damaged"),
+        (lambda lines: [lines[0], *(_changed(one, meta=None) for one in lines[1:])], "record of one-0 is damaged"),
+    ],
+)
+def test_a_damaged_index_is_refused(change: Callable[[list[str]], list[str]], reason: str, tmp_path: Path) -> None:
+    _made(tmp_path / "made", compact=True, **_caesium_chloride((12, 12, 12)))
+    index = tmp_path / "made" / "bundle" / INDEX
+    index.write_text("\n".join(change(index.read_text().splitlines())) + "\n")
+    with pytest.raises(InputError, match=reason):
+        _unpacked(tmp_path / "made")
+
+
+def _changed(line: str, **fields: Any) -> str:
+    return json.dumps(json.loads(line) | fields)
