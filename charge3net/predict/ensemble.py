@@ -113,7 +113,8 @@ class EnsemblePredictor:
         Returns:
             Its provenance has ``members`` and ``uncertainty``: ``relative_spread`` (a fraction of the electrons),
             ``typical_density`` (e/Å³), with a training set what :meth:`TrainingSet.compare` says, and with a
-            calibration ``group``, ``expected_percent``, ``low_percent``, ``high_percent`` (ε_mae, 90 % interval).
+            calibration ``group``, ``expected_percent``, ``low_percent``, ``high_percent`` (ε_mae, 90 % interval),
+            unless there is an element that no training structure holds.
         """
         found = [
             member.predict(
@@ -185,7 +186,8 @@ class EnsemblePredictor:
         found: dict[str, Any] = {"relative_spread": relative, "typical_density": typical}
         if self.training_set is not None:
             found |= self.training_set.compare(self.members[0].model, density.geometry)
-        if self.calibration is not None:
+        unseen = [symbol for symbol, count in found.get("rare_elements", {}).items() if count == 0]
+        if self.calibration is not None and not unseen:
             electrons = None if valence is None else density.electrons() / valence - 1.0
             geometry = density.geometry
             share = nonmetal_share(geometry.numbers)

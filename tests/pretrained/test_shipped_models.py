@@ -118,6 +118,18 @@ def test_max_error(shipped, limit, capsys):
     assert status == 0 or "not written: expected error" in capsys.readouterr().err
 
 
+def test_no_error_is_expected_of_an_element_that_was_not_trained_on(shipped, capsys):
+    common = ["predict", "POSCAR", "--model", "organic", "--shape", "4", "4", "4", "-o", "x.npz"]
+    assert main([*common, "--max-error", "1e9"]) == 2
+    assert "not written: no training structure holds Si" in capsys.readouterr().err
+    assert not Path("x.npz").exists()
+    assert main(common) == 0
+    assert "expected error not known: no training structure holds Si" in capsys.readouterr().out
+    said = read_density("x.npz").provenance["uncertainty"]
+    assert said["rare_elements"] == {"Si": 0}
+    assert "expected_percent" not in said
+
+
 def test_max_error_in_a_batch_lists_what_is_not_trusted_and_writes_the_rest(shipped, capsys):
     """The expected errors of the two structures differ; a limit between them lets one through."""
     write("salt.vasp", crystals.sodium_chloride(), format="vasp")
