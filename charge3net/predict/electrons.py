@@ -12,6 +12,7 @@ from charge3net.density import Density
 from charge3net.errors import InputError
 from charge3net.geometry import Geometry
 from charge3net.models.base import DensityModel
+from charge3net.predict.memmap import front_to_back
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,7 @@ def shift_to(density: Density, electrons: float) -> float | None:
     missing = electrons - density.electrons()
     if not abs(missing) <= LARGEST_SHIFT * electrons:
         return None
-    in_c_order = density.total.strides[0] >= density.total.strides[-1]
-    planes = density.total if in_c_order else density.total.T  # front to back, where they are in a file
+    planes = front_to_back(density.total)
     total = sum(float(np.sqrt(np.maximum(plane, 0.0)).sum(dtype=np.float64)) for plane in planes)
     factor = missing / (total * density.grid.voxel_volume)
     for plane in planes:

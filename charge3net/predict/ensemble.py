@@ -138,7 +138,7 @@ class EnsemblePredictor:
     ) -> Density:
         """The mean of the members' predictions of one structure; arguments and result as for :meth:`predict`.
 
-        The array of the first prediction becomes that of the mean.
+        The arrays of the first two predictions become those of the mean and of the spread.
         """
         first = found[0]
         mean, deviation = mean_and_spread(found)

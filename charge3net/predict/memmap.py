@@ -58,6 +58,12 @@ class MemmapAllocator:
             ) from None
 
 
+def front_to_back(values: Shaped[ndarray, "*channels nx ny nz"]) -> Shaped[ndarray, "*channels outer ny inner"]:
+    """A view whose planes ``[..., i, :, :]`` follow each other in memory or in the file, in either layout."""
+    in_c_order = values.strides[-3] >= values.strides[-1]
+    return values if in_c_order else values.swapaxes(-3, -1)
+
+
 def _reserve(file: int, size: int) -> None:
     """Make a file this long, with space on the disk: writing to a mapped file that finds none ends the process."""
     if hasattr(os, "posix_fallocate"):

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from charge3net.density import Density
+from charge3net.predict.memmap import front_to_back
 
 #: √(e/Å³): a member counts as at most so many √(ρ + _THIN) away from the median. Chosen on validation structures:
 #: benchmarks/ensemble_mean.py.
@@ -20,14 +21,14 @@ _THIN = 0.02
 
 def relative_spread(spread: Float[ndarray, "nx ny nz"], mean: Float[ndarray, "nx ny nz"]) -> float:
     """Σ s / Σ |ρ| over the grid: the standard deviation between members as a fraction of the electrons."""
-    total = float(np.abs(mean).sum(dtype=np.float64))
+    total = sum(float(np.abs(plane).sum(dtype=np.float64)) for plane in front_to_back(mean))
     return float(spread.sum(dtype=np.float64)) / total if total > 0.0 else float("inf")
 
 
 def typical_density(density: Float[ndarray, "nx ny nz"]) -> float:
     """exp(Σ ρ⁺ ln ρ⁺ / Σ ρ⁺) in e/Å³: the geometric mean of the density at an electron. Vacuum does not count."""
     total, logarithms = 0.0, 0.0
-    for plane in density:
+    for plane in front_to_back(density):
         positive = np.maximum(plane, 1e-12, dtype=np.float64)
         total += float(positive.sum())
         logarithms += float((positive * np.log(positive)).sum())
@@ -37,15 +38,15 @@ def typical_density(density: Float[ndarray, "nx ny nz"]) -> float:
 def mean_and_spread(densities: Sequence[Density]) -> tuple[ndarray, ndarray]:
     """[channels, nx, ny, nz] mean and standard deviation (n − 1) of the members :func:`within_limits`, e/Å³.
 
-    The first density's array becomes the mean, one plane of the grid after the other.
+    The arrays of the first two densities become those of the mean and the spread, one plane of the grid after the
+    other: large ones are in files.
     """
-    mean = densities[0].values
-    spread = np.zeros_like(mean)
-    for plane in range(mean.shape[1]):
-        members = within_limits(np.stack([density.values[:, plane] for density in densities]))
-        spread[:, plane] = members.std(axis=0, ddof=min(1, len(densities) - 1), dtype=np.float64)
-        mean[:, plane] = members.mean(axis=0, dtype=np.float64)
-    return mean, spread
+    every = [front_to_back(density.values) for density in densities]
+    for plane in range(every[0].shape[1]):
+        members = within_limits(np.stack([values[:, plane] for values in every]))
+        every[0][:, plane] = members.mean(axis=0, dtype=np.float64)
+        every[1][:, plane] = members.std(axis=0, ddof=1, dtype=np.float64)
+    return densities[0].values, densities[1].values
 
 
 def within_limits(

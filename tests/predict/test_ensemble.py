@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import statistics
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
-from charge3net import InputError, Predictor
+from charge3net import Density, Geometry, Grid, InputError, Predictor
 from charge3net.models.registry import build_model
 from charge3net.predict.ensemble import EnsemblePredictor
-from charge3net.predict.uncertainty import mean_gradient, relative_spread, typical_density, within_limits
+from charge3net.predict.memmap import MemmapAllocator
+from charge3net.predict.uncertainty import (
+    mean_and_spread,
+    mean_gradient,
+    relative_spread,
+    typical_density,
+    within_limits,
+)
 from tests.helpers import crystals
 
 SMALL = {"features": 8, "num_interactions": 2}
@@ -140,3 +148,28 @@ def test_typical_density_is_the_geometric_mean_at_an_electron_and_vacuum_does_no
 
 def test_no_electrons_is_an_infinite_spread():
     assert relative_spread(np.ones((2, 2, 2)), np.zeros((2, 2, 2))) == float("inf")
+
+
+@pytest.mark.parametrize("first_axis_fastest", [False, True])
+def test_large_grids_stay_in_their_files(first_axis_fastest, tmp_path):
+    """In both layouts mean and spread are what they are in memory, and no array of the grid's size is made for them."""
+    rng = np.random.default_rng(0)
+    each = 1.0 + 0.1 * rng.random((3, 2, 60, 40, 50), dtype=np.float32)
+    allocate = MemmapAllocator(tmp_path, first_axis_fastest, large=1)
+    geometry = Geometry.of(crystals.silicon())
+    found = []
+    for values in each:
+        stored = allocate(values.shape, values.dtype)
+        stored[...] = values
+        found.append(Density(geometry, Grid(geometry.cell, (60, 40, 50)), stored))
+    tracemalloc.start()
+    mean, spread = mean_and_spread(found)
+    relative, typical = relative_spread(spread[0], mean[0]), typical_density(mean[0])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < mean.nbytes / 3
+    kept = within_limits(each.astype(np.float64))
+    np.testing.assert_allclose(mean, kept.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(spread, kept.std(axis=0, ddof=1), rtol=0, atol=1e-6)
+    assert relative == pytest.approx(kept[:, 0].std(axis=0, ddof=1).sum() / kept[:, 0].mean(axis=0).sum(), rel=1e-4)
+    assert 1.0 < typical < 1.1
