@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def held_out(folder: Path, count: int) -> list[Atoms]:
             order += liquids[:1]
             liquids = liquids[1:]
     return order[:count]
+
+
+def by_hash(folder: Path) -> Iterator[tuple[dict[str, Any], Atoms]]:
+    """Records of a bundled set and their structures, in the order of the hashes of their names."""
+    yield from ((record, _atoms(record)) for record in sorted(_records(folder), key=_hash))
 
 
 def _one_of_each_first(pool: list[Atoms]) -> list[Atoms]:

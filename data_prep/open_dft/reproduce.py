@@ -46,6 +46,8 @@ def structure_of(path: Path) -> Atoms:
 def compare(given: Path, made: Path) -> dict[str, Any]:
     """How far the new density is from the given one: ε_mae in %, of the superposition of atoms too where there are two.
 
+    Of a spin-polarised one the total density is compared, and the magnetisation as a share of the electrons.
+
     Raises:
         ValueError: when the grids differ.
     """
@@ -55,11 +57,17 @@ def compare(given: Path, made: Path) -> dict[str, Any]:
         atoms = [np.asarray(file["density_sad"], dtype=np.float64) for file in (old, new) if "density_sad" in file]
     if densities[0].shape != densities[1].shape:
         raise ValueError(f"{given.stem}: the grids differ, {densities[0].shape} and {densities[1].shape}")
+    totals = [values if values.ndim == 3 else values[0] for values in densities]
+    magnetisation = {}
+    if densities[0].ndim == 4:
+        change = np.abs(densities[0][1] - densities[1][1]).sum()
+        magnetisation = {"magnetisation": float(100.0 * change / np.abs(totals[0]).sum())}
     return {
         "name": given.stem,
         "folder": given.parent.name,
-        "grid": list(densities[0].shape),
-        "epsilon_mae": _error(*densities),
+        "grid": list(totals[0].shape),
+        "epsilon_mae": _error(*totals),
+        **magnetisation,
         "epsilon_mae_superposition": _error(*atoms) if len(atoms) == 2 else None,
         "energy_difference_eV": metas[1]["energy_eV"] - metas[0]["energy_eV"],
     }

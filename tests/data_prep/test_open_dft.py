@@ -602,3 +602,30 @@ def test_meshes_of_one_crystal_are_compared(tmp_path: Path) -> None:
     assert found["epsilon_mae"] == pytest.approx(20.0)  # of the finer mesh's density
     assert found["superposition_of_atoms"] == pytest.approx(5.0)
     assert found["energy_difference_meV_per_atom"] == pytest.approx(200.0)
+    assert "magnetisation" not in found
+    for mesh, moment in (("2", 0.1), ("3", 0.3)):  # with spin: errors of the total density, and of m as a share of it
+        path = tmp_path / f"aflow-C-1-k{mesh}.npz"
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+        arrays["density"] = np.stack([arrays["density"], moment * density])
+        np.savez(path, **arrays)
+    done = run(sys.executable, "-c", script, tmp_path / "aflow-C-1-k2.npz", tmp_path / "aflow-C-1-k3.npz")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["epsilon_mae"] == pytest.approx(20.0)
+    assert found["magnetisation"] == pytest.approx(100.0 * 0.2 / 1.25)
+
+
+@needs_gpaw
+def test_meshes_are_compared_for_crystals_of_every_kind() -> None:
+    script = (
+        "import json\nfrom k_points import sample\n"
+        "print(json.dumps([[a.info['tag'] + str('moments' in a.info), a.info['settings']['kpts_density'],"
+        " b.info['settings']['kpts_density']] for a, b in sample()]))\n"
+    )
+    made = printed(script)
+    assert all(finer == pytest.approx(1.5 * usual) for _, usual, finer in made)
+    added = made[8:]
+    assert [(tag.endswith("True"), usual) for tag, usual, _ in added] == [
+        (spin, mesh) for spin in (False, True) for mesh in (2.0, 3.0) for _ in range(3)
+    ]
