@@ -61,7 +61,7 @@ def within_limits(
     """
     if len(members) < 3:
         return members
-    median = np.median(members, axis=0)
+    median = _median(members)
     limit = _limit(median, farthest)
     return np.clip(members, median - limit, median + limit)
 
@@ -85,6 +85,14 @@ def mean_gradient(
     rising = np.where(median[:1, :, None] > 0.0, slope[:1], 0.0) * FARTHEST**2 / (2.0 * limit[..., None])
     side = np.sign(members - median) * (np.abs(members - median) > limit)
     return np.where(side[..., None] == 0.0, gradients, slope + side[..., None] * rising).mean(axis=0)
+
+
+def _median(members: Float[ndarray, "members channels *points"]) -> Float[ndarray, "channels *points"]:
+    """Over members; of three, the usual number, by a quicker way than sorting."""
+    if len(members) != 3:
+        return np.median(members, axis=0)
+    first, second, third = members
+    return np.maximum(np.minimum(first, second), np.minimum(np.maximum(first, second), third))
 
 
 def _limit(median: Float[ndarray, "channels *points"], farthest: float) -> Float[ndarray, "one *points"]:
