@@ -44,8 +44,8 @@ def mean_and_spread(densities: Sequence[Density]) -> tuple[ndarray, ndarray]:
     every = [front_to_back(density.values) for density in densities]
     for plane in range(every[0].shape[1]):
         members = within_limits(np.stack([values[:, plane] for values in every]))
-        every[0][:, plane] = members.mean(axis=0, dtype=np.float64)
-        every[1][:, plane] = members.std(axis=0, ddof=1, dtype=np.float64)
+        every[0][:, plane] = members.mean(axis=0)
+        every[1][:, plane] = members.std(axis=0, ddof=1)
     return densities[0].values, densities[1].values
 
 
