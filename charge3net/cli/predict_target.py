@@ -229,17 +229,12 @@ def _check_expected_error(density: Density, limit: float | None) -> None:
         return
     uncertainty = density.provenance.get("uncertainty", {})
     expected = uncertainty.get("expected_percent")
-    if expected is None and (unseen := _unseen(uncertainty)):
-        raise InputError(f"not written: no training structure holds {unseen}, so the error to expect is not known")
+    if "not_expected" in uncertainty:
+        raise InputError(f"not written: the error to expect is not known, as {uncertainty['not_expected']}")
     if expected is None:
         raise InputError("--max-error needs a model with a calibrated ensemble; the shipped models have one")
     if not expected <= limit:
         raise InputError(f"not written: expected error {expected:.2g} %, above --max-error {limit:g} %")
-
-
-def _unseen(uncertainty: Mapping[str, Any]) -> str:
-    """The elements that no training structure holds."""
-    return ", ".join(symbol for symbol, count in uncertainty.get("rare_elements", {}).items() if count == 0)
 
 
 def _print_result(target: Target, density: Density, seconds: float, lines: list[str]) -> None:
@@ -283,8 +278,8 @@ def _expected(uncertainty: Mapping[str, Any]) -> list[str]:
         held = uncertainty.get("interval_tested")
         tested = f", which held {100.0 * held[1]:.0f} % of {held[0]} test structures alike" if held else ""
         lines = [f"expected error {middle:.2g} % (90 % interval {low:.2g} to {high:.2g} %{tested}); {spread}"]
-    elif unseen := _unseen(uncertainty):
-        lines = [f"expected error not known: no training structure holds {unseen}; {spread}"]
+    elif "not_expected" in uncertainty:
+        lines = [f"expected error not known: {uncertainty['not_expected']}; {spread}"]
     if uncertainty.get("distance") is not None and uncertainty.get("boundary"):
         familiar = uncertainty["distance"] < uncertainty["boundary"]
         lines.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,17 @@ Electrons = float | Literal["valence", "none"] | None
 #: Predictions that miss more than this share of the valence are not shifted: the grid does not hold the structure, or
 #: is too coarse, or the structure is nothing that the model knows.
 LARGEST_SHIFT = 0.05
+
+
+def check_electrons(wanted: object) -> None:
+    """Whether it is one of :data:`Electrons`.
+
+    Raises:
+        InputError: for anything else.
+    """
+    number = isinstance(wanted, Real) and not isinstance(wanted, bool) and 0.0 < float(wanted) < float("inf")
+    if not (number or wanted is None or (isinstance(wanted, str) and wanted in ("valence", "none"))):
+        raise InputError(f"electrons is a positive number, 'valence' or 'none', found {wanted!r}")
 
 
 def valence_electrons(model: DensityModel, geometry: Geometry) -> float | None:

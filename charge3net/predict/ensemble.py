@@ -25,9 +25,15 @@ from charge3net.grid import Grid
 from charge3net.predict.calibration import Calibration, Signs, nonmetal_share
 from charge3net.predict.derivatives import arranged
 from charge3net.predict.distributed import ALONE, Processes
-from charge3net.predict.electrons import Electrons, settle_electrons, valence_electrons
+from charge3net.predict.electrons import (
+    LARGEST_SHIFT,
+    Electrons,
+    check_electrons,
+    settle_electrons,
+    valence_electrons,
+)
 from charge3net.predict.output import Allocate
-from charge3net.predict.predictor import Predictor
+from charge3net.predict.predictor import Predictor, issue
 from charge3net.predict.trust import TrainingSet
 from charge3net.predict.uncertainty import (
     mean_and_spread,
@@ -113,9 +119,11 @@ class EnsemblePredictor:
         Returns:
             Its provenance has ``members`` and ``uncertainty``: ``relative_spread`` (a fraction of the electrons),
             ``typical_density`` (e/Å³), with a training set what :meth:`TrainingSet.compare` says, and with a
-            calibration ``group``, ``expected_percent``, ``low_percent``, ``high_percent`` (ε_mae, 90 % interval),
-            unless there is an element that no training structure holds.
+            calibration ``group``, ``expected_percent``, ``low_percent``, ``high_percent`` (ε_mae, 90 % interval), or
+            ``not_expected``, why no error can be expected: an element that no training structure holds, or a number
+            of electrons that is off by more than 5 %.
         """
+        check_electrons(electrons)
         found = [
             member.predict(
                 structure,
@@ -131,7 +139,12 @@ class EnsemblePredictor:
             )
             for member in self.members
         ]
-        return self.combine(found, electrons, spread) if processes.collects else found[0]
+        if not processes.collects:
+            return found[0]
+        issued = len(found[0].provenance["warnings"])
+        density = self.combine(found, electrons, spread)
+        issue(density.provenance["warnings"][issued:])
+        return density
 
     def combine(
         self, found: Sequence[Density], electrons: Electrons = None, spread: Callable[[Density], None] | None = None
@@ -186,16 +199,21 @@ class EnsemblePredictor:
         found: dict[str, Any] = {"relative_spread": relative, "typical_density": typical}
         if self.training_set is not None:
             found |= self.training_set.compare(self.members[0].model, density.geometry)
+        if self.calibration is None:
+            return found
+        electrons = None if valence is None else density.electrons() / valence - 1.0
         unseen = [symbol for symbol, count in found.get("rare_elements", {}).items() if count == 0]
-        if self.calibration is not None and not unseen:
-            electrons = None if valence is None else density.electrons() / valence - 1.0
-            geometry = density.geometry
-            share = nonmetal_share(geometry.numbers)
-            signs = Signs(relative, typical, found.get("distance"), bonding(geometry), electrons, share)
-            error = self.calibration.expected(signs)
-            found |= {"group": error.group, "boundary": self.calibration.familiar_below(signs.bonding)}
-            found["interval_tested"] = None if error.tested is None else list(error.tested)
-            found |= {"expected_percent": error.percent, "low_percent": error.low, "high_percent": error.high}
+        if unseen:
+            return found | {"not_expected": f"no training structure holds {', '.join(unseen)}"}
+        if electrons is not None and abs(electrons) > LARGEST_SHIFT:
+            return found | {"not_expected": f"∫ρ is {100.0 * (electrons + 1.0):.3g} % of the valence"}
+        geometry = density.geometry
+        share = nonmetal_share(geometry.numbers)
+        signs = Signs(relative, typical, found.get("distance"), bonding(geometry), electrons, share)
+        error = self.calibration.expected(signs)
+        found |= {"group": error.group, "boundary": self.calibration.familiar_below(signs.bonding)}
+        found["interval_tested"] = None if error.tested is None else list(error.tested)
+        found |= {"expected_percent": error.percent, "low_percent": error.low, "high_percent": error.high}
         return found
 
     @property

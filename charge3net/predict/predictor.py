@@ -28,7 +28,7 @@ from charge3net.models.base import DensityModel
 from charge3net.predict.box import close_atoms, prepare_grid
 from charge3net.predict.derivatives import Derivatives, arranged, density_derivatives
 from charge3net.predict.distributed import ALONE, Processes
-from charge3net.predict.electrons import Electrons, settle_electrons, valence_electrons
+from charge3net.predict.electrons import Electrons, check_electrons, settle_electrons, valence_electrons
 from charge3net.predict.encoded import EncodedStructure, as_points, encode_sorted
 from charge3net.predict.many import Predictions, is_many, one_structure
 from charge3net.predict.named import members_of
@@ -48,6 +48,12 @@ EDGES_ON_CPU, EDGES_ON_GPU = 1 << 15, 1 << 19
 
 class PredictionWarning(UserWarning):
     """The prediction may be wrong; the message gives the reason."""
+
+
+def issue(messages: Sequence[str]) -> None:
+    """Warnings of a prediction as Python warnings, at the line that called what calls this."""
+    for message in messages:
+        warnings.warn(message, PredictionWarning, stacklevel=4)
 
 
 class Predictor:
@@ -226,6 +232,7 @@ class Predictor:
             InputError: for an unusable structure or grid, unseen elements with ``strict_elements``, or a prediction
                 that is not finite.
         """
+        check_electrons(electrons)
         if isinstance(like, str | Path):
             like = Grid.like(like)
         settings: dict[str, Any] = {
@@ -244,6 +251,7 @@ class Predictor:
         )
         with processes.together():
             geometry, messages = self._check(placed.geometry, placed.warnings)
+            issued = len(messages)
             with clock("symmetry"):
                 exact = symmetrised_or_reason(self.model, geometry, placed.grid)
                 found = irreducible_or_reason(exact) if symmetry else "switched off"
@@ -273,6 +281,7 @@ class Predictor:
         )
         valence = valence_electrons(self.model, placed.geometry)
         density.provenance.update(settle_electrons(density, electrons if processes.collects else None, valence))
+        issue(messages[issued:])
         return density
 
     def at(self, structure: Any, points: ArrayLike) -> Float[ndarray, "points *channels"]:
@@ -342,8 +351,7 @@ class Predictor:
                 "the model was trained without periodic images, so none are used for this periodic structure"
             )
         messages += close_atoms(geometry)
-        for message in messages:
-            warnings.warn(message, PredictionWarning, stacklevel=3)
+        issue(messages)
         return geometry, messages
 
     def _encode(self, geometry: Geometry, clock: Clock) -> EncodedStructure:

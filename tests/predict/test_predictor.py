@@ -20,6 +20,7 @@ from charge3net.geometry import Geometry
 from charge3net.graph.build import build_probe_graph
 from charge3net.graph.chunks import chunk_probes
 from charge3net.grid import Grid
+from charge3net.predict.electrons import check_electrons
 from tests.helpers import crystals
 from tests.helpers.crystals import triclinic
 from tests.helpers.gaussians import GaussianAtoms, superposition
@@ -176,8 +177,16 @@ def test_scaling_to_a_number_of_electrons_touches_the_total_alone():
     assert scaled.electrons() == pytest.approx(8.0)
     assert scaled.provenance["scaled_by"] == pytest.approx(8.0 / plain.electrons())
     np.testing.assert_array_equal(scaled.spin, plain.spin)
-    with pytest.raises(InputError, match="both must be positive"):
-        predictor.predict(crystals.silicon(), shape=(8, 8, 8), electrons=-1.0)
+
+
+def test_electrons_that_are_no_number_are_refused():
+    with pytest.raises(InputError, match="electrons is a positive number"):
+        Predictor(GaussianAtoms()).predict(crystals.silicon(), shape=(8, 8, 8), electrons=-1.0)
+    for wrong in (0, float("nan"), float("inf"), True, "neutral", "8", [8.0]):
+        with pytest.raises(InputError, match="electrons is a positive number, 'valence' or 'none', found"):
+            check_electrons(wrong)
+    for right in (None, "valence", "none", 8, np.float32(8.0)):
+        check_electrons(right)
 
 
 def test_grids_a_caller_can_ask_for():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.build import molecule
+from ase.build import bulk, molecule
 from ase.io import write
 
 import charge3net.pretrained.releases
@@ -20,6 +20,7 @@ from charge3net.checkpoints import ModelCard, save_model
 from charge3net.cli.main import main
 from charge3net.models.registry import build_model
 from charge3net.predict.named import training_set_of
+from charge3net.predict.predictor import PredictionWarning
 from charge3net.pretrained.releases import choose_release, shipped_releases
 from charge3net.pretrained.resolve import resolve_model
 from tests.helpers import crystals
@@ -121,7 +122,7 @@ def test_max_error(shipped, limit, capsys):
 def test_no_error_is_expected_of_an_element_that_was_not_trained_on(shipped, capsys):
     common = ["predict", "POSCAR", "--model", "organic", "--shape", "4", "4", "4", "-o", "x.npz"]
     assert main([*common, "--max-error", "1e9"]) == 2
-    assert "not written: no training structure holds Si" in capsys.readouterr().err
+    assert "not known, as no training structure holds Si" in capsys.readouterr().err
     assert not Path("x.npz").exists()
     assert main(common) == 0
     assert "expected error not known: no training structure holds Si" in capsys.readouterr().out
@@ -211,6 +212,16 @@ def test_the_shipped_model_holds_the_valence_and_says_where_it_is_uncertain():
     assert other["group"] == "new"
     assert other["distance"] > 5 * said["distance"]
     assert other["expected_percent"] > 2 * said["expected_percent"]
+
+
+def test_no_error_is_expected_where_the_number_of_electrons_is_off():
+    """Copper at a seventh of its volume; without a flag the spread alone would promise less than 1 %."""
+    with pytest.warns(PredictionWarning, match="where the valence is 11"):
+        density = Predictor("delta-gpaw-pbe").predict(bulk("Cu", "fcc", a=2.0), shape=(12, 12, 12))
+    said = density.provenance["uncertainty"]
+    assert abs(density.electrons() / 11 - 1) > 0.05
+    assert "expected_percent" not in said
+    assert said["not_expected"] == f"∫ρ is {100 * density.electrons() / 11:.3g} % of the valence"
 
 
 def test_every_release_in_the_package_loads_and_says_what_it_needs_to():
