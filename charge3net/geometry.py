@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,9 @@ class Geometry:
         species = [Element.from_Z(int(z)) if z > 0 else DummySpecies("X") for z in self.numbers]
         composition = Composition({kind: species.count(kind) for kind in set(species)})
         if self.pbc.any():
-            return composition.reduced_formula
+            with warnings.catch_warnings():  # noble gases have no electronegativity, by which pymatgen sorts
+                warnings.filterwarnings("ignore", "No Pauling electronegativity", UserWarning)
+                return composition.reduced_formula
         return str(composition.hill_formula).replace(" ", "")
 
     @classmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,12 @@ def test_difference_needs_the_same_grid() -> None:
     assert difference.augmentation == ()
     with pytest.raises(InputError, match="the grids differ"):
         three.difference(Density(GEOMETRY, Grid(CELL * 1.1, (2, 3, 4)), np.ones((1, 2, 3, 4))))
+
+
+def test_formulas_of_noble_gases_are_silent():
+    """Pymatgen sorts by electronegativity, which these have none of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for numbers, formula in (([86], "Rn"), ([54, 9, 9], "XeF2"), ([2, 2], "He")):
+            positions = np.arange(3.0 * len(numbers)).reshape(-1, 3)
+            assert Geometry(np.array(numbers), positions, 9.0 * np.eye(3), np.ones(3, dtype=bool)).formula == formula
