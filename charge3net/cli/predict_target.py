@@ -271,6 +271,8 @@ def _valence(about: Mapping[str, Any]) -> list[str]:
 
 
 def _expected(uncertainty: Mapping[str, Any]) -> list[str]:
+    from charge3net.predict.calibration import FEW_FORMULAS
+
     spread = f"spread between the members {100.0 * uncertainty['relative_spread']:.2g} % of the electrons"
     lines = [spread]
     if "expected_percent" in uncertainty:
@@ -278,6 +280,9 @@ def _expected(uncertainty: Mapping[str, Any]) -> list[str]:
         held = uncertainty.get("interval_tested")
         tested = f", which held {100.0 * held[1]:.0f} % of {held[0]} test structures alike" if held else ""
         lines = [f"expected error {middle:.2g} % (90 % interval {low:.2g} to {high:.2g} %{tested}); {spread}"]
+        if 0 < (formulas := uncertainty.get("interval_formulas", 0)) < FEW_FORMULAS:
+            counted = "one formula" if formulas == 1 else f"{formulas} formulas"
+            lines.append(f"the interval comes from structures of {counted}; for others it can be too narrow")
     elif "not_expected" in uncertainty:
         lines = [f"expected error not known: {uncertainty['not_expected']}; {spread}"]
     if uncertainty.get("distance") is not None and uncertainty.get("boundary"):

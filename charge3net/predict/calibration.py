@@ -45,6 +45,9 @@ _FOR_A_LINE = 10
 #: A slope is fitted to this many formulas or more; else it is 1.
 _FOR_A_SLOPE = 10
 
+#: An interval fitted to fewer formulas applies to structures of these.
+FEW_FORMULAS = 3
+
 #: Slopes are drawn towards 1 (of ln s) and 0 as by this many formulas at one unit of the logarithm.
 _PRIOR = 0.1
 
@@ -104,6 +107,7 @@ class ExpectedError:
         low, high: bounds of the interval that holds 90 % of the errors on validation structures of the group.
         group: the group of structures that says so.
         tested: number of test structures of the group, and the share of them that the interval held; None if unknown.
+        formulas: how many the interval was fitted to (:data:`FEW_FORMULAS`); 0 if unknown.
     """
 
     percent: float
@@ -111,6 +115,7 @@ class ExpectedError:
     high: float
     group: str = ALL
     tested: tuple[int, float] | None = None
+    formulas: int = 0
 
     def __str__(self) -> str:
         return f"{self.percent:.2g} % ({self.low:.2g} to {self.high:.2g} %)"
@@ -161,7 +166,7 @@ class Line:
         y = np.log(np.maximum(errors, LEAST_SPREAD))
         found, place, count = np.unique(np.asarray(formulas), return_inverse=True, return_counts=True)
         weight, fitted = 1.0 / count[place], len(found) >= _FOR_A_SLOPE
-        units = place if len(found) > 2 else np.arange(len(y))
+        units = place if len(found) >= FEW_FORMULAS else np.arange(len(y))
         residuals = np.empty(len(y))
         for unit in np.unique(units):
             out = units == unit
@@ -180,7 +185,7 @@ class Line:
         middle = self.intercept + self.slope * _log_spread(signs)
         middle += sum(slope * (known.get(name, centre) - centre) for name, (slope, centre) in self.further.items())
         low, percent, high = (100.0 * float(np.exp(middle + shift)) for shift in (self.below, 0.0, self.above))
-        return ExpectedError(percent, low, high, group, self.tested)
+        return ExpectedError(percent, low, high, group, self.tested, self.formulas)
 
 
 @dataclass(frozen=True)

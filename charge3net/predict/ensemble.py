@@ -212,6 +212,7 @@ class EnsemblePredictor:
         signs = Signs(relative, typical, found.get("distance"), bonding(geometry), electrons, share)
         error = self.calibration.expected(signs)
         found |= {"group": error.group, "boundary": self.calibration.familiar_below(signs.bonding)}
+        found["interval_formulas"] = error.formulas
         found["interval_tested"] = None if error.tested is None else list(error.tested)
         found |= {"expected_percent": error.percent, "low_percent": error.low, "high_percent": error.high}
         return found

@@ -119,6 +119,16 @@ def test_max_error(shipped, limit, capsys):
     assert status == 0 or "not written: expected error" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("formulas", "said"), [(1, "of one formula;"), (2, "of 2 formulas;"), (3, None)])
+def test_an_interval_of_few_formulas_says_so(formulas, said, shipped, capsys):
+    release(shipped / "few", {14: 9}, calibration={**CALIBRATION, "formulas": formulas})
+    assert main(["predict", "POSCAR", "--model", "few", "--shape", "4", "4", "4", "-o", "x.npz"]) == 0
+    printed = capsys.readouterr().out
+    assert ("the interval comes from structures" in printed) == (said is not None)
+    assert said is None or said in printed
+    assert read_density("x.npz").provenance["uncertainty"]["interval_formulas"] == formulas
+
+
 def test_no_error_is_expected_of_an_element_that_was_not_trained_on(shipped, capsys):
     common = ["predict", "POSCAR", "--model", "organic", "--shape", "4", "4", "4", "-o", "x.npz"]
     assert main([*common, "--max-error", "1e9"]) == 2
