@@ -126,6 +126,17 @@ def test_the_whole_study(config: Config, tmp_path: Path):
     assert "No calculation was started" in occupations.section(alone, {"orders": "figure.svg"})
 
 
+def test_a_calculation_that_does_not_converge_is_left_out_and_said(config: Config, tmp_path: Path):
+    Split(("h0", "h2", "h3"), ("h1",), ("h4", "h5")).save(tmp_path / "split.json")
+    once = "import pathlib, sys\nmark = pathlib.Path(sys.argv[0] + '.once')\n"
+    once += "if not mark.exists():\n    mark.touch()\n    sys.exit('gpaw.KohnShamConvergenceError')\n"
+    (tmp_path / "gpaw.py").write_text(once + GPAW)
+    result = occupations.run(replace(config, steps=1), tmp_path / "work")
+    assert result["not_converged"] == ["h4"]
+    assert [one["key"] for one in result["calculations"]] == ["h5"]
+    assert "did not converge from one of the starts: h4." in occupations.section(result, {"orders": "figure.svg"})
+
+
 def test_wrong_settings_are_refused(config: Config, tmp_path: Path):
     with pytest.raises(InputError, match="nothing cannot be started"):
         occupations.run(replace(config, gpaw=["nothing"], steps=1), tmp_path / "work")

@@ -73,6 +73,8 @@ def calculated(
 ) -> dict[str, Any]:
     """What ``command JOB OUT`` says about a structure, and the number of its atoms.
 
+    Where a calculation does not converge (its last line names a ``…ConvergenceError``), that line as ``not_converged``.
+
     Args:
         entry: the structure, with ``kpts_density`` in its meta data.
         starts: name → valence density [nx, ny, nz] (e/Å³) and density matrices of all atoms.
@@ -98,5 +100,7 @@ def calculated(
             ) from None
         if run.returncode or not out.exists():
             lines = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]
+            if "ConvergenceError" in lines[-1]:
+                return {"atoms": len(geometry), "not_converged": lines[-1]}
             raise InputError(f"{entry.key}: {' '.join(command)} failed: {lines[-1]}")
         return {"atoms": len(geometry), **json.loads(out.read_text(encoding="utf-8"))}

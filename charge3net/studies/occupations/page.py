@@ -56,14 +56,20 @@ def _errors(result: Mapping[str, Any]) -> list[str]:
 def _starts(result: Mapping[str, Any]) -> list[str]:
     found, count = result["summary"]["starts"], len(result["calculations"])
     if not found:
-        return ["No calculation was started from these matrices."]
+        return ["No calculation was started from these matrices." + _lost(result)]
     text = (
         f"GPAW started {count} test crystals from each pair of density and D: wavefunctions are converged in the "
         "fixed potential, which gives the energy without self-consistency (mean |ΔE| against the converged one); then "
         "the loop goes on, and its iterations are counted. `atoms` is GPAW's own start."
     )
+    text += _lost(result)
     rows = [[*_names(name), plus_minus(one["energy"]), plus_minus(one["iterations"], 1)] for name, one in found.items()]
     return [text, "\n".join(table(["density", "D", "ΔE (meV/atom)", "iterations"], rows))]
+
+
+def _lost(result: Mapping[str, Any]) -> str:
+    lost = result.get("not_converged")
+    return f" Left out, since GPAW did not converge from one of the starts: {', '.join(lost)}." if lost else ""
 
 
 def _names(start: str) -> tuple[str, str]:

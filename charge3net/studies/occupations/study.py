@@ -69,7 +69,8 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         for key, one in zip(keys["test"], examples["test"], strict=True)
     ]
     chosen = _chosen(keys["test"], store, config.structures) if config.gpaw else []
-    calculations = [_calculated(key, store, model, head, matrices, config, folder / "gpaw") for key in chosen]
+    tried = [_calculated(key, store, model, head, matrices, config, folder / "gpaw") for key in chosen]
+    calculations = [one for one in tried if "not_converged" not in one]
     return {
         "data": {
             "matrices": dict(matrices.meta),
@@ -83,6 +84,7 @@ def run(config: Config, work: Path) -> dict[str, Any]:
         "turned": max(turned_error(model, head, store[key].geometry, i) for i, key in enumerate(keys["test"])),
         "structures": structures,
         "calculations": calculations,
+        "not_converged": [one["key"] for one in tried if "not_converged" in one],
         "summary": sum_up(structures, calculations),
     }
 
