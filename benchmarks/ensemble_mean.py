@@ -24,6 +24,7 @@ from numpy import ndarray
 
 from benchmarks.record import ROOT, circumstances, write_result
 from charge3net import Predictor, Store
+from charge3net.analysis.metrics import ErrorSums
 from charge3net.analysis.statistics import spearman
 from charge3net.data.splits import read_split
 from charge3net.errors import InputError
@@ -40,13 +41,12 @@ FOR_A_RANK = 10
 
 def rules(members: Float[ndarray, "members nx ny nz"], total: Float[ndarray, "nx ny nz"]) -> dict[str, list[float]]:
     """Rule → ε_mae in %, and the spread in % of the electrons."""
-    electrons, median = np.abs(total).sum(), np.median(members, axis=0)
-    found = {}
+    electrons, found = np.abs(total).sum(), {}
     for limit in LIMITS:
         kept = within_limits(members[:, None], limit)[:, 0]
-        pair = np.abs(kept.mean(axis=0) - total).sum(), kept.std(axis=0, ddof=1).sum()
-        found[_name(limit)] = [float(100.0 * one / electrons) for one in pair]
-    found["median"] = [float(100.0 * np.abs(median - total).sum() / electrons), found[_name(LIMITS[-1])][1]]
+        spread = float(100.0 * kept.std(axis=0, ddof=1).sum() / electrons)
+        found[_name(limit)] = [ErrorSums.of(kept.mean(axis=0), total).nmae, spread]
+    found["median"] = [ErrorSums.of(np.median(members, axis=0), total).nmae, found[_name(LIMITS[-1])][1]]
     return found
 
 
@@ -73,8 +73,7 @@ def measure(members: Sequence[Predictor], data: Path) -> dict[str, Any]:
             total = truth.total.astype(float)
             each = np.stack([member.predict(truth.geometry, grid=truth.grid).total for member in members]).astype(float)
             for one in single:
-                alone = 100.0 * np.abs(each[one[0]] - total).sum() / np.abs(total).sum()
-                errors[one].append({"alone": [float(alone), 0.0]})
+                errors[one].append({"alone": [ErrorSums.of(each[one[0]], total).nmae, 0.0]})
             for one in chosen:
                 errors[one].append(rules(each[list(one)], total))
         for one, rows in errors.items():

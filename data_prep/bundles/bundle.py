@@ -234,7 +234,7 @@ def add_to_store(
 
 def _density(binary: ndarray, record: Mapping[str, Any]) -> tuple[Density, ndarray | None]:
     """The density of a record, and its superposition of atoms where it has one."""
-    geometry = Geometry(*(np.array(record[name]) for name in STRUCTURE))
+    geometry = _geometry(record)
     (nx, ny, nz), baseline = record["shape"], record["baseline"]
     shape = (nx, ny, nz)
     orbit = orbits(record["symmetry"], shape) if "symmetry" in record else None
@@ -311,9 +311,12 @@ def _moved(binary: IO[bytes], record: Mapping[str, Any], blobs: bytes) -> dict[s
 
 def _symmetry(record: Mapping[str, Any]) -> list[Operation]:
     """The operations that the structure of a record, as unpacking will read it, has on its grid."""
-    geometry = Geometry(*(np.array(record[name]) for name in ("numbers", "positions", "cell", "pbc")))
     nx, ny, nz = record["shape"]
-    return generating_operations(geometry, (nx, ny, nz))
+    return generating_operations(_geometry(record), (nx, ny, nz))
+
+
+def _geometry(record: Mapping[str, Any]) -> Geometry:
+    return Geometry(*(np.array(record[name]) for name in STRUCTURE))
 
 
 def _append(binary: IO[bytes], values: ndarray, orbit: ndarray | None, norm: float | None = None) -> dict[str, Any]:

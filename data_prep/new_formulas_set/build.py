@@ -13,8 +13,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from charge3net.geometry import Geometry
 from data_prep.bundles.bundle import Source, bundle_report, read_facts, shared_settings, write_bundle
@@ -39,7 +42,7 @@ def formula_of(geometry: Geometry, kind: str) -> str:
     """The formula of a crystal, reduced, or of a molecule with every atom, in Hill's order."""
     if kind != "molecules":
         return geometry.formula
-    return str(geometry.to_structure().composition.hill_formula).replace(" ", "")
+    return replace(geometry, pbc=np.zeros(3, dtype=bool)).formula
 
 
 def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
@@ -52,8 +55,7 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
             differ in more than their smearing.
     """
     sources, every = [], dict[str, list[Mapping[str, Any]]]()
-    for path in _kept(npz_files(folder)):
-        geometry, facts = read_facts(path)
+    for path, geometry, facts in _kept([(path, *read_facts(path)) for path in npz_files(folder)]):
         molecule = path.parent.name == MOLECULES
         kind = "molecules" if molecule else kind_of(facts)
         every.setdefault("molecules" if molecule else "crystals", []).append(facts)
@@ -69,16 +71,15 @@ def build(folder: Path, bundle: Path) -> list[dict[str, Any]]:
     return write_bundle(bundle, {**HEADER, "settings": found["crystals"]}, sources)
 
 
-def _kept(paths: list[Path]) -> list[Path]:
+def _kept(found: list[tuple[Path, Geometry, dict[str, Any]]]) -> list[tuple[Path, Geometry, dict[str, Any]]]:
     """All crystals, and of the molecules that nothing is trained on those of fewest voxels."""
-    sizes = {}
-    for path in paths:
-        if path.parent.name == MOLECULES:
-            geometry, facts = read_facts(path)
-            if part_of(formula_of(geometry, "molecules"), "molecules") != "train":
-                sizes[path] = math.prod(facts["grid"])
+    sizes = {
+        path: math.prod(facts["grid"])
+        for path, geometry, facts in found
+        if path.parent.name == MOLECULES and part_of(formula_of(geometry, "molecules"), "molecules") != "train"
+    }
     molecules = sorted(sizes, key=lambda path: (sizes[path], path.stem))[:KEPT]
-    return [path for path in paths if path.parent.name != MOLECULES or path in molecules]
+    return [one for one in found if one[0].parent.name != MOLECULES or one[0] in molecules]
 
 
 def main(arguments: list[str] | None = None) -> int:
